@@ -1,0 +1,114 @@
+"""Holdfast: virtual objects whose handlers survive crashes, as a library.
+
+Everything public is a name of this module, and ``__all__`` is the whole list. What a module of
+handlers needs is here at once. What stores or runs them is loaded at first use, so that importing
+such a module opens no door to a database or a web server.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .objects.awakeable import Awakeable
+from .objects.context import Context
+from .objects.errors import (
+    ConflictError,
+    ContextMisuseError,
+    DeadlockError,
+    ForbiddenInHandlerError,
+    HandlerStuckError,
+    HoldfastError,
+    InvalidArgumentError,
+    InvalidDefinitionError,
+    JournalMismatchError,
+    MailboxFullError,
+    OutcomeUnknownError,
+    RuntimeClosedError,
+    StepFailedError,
+    StoreDamagedError,
+    StoreFailedError,
+    StoreFormatError,
+    StoreFullError,
+    StoreLockedError,
+    TerminalError,
+    UnknownTargetError,
+)
+from .objects.fields import state
+from .objects.handler import handler, shared
+from .objects.options import HandlerOptions
+from .objects.retry import RetryPolicy
+from .objects.service import Service, VirtualObject
+from .objects.step_info import StepInfo, step_info
+from .objects.syscalls import Happened, Intent, NeverHappened, StepOptions
+from .version import __version__
+
+if TYPE_CHECKING:
+    from .app import Runtime
+    from .journal.memory import MemoryStore
+    from .runtime.config import RuntimeConfig
+    from .runtime.testing import ManualClock
+
+__all__ = [
+    "Awakeable",
+    "ConflictError",
+    "Context",
+    "ContextMisuseError",
+    "DeadlockError",
+    "ForbiddenInHandlerError",
+    "HandlerOptions",
+    "HandlerStuckError",
+    "Happened",
+    "HoldfastError",
+    "Intent",
+    "InvalidArgumentError",
+    "InvalidDefinitionError",
+    "JournalMismatchError",
+    "MailboxFullError",
+    "ManualClock",
+    "MemoryStore",
+    "NeverHappened",
+    "OutcomeUnknownError",
+    "RetryPolicy",
+    "Runtime",
+    "RuntimeClosedError",
+    "RuntimeConfig",
+    "Service",
+    "StepFailedError",
+    "StepInfo",
+    "StepOptions",
+    "StoreDamagedError",
+    "StoreFailedError",
+    "StoreFormatError",
+    "StoreFullError",
+    "StoreLockedError",
+    "TerminalError",
+    "UnknownTargetError",
+    "VirtualObject",
+    "__version__",
+    "handler",
+    "shared",
+    "state",
+    "step_info",
+]
+
+_LOADED_AT_FIRST_USE = {
+    "ManualClock": ".runtime.testing",
+    "MemoryStore": ".journal.memory",
+    "Runtime": ".app",
+    "RuntimeConfig": ".runtime.config",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load what this module promises and has not needed so far."""
+    module = _LOADED_AT_FIRST_USE.get(name)
+    if module is None:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    value = getattr(import_module(module, __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """What is public."""
+    return __all__

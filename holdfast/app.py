@@ -1,0 +1,86 @@
+"""The runtime a user constructs: the engine, and HTTP in front of it when asked.
+
+This module owns how long a server lives beside its runtime, and nothing else. It does not know
+what a request looks like (``ingress`` does) or what a call does (``runtime`` does); it is the one
+place above both.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from functools import cached_property
+
+from .ingress.options import DEFAULT_OPTIONS, HttpOptions
+from .ingress.server import HttpServer
+from .ingress.server import serve as serve_http
+from .runtime.engine import Engine
+
+
+class Runtime(Engine):
+    """Objects and services of one data directory, for calls from this process and over HTTP.
+
+    ``async with Runtime([Assistant], data_dir="data") as runtime:`` opens the directory, goes on
+    with what was under way, and stops gracefully at the end of the block. Only one runtime can
+    have a directory open; two runtimes on two directories share nothing.
+    """
+
+    async def serve(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 8080,
+        options: HttpOptions = DEFAULT_OPTIONS,
+        on_listening: Callable[[int], None] | None = None,
+    ) -> None:
+        """Serve HTTP until the runtime is stopped, or this call is cancelled.
+
+        Cancelling closes the server and leaves the runtime running.
+
+        Args:
+            host: the address to listen on. There is no authentication: whoever can reach it can
+                call every handler.
+            port: the port, or 0 for any free one.
+            options: limits, and which hosts and browsers are let in.
+            on_listening: called once with the port, when connections are accepted.
+
+        Raises:
+            InvalidArgumentError: the address cannot be listened on; nothing was started.
+            StoreFailedError: the disk failed while serving. The server was closed.
+        """
+        server = await serve_http(self, host=host, port=port, options=options)
+        self._servers.add(server)
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        failing = asyncio.ensure_future(self.wait_failed())
+        try:
+            if on_listening is not None:
+                on_listening(server.port)
+            await asyncio.wait({stopping, failing}, return_when=asyncio.FIRST_COMPLETED)
+            if failing.done():
+                raise failing.result()
+        finally:
+            stopping.cancel()
+            failing.cancel()
+            await server.close()
+            self._servers.discard(server)
+
+    async def stop(self, grace: timedelta | None = None) -> None:
+        """As ``Engine.stop``; ``serve`` returns as well, and its server is closed after all else.
+
+        So while actions still run, HTTP callers get an answer that says to try again, rather than
+        no connection.
+        """
+        self._stopping.set()
+        # The engine first: it answers whoever waits, and a server closes once all are answered.
+        await super().stop(grace)
+        for server in list(self._servers):
+            await server.close()
+
+    @cached_property
+    def _stopping(self) -> asyncio.Event:
+        """Set once and for ever: a runtime that was stopped is not started again."""
+        return asyncio.Event()
+
+    @cached_property
+    def _servers(self) -> set[HttpServer]:
+        """The servers that ``serve`` opened and has not closed yet."""
+        return set()

@@ -1,0 +1,314 @@
+"""The ``holdfast`` command: serve, dev, demo.
+
+This module owns the process: its arguments, signals, log output and exit code. Every error a
+person can cause comes out as one sentence on stderr, never as a traceback.
+
+    0    done, or stopped by Ctrl-C or SIGTERM
+    1    it cannot start: the target, the port, the data directory
+    2    the command line is wrong
+    75   the disk failed while serving; start again, which recovers
+    78   the data directory has lost acknowledged data; a person has to look
+
+75 and 78 are EX_TEMPFAIL and EX_CONFIG of sysexits, so that a supervisor can tell "start me again"
+from "do not".
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NoReturn, TypeVar
+
+import click
+
+from .app import Runtime
+from .demo.story import tell
+from .loading import LoadedTarget, load_target
+from .objects.errors import HoldfastError, StoreDamagedError, StoreFailedError
+from .version import __version__
+from .watching import POLL_SECONDS, SourceWatch
+
+try:
+    import uvloop
+except ImportError:  # It does not exist everywhere, and asyncio's own loop serves as well.
+    new_event_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+else:
+    new_event_loop = uvloop.new_event_loop
+
+EXIT_CANNOT_START = 1
+EXIT_STORE_FAILED = 75
+EXIT_STORE_DAMAGED = 78
+
+_RELOADED_VARIABLE = "HOLDFAST_RELOADED"
+"""Set by ``dev`` for the process it becomes: a broken target then waits for the next edit."""
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeOptions:
+    """What ``serve`` and ``dev`` are told on the command line."""
+
+    target: str
+    host: str
+    port: int
+    data: Path
+    durability: Literal["fsync", "process"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A signal asked the server to stop, and it did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A source file changed, and the server stopped to be started again."""
+
+    path: Path
+
+
+def main() -> NoReturn:
+    """Run the command line of this process, then exit."""
+    try:
+        code = commands.main(standalone_mode=False)
+    except click.ClickException as error:
+        _say(error.format_message())
+        sys.exit(error.exit_code)
+    except HoldfastError as error:
+        _say(str(error))
+        sys.exit(_exit_code(error))
+    except (click.Abort, KeyboardInterrupt):
+        # Before there was anything to stop; the server itself takes signals another way.
+        sys.exit(0)
+    sys.exit(code)
+
+
+@click.group(invoke_without_command=True)
+@click.version_option(__version__, prog_name="holdfast", message="holdfast %(version)s")
+@click.pass_context
+def commands(context: click.Context) -> None:
+    """Durable virtual objects: a session goes on exactly where a crash stopped it."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+def _serving_options(command: Command) -> Command:
+    """The argument and the options that ``serve`` and ``dev`` have in common."""
+    for decorate in (
+        click.option(
+            "--durability",
+            type=click.Choice(["fsync", "process"]),
+            default="fsync",
+            show_default=True,
+            help="What an answer waits for: fsync survives a power cut, process a killed process.",
+        ),
+        click.option(
+            "--data",
+            type=click.Path(path_type=Path),
+            default=Path("data"),
+            show_default=True,
+            help="The data directory; made when it is missing.",
+        ),
+        click.option(
+            "--port",
+            type=click.IntRange(0, 65535),
+            default=8080,
+            show_default=True,
+            help="The port to listen on; 0 takes any free one.",
+        ),
+        click.option("--host", default="127.0.0.1", show_default=True, help="The address."),
+        click.argument("target"),
+    ):
+        command = decorate(command)
+    return command
+
+
+@commands.command()
+@_serving_options
+def serve(**options: Any) -> None:
+    """Serve the objects of TARGET, a .py file or a module, over HTTP."""
+    chosen = ServeOptions(**options)
+    _log_to_stderr()
+    _run(_serve(load_target(chosen.target), chosen, watch=None))
+
+
+@commands.command()
+@_serving_options
+def dev(**options: Any) -> None:
+    """As serve, with a line per invocation, and started again when a source file changes."""
+    chosen = ServeOptions(**options)
+    _log_to_stderr()
+    _log_invocations()
+    reloaded = os.environ.pop(_RELOADED_VARIABLE, None) is not None
+    started_ns = time.time_ns()
+    try:
+        loaded = load_target(chosen.target)
+    except HoldfastError as error:
+        if not reloaded:
+            raise
+        _say(f"{error}; waiting for a change")
+        _become_new(_wait_change(SourceWatch(Path(sys.path[0]), started_ns)))
+    watch = SourceWatch(loaded.directory, started_ns)
+    ended = _run(_serve(loaded, chosen, watch))
+    if isinstance(ended, Changed):
+        _become_new(ended.path)
+
+
+@commands.command()
+@click.option(
+    "--pace",
+    type=click.FloatRange(0.05, 60),
+    default=1.8,
+    show_default=True,
+    help="Seconds that each call of the pretended model takes.",
+)
+def demo(pace: float) -> int:
+    """Kill a server in the middle of an agent's work and watch the work be finished."""
+    return tell(pace)
+
+
+async def _serve(
+    loaded: LoadedTarget, options: ServeOptions, watch: SourceWatch | None
+) -> Stopped | Changed:
+    """Serve until a signal, a change that ``watch`` sees, or a failure; stop gracefully then."""
+    runtime = Runtime(loaded.classes, data_dir=options.data, durability=options.durability)
+    try:
+        await runtime.start()
+    except OSError as error:
+        message = f"the data directory {_show_path(options.data)} cannot be used: {_reason(error)}"
+        raise click.ClickException(message) from error
+    serving = asyncio.ensure_future(_serve_http(runtime, options))
+    leaving = asyncio.ensure_future(_wait_leave(watch))
+    try:
+        await asyncio.wait({serving, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            await serving  # It ends by itself only when it fails.
+        return await leaving
+    finally:
+        leaving.cancel()
+        await runtime.stop()
+        await asyncio.wait({serving})
+
+
+async def _serve_http(runtime: Runtime, options: ServeOptions) -> None:
+    def announce(port: int) -> None:
+        click.echo(_startup_line(runtime, options, port))
+
+    await runtime.serve(host=options.host, port=options.port, on_listening=announce)
+
+
+async def _wait_leave(watch: SourceWatch | None) -> Stopped | Changed:
+    """Wait for SIGINT, SIGTERM or a change. The next signal of that kind ends the process."""
+    loop = asyncio.get_running_loop()
+    signalled = asyncio.Event()
+
+    def leave(number: signal.Signals) -> None:
+        signalled.set()
+        click.echo("stopping; once more ends it at once")
+        # From here on the system answers, so a second Ctrl-C works whatever the loop is doing.
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, leave, number)
+    while not signalled.is_set():
+        changed = watch.find_change() if watch is not None else None
+        if changed is not None:
+            return Changed(changed)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(signalled.wait(), POLL_SECONDS if watch is not None else None)
+    return Stopped()
+
+
+def _run(serving: Coroutine[Any, Any, Stopped | Changed]) -> Stopped | Changed:
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(serving)
+
+
+def _startup_line(runtime: Runtime, options: ServeOptions, port: int) -> str:
+    """``Holdfast 0.1.0: 2 objects (Assistant, Order) on http://…, data in ./data (fsync)``."""
+    services = runtime.registry.services.values()
+    objects = _count("object", [each.name for each in services if each.keyed])
+    others = _count("service", [each.name for each in services if not each.keyed])
+    served = " and ".join(filter(None, (objects, others)))
+    host = f"[{options.host}]" if ":" in options.host else options.host
+    data = f"data in {_show_path(options.data)} ({options.durability})"
+    return f"Holdfast {__version__}: {served} on http://{host}:{port}, {data}"
+
+
+def _count(noun: str, names: list[str]) -> str:
+    if not names:
+        return ""
+    plural = "" if len(names) == 1 else "s"
+    return f"{len(names)} {noun}{plural} ({', '.join(names)})"
+
+
+def _show_path(path: Path) -> str:
+    shown = str(path)
+    return shown if path.is_absolute() or shown.startswith(".") else f"./{shown}"
+
+
+def _reason(error: OSError) -> str:
+    """What the system says, without the number; loops wrap it in sentences of their own."""
+    if error.errno is None:
+        return str(error)
+    return os.strerror(error.errno)[:1].lower() + os.strerror(error.errno)[1:]
+
+
+def _exit_code(error: HoldfastError) -> int:
+    match error:
+        case StoreFailedError():
+            return EXIT_STORE_FAILED
+        case StoreDamagedError():
+            return EXIT_STORE_DAMAGED
+        case _:
+            return EXIT_CANNOT_START
+
+
+def _say(sentence: str) -> None:
+    click.echo(f"holdfast: {' '.join(sentence.split())}", err=True)
+
+
+def _log_to_stderr() -> None:
+    """Show what handlers and libraries log, from INFO on."""
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+        datefmt="%H:%M:%S",
+    )
+
+
+def _log_invocations() -> None:
+    """Show a line per invocation on stdout."""
+    lines = logging.StreamHandler(sys.stdout)
+    lines.setFormatter(logging.Formatter("%(asctime)s  %(message)s", datefmt="%H:%M:%S"))
+    logger = logging.getLogger("holdfast.invocations")
+    logger.addHandler(lines)
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
+
+
+def _wait_change(watch: SourceWatch) -> Path:
+    while True:
+        changed = watch.find_change()
+        if changed is not None:
+            return changed
+        time.sleep(POLL_SECONDS)
+
+
+def _become_new(changed: Path) -> NoReturn:
+    """Replace this process by a fresh one with the same command line.
+
+    The process id stays, so whoever started or supervises this one still can.
+    """
+    click.echo(f"{changed.name} changed, starting again")
+    sys.stdout.flush()
+    os.environ[_RELOADED_VARIABLE] = "1"
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # our own command

@@ -1,0 +1,161 @@
+"""Calling a handler and sending to one.
+
+The body is opaque here: the engine decodes it by the handler's annotations, and what does not fit
+comes back as an error that names the field. So a call costs one look at the head and no parsing of
+the body.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from ..objects.definition import HandlerDefinition
+from ..objects.errors import HoldfastError, InvalidArgumentError, TerminalError
+from ..runtime.requests import Answer, CallRequest
+from .durations import parse_delay
+from .headers import check_json, find_idempotency_key, missing_content_type, passed_headers
+from .messages import Head, Response
+from .options import HttpOptions
+from .paths import CallPath, parse_query
+from .port import IngressEngine
+from .problems import Refusal, RefusedError, response_of_error, response_of_outcome
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A call or send whose head is in order; its body may not have arrived yet."""
+
+    path: CallPath
+    has_content_type: bool
+    """Whether there is one; where the handler takes input, it is JSON then."""
+    headers: Mapping[str, str]
+    idempotency_key: str | None
+    delay_ms: int
+
+
+def open_call(path: CallPath, query: str, head: Head, options: HttpOptions) -> Call:
+    """Check all of a call but its body.
+
+    Raises:
+        RefusedError: the method does not fit.
+        InvalidArgumentError: the content type, the delay or the idempotency key does not fit.
+    """
+    _check_method(path, head.method)
+    delay = parse_query(query) if query else None
+    if delay is not None and not path.is_send:
+        message = (
+            "cannot use the delay query parameter with calls. The delay is supported only with "
+            f"sends: /{path.target.service}/…/{path.target.handler}/send?delay=…"
+        )
+        raise InvalidArgumentError(message)
+    if path.handler.takes_input and "content-type" in head.headers:
+        check_json(head.headers)
+    return Call(
+        path=path,
+        has_content_type="content-type" in head.headers,
+        headers=passed_headers(head.headers, options),
+        idempotency_key=find_idempotency_key(head.headers),
+        delay_ms=0 if delay is None else parse_delay(delay),
+    )
+
+
+async def answer_call(engine: IngressEngine, call: Call, body: bytes) -> Response:
+    """Make the call and answer it.
+
+    Cancelling this, because the server closes, stops nothing: the invocation goes on.
+
+    Raises:
+        InvalidArgumentError: a body where there must be none, or none where there must be one.
+    """
+    _check_presence(call, body)
+    path = call.path
+    request = CallRequest(
+        target=path.target,
+        argument=body,
+        headers=call.headers,
+        idempotency_key=call.idempotency_key,
+        delay_ms=call.delay_ms,
+    )
+    was_submitted = False
+    try:
+        future = engine.submit(request, wait=not path.is_send)
+        was_submitted = True
+        answer = await future
+    except HoldfastError as error:
+        return response_of_error(
+            error, is_keyed=call.idempotency_key is not None, was_submitted=was_submitted
+        )
+    return _response_of_send(answer) if path.is_send else _response_of_call(answer)
+
+
+def _check_method(path: CallPath, method: str) -> None:
+    if method == "POST" or (method == "GET" and not path.handler.takes_input):
+        return
+    allowed = "POST" if path.handler.takes_input else "GET, POST"
+    message = f"method not allowed: {path.target.handler} takes {allowed}"
+    raise RefusedError(Refusal.METHOD, message, {"allow": allowed})
+
+
+def _check_presence(call: Call, body: bytes) -> None:
+    handler = call.path.handler
+    if not handler.takes_input:
+        if body:
+            message = (
+                f"input validation error: Expected body and content-type to be empty: "
+                f"{handler.name} takes no input"
+            )
+            raise InvalidArgumentError(message)
+    elif body:
+        if not call.has_content_type:
+            raise missing_content_type()
+    elif not _may_be_empty(handler):
+        if not call.has_content_type:
+            raise missing_content_type()
+        message = f"input validation error: Empty body not allowed; {handler.name} takes input"
+        raise InvalidArgumentError(message)
+
+
+def _may_be_empty(handler: HandlerDefinition) -> bool:
+    """Whether no body is a body, because the one parameter has a default or may be ``None``."""
+    try:
+        handler.decode_argument(b"")
+    except InvalidArgumentError:
+        return False
+    return True
+
+
+def _response_of_call(answer: Answer) -> Response:
+    headers = _headers_of(answer)
+    outcome = answer.outcome
+    if isinstance(outcome, TerminalError):
+        return response_of_outcome(outcome, headers)
+    assert outcome is not None, "a call was answered without an outcome"
+    if outcome:
+        headers["content-type"] = "application/json"
+    return Response(200, headers, outcome)
+
+
+def _response_of_send(answer: Answer) -> Response:
+    headers = _headers_of(answer)
+    headers["content-type"] = "application/json"
+    body = {"invocationId": answer.invocation_id}
+    if answer.execution_time_ms is not None:
+        body["executionTime"] = format_time(answer.execution_time_ms)
+    body["status"] = "PreviouslyAccepted" if answer.is_duplicate else "Accepted"
+    return Response(202, headers, json.dumps(body, separators=(",", ":")).encode())
+
+
+def _headers_of(answer: Answer) -> dict[str, str]:
+    headers = {"x-restate-id": answer.invocation_id}
+    if answer.is_other_body:
+        headers["x-holdfast-idempotency"] = "other-body"
+    return headers
+
+
+def format_time(time_ms: int) -> str:
+    """A time in milliseconds since 1970 as ``2026-01-31T12:34:56.789000000Z``."""
+    moment = _EPOCH + timedelta(milliseconds=time_ms)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{time_ms % 1000:03d}000000Z"

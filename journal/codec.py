@@ -1,0 +1,187 @@
+"""Entries as bytes, and back.
+
+    entry       := version message          version: one byte, 01
+    message     := MessagePack array, first element the tag
+    input       := [0, argument, {headers}, seed | nil]
+    run         := [1, deliveries, source, name]
+    sleep       := [2, deliveries, source, due_ms]
+    call        := [3, deliveries, source, target, digest, callee]
+    send        := [4, deliveries, source, target, digest, delay_ms, callee]
+    awakeable   := [5, deliveries, source]
+    complete    := [6, deliveries, source, id, index, digest]
+    cancel      := [7, deliveries, source, index]
+    reads       := [8, deliveries, {field: {part: row}}]
+    completion  := [16, index, at_ms, bytes | nil]
+    failed      := [17, index, at_ms, failure]
+    target      := [service, key | nil, handler]
+    failure     := [kind, status, message, type_name, {metadata}, [[type, message]...]]
+
+Payloads (arguments, results, state rows) are opaque here: they are passed through, never decoded
+and encoded again. A tag once given is never used for anything else.
+"""
+
+from collections.abc import Mapping
+from typing import Any, assert_never
+
+import msgpack
+
+from ..objects.errors import StoreDamagedError, StoreFormatError
+from ..objects.identity import InvocationId, Target
+from .entry import (
+    Call,
+    Cancel,
+    Command,
+    CompleteAwakeable,
+    Completion,
+    Entry,
+    Failure,
+    Input,
+    Issued,
+    MakeAwakeable,
+    Reads,
+    Run,
+    Send,
+    Sleep,
+)
+
+VERSION = 1
+_PREFIX = bytes((VERSION,))
+_pack = msgpack.Packer(use_bin_type=True, autoreset=True).pack
+
+
+def pack(fields: Any) -> bytes:
+    """One row: the version byte, then ``fields`` as MessagePack."""
+    packed: bytes = _pack(fields)
+    return _PREFIX + packed
+
+
+def unpack(row: bytes, what: str) -> Any:
+    """The fields of a row made by ``pack``.
+
+    Raises:
+        StoreFormatError: the row is of a later version.
+        StoreDamagedError: the row is not what ``pack`` writes.
+    """
+    if row[:1] != _PREFIX:
+        message = f"{what} has format {row[:1].hex() or 'none'}; this release reads format 01"
+        raise StoreFormatError(message)
+    try:
+        return msgpack.unpackb(row[1:], strict_map_key=False, raw=False)
+    except ValueError as error:
+        message = f"{what} cannot be read: {error}"
+        raise StoreDamagedError(message) from None
+
+
+def encode_input(argument: bytes, headers: Mapping[str, str], seed: bytes | None) -> bytes:
+    """The first entry of a journal."""
+    return pack([0, argument, dict(headers), seed])
+
+
+def encode_command(command: Command, deliveries: int, source: str) -> bytes:
+    """A command's entry."""
+    match command:
+        case Run(name):
+            return pack([1, deliveries, source, name])
+        case Sleep(due_ms):
+            return pack([2, deliveries, source, due_ms])
+        case Call(target, digest, callee):
+            return pack([3, deliveries, source, encode_target(target), digest, callee])
+        case Send(target, digest, delay_ms, callee):
+            return pack([4, deliveries, source, encode_target(target), digest, delay_ms, callee])
+        case MakeAwakeable():
+            return pack([5, deliveries, source])
+        case CompleteAwakeable(invocation_id, index, digest):
+            return pack([6, deliveries, source, invocation_id, index, digest])
+        case Cancel(index):
+            return pack([7, deliveries, source, index])
+        case _:
+            assert_never(command)
+
+
+def encode_reads(reads: Reads) -> bytes:
+    """The entry of what a shared handler read."""
+    return pack([8, reads.deliveries, {name: dict(rows) for name, rows in reads.fields.items()}])
+
+
+def encode_completion(completion: Completion) -> bytes:
+    """A completion's entry."""
+    result = completion.result
+    if isinstance(result, Failure):
+        return pack([17, completion.index, completion.at_ms, encode_failure(result)])
+    return pack([16, completion.index, completion.at_ms, result])
+
+
+def encode_target(target: Target) -> list[str | None]:
+    """A target as part of a row."""
+    return [target.service, target.key, target.handler]
+
+
+def decode_target(fields: list[Any]) -> Target:
+    """The target that ``encode_target`` wrote."""
+    return Target(fields[0], fields[1], fields[2])
+
+
+def encode_failure(failure: Failure) -> list[Any]:
+    """A failure as part of a row."""
+    return [
+        failure.kind,
+        failure.status_code,
+        failure.message,
+        failure.type_name,
+        dict(failure.metadata),
+        [list(pair) for pair in failure.cause],
+    ]
+
+
+def decode_failure(fields: list[Any]) -> Failure:
+    """The failure that ``encode_failure`` wrote."""
+    kind, status_code, message, type_name, metadata, cause = fields
+    return Failure(
+        kind=kind,
+        status_code=status_code,
+        message=message,
+        type_name=type_name,
+        metadata=tuple(metadata.items()),
+        cause=tuple((type_, text) for type_, text in cause),
+    )
+
+
+def decode_entry(row: bytes) -> Entry:
+    """The entry that ``row`` holds.
+
+    Raises:
+        StoreFormatError, StoreDamagedError: see ``unpack``; also for a tag this release lacks.
+    """
+    fields = unpack(row, "a journal entry")
+    tag = fields[0]
+    if tag == 16:
+        return Completion(fields[1], fields[2], fields[3])
+    if tag == 17:
+        return Completion(fields[1], fields[2], decode_failure(fields[3]))
+    if tag == 0:
+        return Input(argument=fields[1], headers=fields[2], seed=fields[3])
+    if tag == 8:
+        return Reads(fields[1], fields[2])
+    return Issued(_decode_command(tag, fields[3:]), fields[1], fields[2])
+
+
+def _decode_command(tag: int, fields: list[Any]) -> Command:
+    match tag:
+        case 1:
+            return Run(fields[0])
+        case 2:
+            return Sleep(fields[0])
+        case 3:
+            return Call(decode_target(fields[0]), fields[1], InvocationId(fields[2]))
+        case 4:
+            target = decode_target(fields[0])
+            return Send(target, fields[1], fields[2], InvocationId(fields[3]))
+        case 5:
+            return MakeAwakeable()
+        case 6:
+            return CompleteAwakeable(InvocationId(fields[0]), fields[1], fields[2])
+        case 7:
+            return Cancel(fields[0])
+        case _:
+            message = f"a journal entry has tag {tag}, which this release does not know"
+            raise StoreFormatError(message)

@@ -1,0 +1,217 @@
+"""The rows beside the journal: invocations, outcomes, steps, timers.
+
+invocation  := version [state, service, key | nil, handler, sequence, is_exclusive,
+                begun_ms,
+                caller id | nil, caller index, idempotency key | nil, failures,
+                next_attempt_ms, last_failure]
+outcome     := version [service, key | nil, handler, sequence, completed_ms, kept, result]
+                kept: see ``Kept``; result: bytes | nil (not kept) | failure
+                then, where there is an idempotency key: key, expires_ms
+step        := version [state, attempt, failures, next_attempt_ms, last_failure]
+timer       := one byte, see ``TimerKind``
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from ..objects.identity import InvocationId, Target
+from .codec import decode_failure, encode_failure, pack, unpack
+from .entry import Failure
+
+
+class InvocationState(IntEnum):
+    """Where an invocation that is not completed stands. The numbers are on disk."""
+
+    SCHEDULED = 0
+    """A delayed send that is not due."""
+    INBOXED = 1
+    """Waits for the turn at its object."""
+    BEGUN = 2
+    """An attempt has begun: it runs, is suspended, or will be tried again."""
+    PAUSED = 3
+    """Waits for a person to resume it."""
+
+
+@dataclass(slots=True, kw_only=True)
+class InvocationRecord:
+    """An invocation that is not completed. The runtime changes it and writes it again."""
+
+    target: Target
+    state: InvocationState
+    sequence: int
+    """Its place among all invocations; at one key, the place in the mailbox."""
+    is_exclusive: bool = False
+    """Whether it needs the turn at its object; recorded, for the class may be gone later."""
+    begun_ms: int = 0
+    """When the first attempt began; the handler's first ``now``."""
+    caller: InvocationId | None = None
+    caller_index: int = 0
+    """The command of the caller that this invocation's outcome completes."""
+    idempotency_key: str | None = None
+    failures: int = 0
+    """Failed attempts so far, for the retry policy."""
+    next_attempt_ms: int = 0
+    """When the next attempt is due after a failed one; 0 when none is."""
+    last_failure: str = ""
+    """What the last failed attempt said, or why the invocation is paused."""
+
+    def encode(self) -> bytes:
+        """The row."""
+        target = self.target
+        return pack(
+            [
+                int(self.state),
+                target.service,
+                target.key,
+                target.handler,
+                self.sequence,
+                self.is_exclusive,
+                self.begun_ms,
+                self.caller,
+                self.caller_index,
+                self.idempotency_key,
+                self.failures,
+                self.next_attempt_ms,
+                self.last_failure,
+            ]
+        )
+
+
+def decode_invocation(row: bytes) -> InvocationRecord:
+    """The record that ``InvocationRecord.encode`` wrote."""
+    fields = unpack(row, "an invocation row")
+    return InvocationRecord(
+        state=InvocationState(fields[0]),
+        target=Target(fields[1], fields[2], fields[3]),
+        sequence=fields[4],
+        is_exclusive=fields[5],
+        begun_ms=fields[6],
+        caller=None if fields[7] is None else InvocationId(fields[7]),
+        caller_index=fields[8],
+        idempotency_key=fields[9],
+        failures=fields[10],
+        next_attempt_ms=fields[11],
+        last_failure=fields[12],
+    )
+
+
+class Kept(IntEnum):
+    """What is kept of a completed invocation beside its outcome row. The numbers are on disk."""
+
+    OUTCOME = 0
+    JOURNAL = 1
+    """Its journal and its undo rows too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeRecord:
+    """A completed invocation."""
+
+    target: Target
+    sequence: int
+    completed_ms: int
+    kept: Kept
+    result: bytes | Failure | None
+    """``None``: the result of a call without steps was too large to be kept."""
+    idempotency_key: str | None = None
+    expires_ms: int = 0
+    """When an idempotency record stops to count; 0 without an idempotency key."""
+
+    def encode(self) -> bytes:
+        """The row."""
+        target = self.target
+        result: Any = self.result
+        if isinstance(result, Failure):
+            result = encode_failure(result)
+        fields = [
+            target.service,
+            target.key,
+            target.handler,
+            self.sequence,
+            self.completed_ms,
+            int(self.kept),
+            result,
+        ]
+        if self.idempotency_key is not None:
+            fields += [self.idempotency_key, self.expires_ms]
+        return pack(fields)
+
+
+def decode_outcome(row: bytes) -> OutcomeRecord:
+    """The record that ``OutcomeRecord.encode`` wrote."""
+    fields = unpack(row, "an outcome row")
+    result = fields[6]
+    return OutcomeRecord(
+        target=Target(fields[0], fields[1], fields[2]),
+        sequence=fields[3],
+        completed_ms=fields[4],
+        kept=Kept(fields[5]),
+        result=decode_failure(result) if isinstance(result, list) else result,
+        idempotency_key=fields[7] if len(fields) > 7 else None,
+        expires_ms=fields[8] if len(fields) > 8 else 0,
+    )
+
+
+class StepState(IntEnum):
+    """What is known of a step's current attempt. The numbers are on disk."""
+
+    STARTED = 0
+    """The intent is durable; without a result the outcome is unknown."""
+    FAILED = 1
+    """The action raised; another attempt is due at ``next_attempt_ms``."""
+    NOT_STARTED = 2
+    """A stop came between the intent and the action: nothing happened."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRecord:
+    """A step beyond its first intent. Without a row, the command itself is attempt 1's intent."""
+
+    state: StepState = StepState.STARTED
+    attempt: int = 1
+    failures: int = 0
+    """Attempts that counted against the retry policy."""
+    next_attempt_ms: int = 0
+    last_failure: str = ""
+
+    def encode(self) -> bytes:
+        """The row."""
+        return pack(
+            [
+                int(self.state),
+                self.attempt,
+                self.failures,
+                self.next_attempt_ms,
+                self.last_failure,
+            ]
+        )
+
+
+def decode_step(row: bytes) -> StepRecord:
+    """The record that ``StepRecord.encode`` wrote."""
+    state, attempt, failures, next_attempt_ms, last_failure = unpack(row, "a step row")
+    return StepRecord(
+        state=StepState(state),
+        attempt=attempt,
+        failures=failures,
+        next_attempt_ms=next_attempt_ms,
+        last_failure=last_failure,
+    )
+
+
+class TimerKind(IntEnum):
+    """What a timer does when it is due. The numbers are on disk, as one byte."""
+
+    SLEEP = 0
+    """Completes the Sleep command ``index`` of the invocation."""
+    START = 1
+    """A delayed send takes its place in the mailbox."""
+    RETRY = 2
+    """The next attempt of the invocation."""
+    STEP_RETRY = 3
+    """The next attempt of step ``index``."""
+
+    def encode(self) -> bytes:
+        """The row."""
+        return bytes((self,))

@@ -1,0 +1,151 @@
+"""One pass over what an invocation recorded: what matches, what comes next, what is missing.
+
+Pure: it compares entries with entries and knows no store, loop or handler. The attempt asks it
+about each command the handler issues and for each completion to deliver; at the end of the
+recorded part it turns from checking into numbering.
+
+The rules, which together make the order of everything the handler saw the same again:
+
+* a command is compared with the next recorded one, circumstances included (how many completions
+  had been delivered);
+* a completion is delivered only when every command that was issued before it was issued again;
+* when the handler ends or waits and nothing is left to deliver, no recorded command may be left.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+
+from ..objects.errors import JournalMismatchError
+from .entry import Command, Completion, Entry, Input, Issued, Reads
+
+
+class ReplayCursor:
+    """The recorded part of one journal, and how far the current attempt has followed it."""
+
+    def __init__(self, entries: Iterable[tuple[int, Entry]] = ()) -> None:
+        """Start at the beginning of ``entries``, given with their indexes in journal order."""
+        # Commands not issued again yet, in order.
+        self._recorded: deque[tuple[int, Issued]] = deque()
+        # Completions not delivered yet, recorded or accepted since, in order.
+        self._undelivered: deque[Completion] = deque()
+        self.input: Input | None = None
+        self.reads: dict[int, Reads] = {}
+        """What a shared handler read, by the number of deliveries before."""
+        self.next_index = 0
+        """The index that the next entry appended to the journal gets."""
+        self.deliveries = 0
+        """How many completions the handler has been given."""
+        for index, entry in entries:
+            self.next_index = index + 1
+            match entry:
+                case Issued():
+                    self._recorded.append((index, entry))
+                case Completion():
+                    self._undelivered.append(entry)
+                case Reads():
+                    self._add_reads(entry)
+                case Input():
+                    self.input = entry
+        # Completions of the recorded part that are still to be delivered: the log is silent and
+        # no action starts before the last of them.
+        self._recorded_deliveries = len(self._undelivered)
+
+    @property
+    def is_replaying(self) -> bool:
+        """Whether anything recorded is still to be followed."""
+        return bool(self._recorded) or self._recorded_deliveries > 0
+
+    @property
+    def has_recorded_commands(self) -> bool:
+        """Whether the journal holds commands that this attempt has not issued yet."""
+        return bool(self._recorded)
+
+    @property
+    def has_undelivered(self) -> bool:
+        """Whether a completion waits to be delivered."""
+        return bool(self._undelivered)
+
+    def match(self, command: Command, source: str) -> tuple[int, Command] | None:
+        """The index and the recorded form of ``command``, or ``None`` when it is a new one.
+
+        Raises:
+            JournalMismatchError: the journal holds another command here. The cursor did not move.
+        """
+        recorded_commands = self._recorded
+        if not recorded_commands:
+            return None
+        index, issued = recorded_commands[0]
+        if issued.command != command or issued.deliveries != self.deliveries:
+            raise JournalMismatchError(self._describe(index, issued, command, source))
+        recorded_commands.popleft()
+        return index, issued.command
+
+    def append(self) -> int:
+        """Take the next index for an entry that is written to the journal now."""
+        index = self.next_index
+        self.next_index = index + 1
+        return index
+
+    def accept(self, completion: Completion) -> None:
+        """Queue a completion that was written to the journal now."""
+        self._undelivered.append(completion)
+
+    def next_delivery(self) -> Completion | None:
+        """The next completion to deliver, or ``None``: the handler is at quiescence.
+
+        Raises:
+            JournalMismatchError: the handler waits, but recorded commands were not issued again.
+        """
+        if self._recorded:
+            index, issued = self._recorded[0]
+            if not self._undelivered or issued.deliveries <= self.deliveries:
+                raise JournalMismatchError(self._describe(index, issued, None, ""))
+        if not self._undelivered:
+            return None
+        self.deliveries += 1
+        if self._recorded_deliveries:
+            self._recorded_deliveries -= 1
+        return self._undelivered.popleft()
+
+    def finish(self) -> None:
+        """Check that the handler, which has ended, issued everything the journal holds.
+
+        Raises:
+            JournalMismatchError: it did not.
+        """
+        if self._recorded:
+            index, issued = self._recorded[0]
+            raise JournalMismatchError(self._describe(index, issued, None, "", ended=True))
+
+    def _add_reads(self, reads: Reads) -> None:
+        earlier = self.reads.get(reads.deliveries)
+        if earlier is not None:
+            reads = Reads(reads.deliveries, {**earlier.fields, **reads.fields})
+        self.reads[reads.deliveries] = reads
+
+    def _describe(
+        self,
+        index: int,
+        issued: Issued,
+        command: Command | None,
+        source: str,
+        *,
+        ended: bool = False,
+    ) -> str:
+        recorded = f"{issued.command!r} (asked for at {issued.source})"
+        if command is None:
+            now = "has ended" if ended else "waits"
+            return (
+                f"entry {index}: the journal recorded {recorded}, "
+                f"but the handler now {now} without asking for it"
+            )
+        attempted = f"{command!r} (at {source})"
+        if command == issued.command:
+            return (
+                f"entry {index}: the journal recorded {recorded} after {issued.deliveries} results, "
+                f"but the handler now asks for it after {self.deliveries}"
+            )
+        return (
+            f"entry {index}: the journal recorded {recorded}, "
+            f"but the handler now asks for {attempted}"
+        )

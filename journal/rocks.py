@@ -1,0 +1,391 @@
+"""The store on disk: RocksDB, with the rule that the first failure is the last.
+
+How it is opened, which is what makes an open store mean something, is in ``rocks_open``; what was
+measured, and why the settings are what they are, is in ``STORE.md``. These two modules are the only
+ones that import rocksdict.
+
+Threads: the methods belong to the thread that opened the store, but ``sync`` may run in one other
+thread and ``maintain`` or ``compact`` in a third. What they share is written by one side only.
+"""
+
+import ctypes
+import logging
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal, NoReturn
+
+from rocksdict import ReadOptions, WriteBatch
+
+from ..objects.errors import StoreDamagedError, StoreFailedError
+from .data_directory import DataDirectory, explained_errors
+from .rocks_open import MIB, open_database
+from .store import StoreStatistics
+from .tide_mark import TideFollower
+
+logger = logging.getLogger(__name__)
+
+Durability = Literal["fsync", "process"]
+TideMarkPolicy = Literal["overlapped", "strict"]
+
+# What the log spends on a row and on a batch beside their bytes, near enough for a cap.
+_ROW_OVERHEAD_BYTES = 8
+_BATCH_OVERHEAD_BYTES = 19
+
+# A scan reads this many rows first and ever more after that: most scans want one or a few, and
+# reading on may mean stepping over a million deleted rows that nobody asked about.
+_SCAN_ROWS_FIRST = 8
+_SCAN_ROWS_MAX = 512
+_SCAN_BYTES_MAX = MIB
+
+
+class RocksStore:
+    """A ``Store`` in a data directory. Opening it is the start sequence of ``rocks_open``."""
+
+    def __init__(  # noqa: PLR0913 -- settings of one thing, all but the first by keyword
+        self,
+        data_dir: str | os.PathLike[str],
+        *,
+        durability: Durability = "fsync",
+        tide_mark: TideMarkPolicy = "overlapped",
+        log_bytes_max: int = 24 * MIB,
+        log_rows_max: int = 100_000,
+        memtable_bytes: int = 64 * MIB,
+        block_cache_bytes: int = 64 * MIB,
+        ballast_bytes: int = 16 * MIB,
+        free_bytes_min: int = 64 * MIB,
+    ) -> None:
+        """Open the store in ``data_dir``, which is made if it does not exist.
+
+        Args:
+            data_dir: the directory; nobody else may have it open.
+            durability: "process" makes ``sync`` a matter of no fsync: a killed process loses
+                nothing, a power cut may lose what was written since the last start or close.
+            tide_mark: whether the tide mark is durable before ``sync`` returns ("strict") or by
+                the time of the next one ("overlapped").
+            log_bytes_max: ``maintain`` moves the log into tables beyond this size, so that a
+                start after a kill stays short.
+            log_rows_max: as ``log_bytes_max``; a start replays rows, however small.
+            memtable_bytes: the size at which RocksDB itself moves the log, on the writing thread.
+            block_cache_bytes: memory for blocks of the table files, their indexes and filters.
+            ballast_bytes: see ``disk_space``.
+            free_bytes_min: with less than this free, ``is_nearly_full`` is true.
+
+        Raises:
+            StoreFormatError: not a data directory, or one of a newer format. Untouched.
+            StoreLockedError: it is open elsewhere. Untouched.
+            StoreDamagedError: it holds less than was acknowledged. The rows are untouched.
+            StoreFullError: no space left to open it.
+            StoreFailedError: it cannot be opened for another reason, which the message names.
+        """
+        # Why every method refuses; None while the store works. The first reason stays.
+        self._stopped: str | None = None
+        self._cause: BaseException | None = None
+        self._directory = DataDirectory(
+            data_dir,
+            ballast_bytes=ballast_bytes,
+            free_bytes_min=free_bytes_min,
+            on_fork=self._leave_to_parent,
+        )
+        # A forked child must not even close what it inherited.
+        self._is_in_child = False
+        self._fsyncs = durability == "fsync"
+        self._log_bytes_max = log_bytes_max
+        self._log_rows_max = log_rows_max
+        # Written by the opening thread only. A batch takes its position once it is written.
+        self._position = 0
+        self._rows_written = 0
+        self._bytes_written = 0
+        # Written under ``_syncing`` only. Invariant: durable position <= position.
+        self._syncing = threading.Lock()
+        self._durable_position = 0
+        self._syncs = 0
+        # Written under ``_maintaining`` only: what had been written when the log was last moved.
+        self._maintaining = threading.Lock()
+        self._moved = (0, 0, 0)
+        self._log_moves = 0
+        # Keeps the tide mark when it is overlapped; None when a sync writes it itself, or nobody.
+        self._follower: TideFollower | None = None
+        try:
+            with explained_errors(self._directory.path):
+                self._db = open_database(self._directory, memtable_bytes, block_cache_bytes)
+                self._directory.ballast.hold()
+                self._is_nearly_full = self._directory.is_nearly_full()
+        except BaseException:
+            self._directory.close()
+            raise
+        if self._fsyncs and tide_mark == "overlapped":
+            self._follower = TideFollower(self._directory.tide)
+
+    @property
+    def path(self) -> Path:
+        """The data directory, with symlinks resolved."""
+        return self._directory.path
+
+    @property
+    def epoch(self) -> int:
+        """How often this directory has been opened, this time included."""
+        return self._directory.tide.epoch
+
+    @property
+    def is_nearly_full(self) -> bool:
+        """Whether new work should be refused for want of disk space; ``maintain`` looks."""
+        return self._is_nearly_full
+
+    def get(self, key: bytes) -> bytes | None:
+        """See ``Store.get``."""
+        if self._stopped is not None:
+            raise self._refusal()
+        try:
+            value: bytes | None = self._db.get(key)
+        except Exception as cause:  # noqa: BLE001 -- every failure is final
+            self._fail("reading a row", cause)
+        return value
+
+    def scan(
+        self, start: bytes, end: bytes | None, *, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """See ``Store.scan``. Holds nothing of RocksDB between two rows."""
+        rows_max = _SCAN_ROWS_FIRST
+        while True:
+            rows, is_last = self._read_rows(start, end, reverse=reverse, rows_max=rows_max)
+            yield from rows
+            if is_last:
+                return
+            last_key = rows[-1][0]
+            if reverse:
+                end = last_key
+            else:
+                start = last_key + b"\0"
+            rows_max = min(rows_max * 4, _SCAN_ROWS_MAX)
+
+    def write(self, batch: Mapping[bytes, bytes | None]) -> int:
+        """See ``Store.write``. Holds the interpreter lock for a few microseconds."""
+        if self._stopped is not None:
+            raise self._refusal()
+        if not batch:
+            return self._position
+        size = 0
+        writes = WriteBatch(raw_mode=True)
+        for key, value in batch.items():
+            if value is None:
+                writes.delete(key)
+                size += len(key)
+            else:
+                writes.put(key, value)
+                size += len(key) + len(value)
+        try:
+            self._db.write(writes)
+        except Exception as cause:  # noqa: BLE001 -- every failure is final
+            self._fail("writing a batch", cause)
+        self._rows_written += len(batch)
+        self._bytes_written += size
+        self._position += 1
+        return self._position
+
+    def sync(self) -> int:
+        """See ``Store.sync``. With ``durability="process"`` it returns at once."""
+        with self._syncing:
+            if self._stopped is not None:
+                raise self._refusal()
+            # Both are read before the flush begins: what is written while it runs may or may not
+            # be part of it.
+            position = self._position
+            if not self._fsyncs or position == self._durable_position:
+                return position
+            sequence = self._db.latest_sequence_number()
+            self._flush_log(sequence)
+            if self._stopped is not None:
+                # A write failed meanwhile, and RocksDB may call a flush good after that.
+                raise self._refusal()
+            self._durable_position = position
+            return position
+
+    def flush_tide_mark(self) -> None:
+        """Return once the tide mark covers every sync that has returned.
+
+        Raises:
+            StoreFailedError: the tide mark could not be written.
+        """
+        if self._follower is not None:
+            self._follower.flush()
+
+    def maintain(self) -> None:
+        """See ``Store.maintain``."""
+        with self._maintaining:
+            if self._stopped is not None:
+                raise self._refusal()
+            try:
+                self._is_nearly_full = self._directory.is_nearly_full()
+                self._check_background_work()
+                if self._log_is_long():
+                    self._move_log()
+            except Exception as cause:  # noqa: BLE001 -- every failure is final
+                self._fail("maintaining the files", cause)
+
+    def compact(self, start: bytes, end: bytes | None) -> None:
+        """See ``Store.compact``."""
+        with self._maintaining:
+            if self._stopped is not None:
+                raise self._refusal()
+            try:
+                self._db.compact_range(start, end)
+            except Exception as cause:  # noqa: BLE001 -- every failure is final
+                self._fail("compacting the files", cause)
+
+    def approximate_bytes(self) -> int:
+        """See ``Store.approximate_bytes``."""
+        if self._stopped is not None:
+            raise self._refusal()
+        tables = self._db.property_int_value("rocksdb.live-sst-files-size") or 0
+        return tables + self._log_bytes()
+
+    def statistics(self) -> StoreStatistics:
+        """What was done since the store was opened."""
+        return StoreStatistics(
+            batches_written=self._position,
+            rows_written=self._rows_written,
+            bytes_written=self._bytes_written,
+            syncs=self._syncs,
+            log_bytes=self._log_bytes(),
+            log_moves=self._log_moves,
+        )
+
+    def close(self) -> None:
+        """Sync what is left and release the directory. Waits for the other threads' calls.
+
+        Raises:
+            StoreFailedError: the last sync failed. The directory is released all the same.
+        """
+        if self._is_in_child:
+            return
+        with self._syncing, self._maintaining:
+            if self._stopped is not None:
+                self._release()
+                return
+            try:
+                self._flush_log(self._db.latest_sequence_number())
+                self.flush_tide_mark()
+            finally:
+                if self._stopped is None:
+                    self._stopped = "the store is closed"
+                self._release()
+
+    def _read_rows(
+        self, start: bytes, end: bytes | None, *, reverse: bool, rows_max: int
+    ) -> tuple[list[tuple[bytes, bytes]], bool]:
+        """The next rows of a scan, and whether they are its last."""
+        if self._stopped is not None:
+            raise self._refusal()
+        # RocksDB must know the upper bound: it would otherwise look for the first row behind it,
+        # past however many deleted ones. It keeps a pointer into ``end``, which therefore must
+        # live as long as the iterator. Its lower bound cannot be set: rocksdict 0.3.29 sets the
+        # upper one instead.
+        options = ReadOptions()
+        if end is not None:
+            options.set_iterate_upper_bound(end)
+        rows: list[tuple[bytes, bytes]] = []
+        size = 0
+        try:
+            cursor = self._db.iter(options)
+            if reverse:
+                cursor.seek_to_last()
+                advance = cursor.prev
+            else:
+                cursor.seek(start)
+                advance = cursor.next
+            while cursor.valid():
+                key = cursor.key()
+                if key < start:
+                    break
+                value = cursor.value()
+                rows.append((key, value))
+                size += len(value)
+                if len(rows) == rows_max or size >= _SCAN_BYTES_MAX:
+                    return rows, False
+                advance()
+            # An iterator becomes invalid at the end and at damage alike; only this tells.
+            cursor.status()
+        except Exception as cause:  # noqa: BLE001 -- every failure is final
+            self._fail("scanning rows", cause)
+        return rows, True
+
+    def _flush_log(self, sequence: int) -> None:
+        """Make the log durable, and move the tide mark to a number read before this call."""
+        try:
+            self._db.flush_wal(True)  # noqa: FBT003 -- rocksdict's signature
+            self._syncs += 1
+            if self._follower is None:
+                self._directory.tide.record(sequence)
+            else:
+                self._follower.follow(sequence)
+        except Exception as cause:  # noqa: BLE001 -- every failure is final
+            self._fail("syncing the log", cause)
+
+    def _check_background_work(self) -> None:
+        """A failure in RocksDB's own threads, flushing or compacting, is one like any other."""
+        if failures := self._db.property_int_value("rocksdb.background-errors"):
+            message = f"RocksDB counts {failures} errors of its background work"
+            raise OSError(message)
+
+    def _log_bytes(self) -> int:
+        """About the size of the log that a start would replay."""
+        position, rows, size = self._moved
+        return (
+            (self._bytes_written - size)
+            + (self._rows_written - rows) * _ROW_OVERHEAD_BYTES
+            + (self._position - position) * _BATCH_OVERHEAD_BYTES
+        )
+
+    def _log_is_long(self) -> bool:
+        return (
+            self._log_bytes() > self._log_bytes_max
+            or self._rows_written - self._moved[1] > self._log_rows_max
+        )
+
+    def _move_log(self) -> None:
+        """Write what the log holds into a table file; RocksDB then deletes the log."""
+        moved = (self._position, self._rows_written, self._bytes_written)
+        self._db.flush(wait=True)
+        self._moved = moved
+        self._log_moves += 1
+
+    def _fail(self, doing: str, cause: BaseException) -> NoReturn:
+        """Stop for good, and say so to whoever asked."""
+        message = f"{self._directory.path}: {doing} failed: {cause}"
+        if self._stopped is None:
+            self._cause = cause
+            self._stopped = f"{message}. The store has stopped; start again to recover"
+        if "Corruption" in str(cause):
+            raise StoreDamagedError(message) from cause
+        raise StoreFailedError(message) from cause
+
+    def _refusal(self) -> StoreFailedError:
+        error = StoreFailedError(self._stopped or "the store is closed")
+        error.__cause__ = self._cause
+        return error
+
+    def _release(self) -> None:
+        """Close RocksDB before the lock goes; after a failure its complaints are known."""
+        if self._follower is not None:
+            self._follower.stop()
+        try:
+            self._db.close()
+        except Exception:
+            logger.debug("closing RocksDB in %s", self._directory.path, exc_info=True)
+        self._directory.close()
+
+    def _leave_to_parent(self) -> None:
+        """In a forked child: refuse everything, and never run RocksDB's destructor.
+
+        The destructor waits for background threads that a fork does not copy, so the child could
+        not exit; one reference too many keeps it from running.
+        """
+        self._stopped = "the store belongs to the process that opened it; this is a forked child"
+        self._is_in_child = True
+        # The locks may be held by threads that exist in the parent only.
+        self._syncing = threading.Lock()
+        self._maintaining = threading.Lock()
+        if (db := getattr(self, "_db", None)) is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(db))

@@ -1,0 +1,164 @@
+"""How a RocksDB becomes an open store that may be trusted: the start sequence.
+
+    start := drop the ballast if the disk is full
+             follow the log by sequence numbers                      ``log_files``
+             replay it read-only, checksums and all
+             refuse if either ends below the tide mark               nothing has changed so far
+             cut the log at a hole above the tide mark
+             open for writing, and check the tide mark again
+             count the epoch, durably
+
+What was measured, and why the settings are what they are, is in ``STORE.md``.
+"""
+
+import logging
+from pathlib import Path
+
+from rocksdict import (
+    AccessType,
+    BlockBasedOptions,
+    Cache,
+    DBCompressionType,
+    DBRecoveryMode,
+    MemtableFactory,
+    Options,
+    Rdict,
+)
+
+from ..objects.errors import (
+    StoreDamagedError,
+    StoreFailedError,
+    StoreFullError,
+    StoreLockedError,
+)
+from .data_directory import DataDirectory
+from .log_files import cut_at_hole, inspect_logs
+
+logger = logging.getLogger(__name__)
+
+MIB = 1 << 20
+
+
+def open_database(directory: DataDirectory, memtable_bytes: int, block_cache_bytes: int) -> Rdict:
+    """Check the database in ``directory``, open it, and count the epoch.
+
+    Raises:
+        StoreDamagedError: it holds less than was acknowledged. The rows are untouched.
+        StoreFullError: no space left to open it.
+        StoreLockedError: RocksDB finds it open elsewhere.
+        StoreFailedError: it cannot be opened for another reason, which the message names.
+    """
+    directory.ballast.drop_if_full()
+    # Only a directory that was never opened may lack a database: anywhere else a missing one is
+    # a loss, and to make an empty one in its place would hide it.
+    is_new = directory.tide.epoch == 0
+    if not is_new or (directory.database / "CURRENT").exists():
+        _check(directory)
+    options = _options(memtable_bytes, block_cache_bytes)
+    options.create_if_missing(is_new)
+    db = _open(directory, options, AccessType.read_write())
+    try:
+        _check_shortfall(directory, db.latest_sequence_number(), directory.database)
+        directory.tide.record(directory.tide.sequence, epoch=directory.tide.epoch + 1)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _check(directory: DataDirectory) -> None:
+    """Refuse a database that holds less than the tide mark; heal the one thing that is no loss."""
+    report = inspect_logs(directory.database)
+    _check_shortfall(directory, report.last_sequence, report.ends_in)
+    _check_shortfall(directory, _replay_read_only(directory), report.ends_in)
+    if report.hole is not None:
+        logger.warning(
+            "%s. The tide mark is at %d, so what follows was never acknowledged and is removed",
+            report.hole,
+            directory.tide.sequence,
+        )
+        cut_at_hole(report)
+
+
+def _replay_read_only(directory: DataDirectory) -> int:
+    """How far RocksDB would recover. It checks every checksum of the log and changes nothing.
+
+    Into vectors, not skip lists: nobody reads the rows, and sorting them is four fifths of the
+    time a replay takes.
+    """
+    options = Options(raw_mode=True)
+    options.create_if_missing(create_if_missing=False)
+    options.set_paranoid_checks(enabled=True)
+    options.set_wal_recovery_mode(DBRecoveryMode.point_in_time())
+    options.set_max_open_files(64)
+    options.set_allow_concurrent_memtable_write(allow=False)
+    options.set_memtable_factory(MemtableFactory.vector())
+    options.set_write_buffer_size(1 << 30)
+    db = _open(directory, options, AccessType.read_only(error_if_log_file_exist=False))
+    sequence = db.latest_sequence_number()
+    db.close()
+    return sequence
+
+
+def _options(memtable_bytes: int, block_cache_bytes: int) -> Options:
+    options = Options(raw_mode=True)
+    options.set_paranoid_checks(enabled=True)
+    options.set_wal_recovery_mode(DBRecoveryMode.point_in_time())
+    options.set_recycle_log_file_num(0)
+    options.set_write_buffer_size(memtable_bytes)
+    options.set_max_write_buffer_number(4)
+    # A stalled write stalls the event loop with the interpreter lock held, so the brakes are set
+    # far behind the point where compaction begins.
+    options.set_level_zero_file_num_compaction_trigger(4)
+    options.set_level_zero_slowdown_writes_trigger(40)
+    options.set_level_zero_stop_writes_trigger(80)
+    options.set_max_background_jobs(2)
+    options.set_bytes_per_sync(MIB)
+    options.set_compression_type(DBCompressionType.lz4())
+    options.set_level_compaction_dynamic_level_bytes(v=True)
+    options.set_max_open_files(256)
+    options.set_skip_stats_update_on_db_open(skip=True)
+    # The manifest is read by ``log_files`` at every start, and the info log is nobody's archive.
+    options.set_max_manifest_file_size(MIB)
+    options.set_max_log_file_size(MIB)
+    options.set_keep_log_file_num(3)
+    options.set_stats_dump_period_sec(0)
+    options.set_stats_persist_period_sec(0)
+    blocks = BlockBasedOptions()
+    blocks.set_block_cache(Cache(block_cache_bytes))
+    # Absent keys are asked for all the time: has this call been seen before?
+    blocks.set_bloom_filter(10, block_based=False)
+    blocks.set_cache_index_and_filter_blocks(v=True)
+    blocks.set_pin_l0_filter_and_index_blocks_in_cache(v=True)
+    options.set_block_based_table_factory(blocks)
+    return options
+
+
+def _open(directory: DataDirectory, options: Options, access: AccessType) -> Rdict:
+    """Open RocksDB, with every refusal as a sentence."""
+    # The options are given twice. Once a database exists, rocksdict otherwise takes those of the
+    # column family, memtable and filters among them, from the file of the last start.
+    families = {"default": options}
+    try:
+        return Rdict(str(directory.database), options, families, access)
+    except Exception as cause:
+        text = str(cause)
+        message = f"{directory.path} cannot be opened: {text}"
+        if "No space left" in text or "quota exceeded" in text:
+            raise StoreFullError(message) from cause
+        if "lock hold by current process" in text or "While lock file" in text:
+            raise StoreLockedError(message) from cause
+        if any(sign in text for sign in ("Corruption", "No such file", "does not exist")):
+            raise StoreDamagedError(message) from cause
+        raise StoreFailedError(message) from cause
+
+
+def _check_shortfall(directory: DataDirectory, found: int, file: Path) -> None:
+    if found >= directory.tide.sequence:
+        return
+    message = (
+        f"{directory.path} has lost acknowledged data: it recovers to sequence number {found}, and "
+        f"everything up to {directory.tide.sequence} was durable. Look at {file}; restore a "
+        "backup, or keep the directory as it is and ask for help"
+    )
+    raise StoreDamagedError(message)

@@ -1,0 +1,312 @@
+"""The verbs a handler may use. What answers them is behind the port, in ``syscalls``.
+
+Whatever may take long gives back a future, and the command exists when the call returns, whether
+or not anyone awaits it: two steps that are started and then awaited run side by side.
+"""
+
+from asyncio import Future
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from logging import Logger
+from random import Random
+from typing import Any, Final, ParamSpec, TypeVar, cast, overload
+from uuid import UUID
+
+from . import proxy
+from .actions import make_action
+from .awakeable import Awakeable
+from .errors import ContextMisuseError, InvalidArgumentError, TerminalError
+from .fields import StateField
+from .identity import parse_awakeable_id
+from .proxy import NO_ARGUMENT
+from .retry import RetryPolicy
+from .serde import json_serde
+from .step import Step, make_step_options
+from .syscalls import OnUnknown, StepOptions, Syscalls
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+_DEFAULT_STEP: Final = StepOptions()
+_ANY_JSON: Final = json_serde(Any)
+
+
+class Context:
+    """What a handler may ask for, while it runs and nowhere else.
+
+    Using it in the action of a step, or after the handler has ended, raises
+    ``ContextMisuseError`` and has no effect.
+    """
+
+    __slots__ = ("_fields", "_syscalls")
+
+    def __init__(self, syscalls: Syscalls) -> None:
+        """For runtimes and tests: a context over whatever answers the port."""
+        self._syscalls = syscalls
+        # Fields known only by name, made once each; empty unless the handler uses get or set.
+        self._fields: dict[tuple[str, Any], StateField[Any]] = {}
+
+    # --- side effects ---
+
+    @overload
+    def run(
+        self,
+        name: str,
+        function: Callable[P, Awaitable[R]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> "Future[R]": ...
+    @overload
+    def run(
+        self, name: str, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> "Future[R]": ...
+    def run(self, name: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """A step: run ``function`` outside, once its intent is durable, and record what it returns.
+
+        A replay gives the recorded result and runs nothing. ``async def`` functions run on the
+        runtime's loop, others in a thread. For a timeout, a retry policy or a word on unknown
+        outcomes see ``step``.
+
+        Raises:
+            InvalidArgumentError: ``name`` is no name or ``function`` no function.
+            StepFailedError: (from the future) it failed for good.
+        """
+        return self._syscalls.run(name, make_action(name, function, args, kwargs), _DEFAULT_STEP)
+
+    def step(
+        self,
+        *,
+        retry: RetryPolicy | None = None,
+        timeout: timedelta | None = None,
+        on_unknown: OnUnknown = "retry",
+    ) -> Step:
+        """Options for a step: ``ctx.step(timeout=timedelta(seconds=30)).run("pay", pay, order)``.
+
+        See ``StepOptions`` for what they mean.
+
+        Raises:
+            InvalidArgumentError: an option is not what it should be.
+        """
+        options = make_step_options(retry=retry, timeout=timeout, on_unknown=on_unknown)
+        return Step(self._syscalls, options)
+
+    def sleep(self, duration: timedelta | float) -> "Future[None]":
+        """A timer that survives restarts; ``duration`` in seconds if it is a number.
+
+        Raises:
+            InvalidArgumentError: it is no duration. A negative one is over at once.
+        """
+        return self._syscalls.sleep(_to_duration(duration))
+
+    # --- other objects and services ---
+
+    def object(self, cls: type[T], key: str) -> T:
+        """The object of class ``cls`` at ``key``: ``await ctx.object(Cart, "sam").add("tea")``.
+
+        Raises:
+            InvalidArgumentError: the key cannot name an object, or ``cls`` is a service.
+        """
+        return proxy.object_proxy(self._syscalls, cls, key)
+
+    def service(self, cls: type[T]) -> T:
+        """The service of class ``cls``: ``await ctx.service(Mailer).deliver(letter)``.
+
+        Raises:
+            InvalidArgumentError: ``cls`` is a virtual object.
+        """
+        return proxy.service_proxy(self._syscalls, cls)
+
+    def call(
+        self, service: str, key: str | None, handler: str, argument: Any = NO_ARGUMENT
+    ) -> "Future[Any]":
+        """Call a handler by name; ``key`` is ``None`` for a service.
+
+        ``argument`` is the parameter itself where the handler has one, a dict of them where it has
+        several. The result is whatever its JSON says.
+
+        Raises:
+            InvalidArgumentError: a name, the key or the argument does not fit.
+            TerminalError: (from the future) the handler failed for good.
+        """
+        future = proxy.call_by_name(self._syscalls, service, key, handler, argument)
+        return cast("Future[Any]", future)
+
+    def send(
+        self,
+        service: str,
+        key: str | None,
+        handler: str,
+        argument: Any = NO_ARGUMENT,
+        *,
+        delay: timedelta | None = None,
+    ) -> "Future[str]":
+        """Have a handler called once by name, after ``delay``; gives the invocation's text id.
+
+        Raises:
+            InvalidArgumentError: a name, the key, the argument or the delay does not fit.
+        """
+        future = proxy.send_by_name(self._syscalls, service, key, handler, argument, delay=delay)
+        return cast("Future[str]", future)
+
+    # --- promises kept from outside ---
+
+    @overload
+    def awakeable(self) -> Awakeable[Any]: ...
+    @overload
+    def awakeable(self, type: type[T]) -> Awakeable[T]: ...
+    @overload
+    def awakeable(self, type: Any) -> Awakeable[Any]: ...
+    def awakeable(self, type: Any = Any) -> Awakeable[Any]:  # noqa: A002 - it is the type
+        """A promise that is resolved from outside by its ``id``, with a JSON value of ``type``.
+
+        Raises:
+            TerminalError: (when awaited) it was rejected.
+        """
+        identifier, future = self._syscalls.awakeable(json_serde(type))
+        return Awakeable(identifier, future)
+
+    def resolve_awakeable(self, awakeable_id: str, value: Any = None) -> None:
+        """Keep another invocation's promise. One that was kept before stays as it is.
+
+        Raises:
+            InvalidArgumentError: that is no awakeable's id, or the value cannot be encoded.
+        """
+        identifier = parse_awakeable_id(awakeable_id)
+        self._syscalls.complete_awakeable(identifier, _ANY_JSON.encode(value))
+
+    def reject_awakeable(self, awakeable_id: str, reason: str | TerminalError) -> None:
+        """Break another invocation's promise: whoever awaits it gets a ``TerminalError``.
+
+        Raises:
+            InvalidArgumentError: that is no awakeable's id.
+        """
+        identifier = parse_awakeable_id(awakeable_id)
+        error = reason if isinstance(reason, TerminalError) else TerminalError(reason)
+        self._syscalls.complete_awakeable(identifier, error)
+
+    # --- state by name ---
+
+    @overload
+    def get(self, name: str) -> Any: ...
+    @overload
+    def get(self, name: str, type: type[T]) -> T | None: ...
+    @overload
+    def get(self, name: str, type: type[T], default: T) -> T: ...
+    @overload
+    def get(self, name: str, *, default: T) -> T: ...
+    @overload
+    def get(self, name: str, type: Any, default: Any = None) -> Any: ...
+    def get(self, name: str, type: Any = Any, default: Any = None) -> Any:  # noqa: A002
+        """The live value that is stored under ``name``, or ``default`` where there is none.
+
+        A mutable value changed in place is saved, as for a state field.
+
+        Raises:
+            InvalidArgumentError: the name or the type cannot be that of a stored value.
+        """
+        return self._syscalls.state_get(self._field(name, type, default))
+
+    def set(self, name: str, value: Any) -> None:
+        """Store ``value`` under ``name``; saved with the next command or the outcome.
+
+        Raises:
+            InvalidArgumentError: the name cannot be that of a stored value.
+        """
+        self._syscalls.state_set(self._field(name, Any, None), value)
+
+    def clear(self, name: str) -> None:
+        """Forget what is stored under ``name``; nothing happens where nothing is.
+
+        Raises:
+            InvalidArgumentError: the name cannot be that of a stored value.
+        """
+        self._syscalls.state_clear(self._field(name, Any, None))
+
+    def keys(self) -> list[str]:
+        """The names that have a stored value, fields included, sorted."""
+        return self._syscalls.state_names()
+
+    def _field(self, name: str, annotation: Any, default: Any) -> StateField[Any]:
+        if default is not None:
+            # The default is this call's own, so the field cannot be kept for the next one.
+            return StateField.of_type(name, annotation, default=default)
+        try:
+            field = self._fields.get((name, annotation))
+        except TypeError:  # an annotation that cannot be hashed
+            return StateField.of_type(name, annotation)
+        if field is None:
+            field = self._fields[name, annotation] = StateField.of_type(name, annotation)
+        return field
+
+    # --- time and chance, the same on every replay ---
+
+    def now(self) -> datetime:
+        """The time of the last delivery, in UTC. It never goes back, and moves only at an await."""
+        return _EPOCH + timedelta(milliseconds=self._syscalls.now_ms())
+
+    def time(self) -> float:
+        """As ``now``, in seconds since 1970."""
+        return self._syscalls.now_ms() / 1000
+
+    @property
+    def random(self) -> Random:
+        """A generator seeded by the invocation. Not for secrets."""
+        return self._syscalls.random
+
+    def uuid4(self) -> UUID:
+        """A random UUID, drawn from ``random``."""
+        return UUID(int=self._syscalls.random.getrandbits(128), version=4)
+
+    # --- about this invocation ---
+
+    @property
+    def key(self) -> str:
+        """The key of this object.
+
+        Raises:
+            ContextMisuseError: this is a handler of a service.
+        """
+        target = self._syscalls.target
+        if target.key is None:
+            message = (
+                f"{target} is a handler of a service, which has no key; pass what it needs as an "
+                f"argument, or derive the class from VirtualObject"
+            )
+            raise ContextMisuseError(message)
+        return target.key
+
+    @property
+    def invocation_id(self) -> str:
+        """The text id of this invocation: ``inv_`` and 32 hex digits."""
+        return self._syscalls.invocation_id
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers the call came with, names in lower case."""
+        return self._syscalls.headers
+
+    @property
+    def log(self) -> Logger:
+        """A logger that is silent while the handler replays."""
+        return self._syscalls.log
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _to_duration(duration: object) -> timedelta:
+    if isinstance(duration, int | float):
+        try:
+            duration = timedelta(seconds=duration)
+        except (OverflowError, ValueError):
+            message = f"{duration!r:.40} seconds is no duration that a timer can wait"
+            raise InvalidArgumentError(message) from None
+    if not isinstance(duration, timedelta):
+        message = (
+            f"sleep takes a timedelta or a number of seconds, but this is "
+            f"{type(duration).__name__}: {duration!r:.80}"
+        )
+        raise InvalidArgumentError(message)
+    return max(duration, timedelta(0))

@@ -1,0 +1,214 @@
+"""A class, inspected once: everything a runtime needs to know of it to run its handlers.
+
+Here the annotations are evaluated, so this happens when a class is registered or first called, not
+when it is written. This module does not know how a handler is run.
+"""
+
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from inspect import getdoc, signature
+from types import MappingProxyType
+from typing import Any, Final
+
+from .annotations import describe_name, resolve_annotation, underlying_function
+from .arguments import ArgumentCodec, ArgumentParameter, Arguments, make_argument_codec
+from .errors import InvalidArgumentError, InvalidDefinitionError
+from .fields import SYSCALLS_ATTRIBUTE, StateField
+from .handler import Handler
+from .options import HandlerOptions
+from .serde import Serde, find_unsupported_type, json_serde
+from .service import Declaration, Declared, Service, VirtualObject, check_service_name
+from .syscalls import Syscalls
+
+_DEFINITION_ATTRIBUTE: Final = "_holdfast_definition"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandlerDefinition:
+    """One handler of a class.
+
+    Attributes:
+        service: the name of the class, as callers say it.
+        name: the name of the handler, as callers say it.
+        attribute: what the class calls it.
+        shared: whether it runs beside others at its key, reading only.
+        function: call it with an instance, a context and what ``decode_argument`` gives.
+        options: the handler's options over those of its class.
+        parameters: what it takes after the context, with resolved types.
+        returns: the resolved type of what it returns.
+        result: JSON of what it returns.
+        argument: the parameters as a body; use the two methods, whose errors name the handler.
+        source: where it is written, as ``"assistant.py:12"``.
+        documentation: its docstring, or ``None``.
+    """
+
+    service: str
+    name: str
+    attribute: str
+    shared: bool
+    function: Callable[..., Coroutine[Any, Any, Any]]
+    options: HandlerOptions
+    parameters: tuple[ArgumentParameter, ...]
+    returns: Any
+    result: Serde[Any]
+    argument: ArgumentCodec
+    source: str
+    documentation: str | None
+
+    @property
+    def takes_input(self) -> bool:
+        """Whether it has a parameter besides the context."""
+        return bool(self.parameters)
+
+    def decode_argument(self, data: bytes) -> Arguments:
+        """The arguments that the body of a call holds.
+
+        Raises:
+            InvalidArgumentError: the body does not fit; the message names handler and field.
+        """
+        try:
+            return self.argument.decode(data)
+        except InvalidArgumentError as error:
+            raise self._named(error) from error.__cause__
+
+    def encode_argument(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
+        """The body of a call with these arguments.
+
+        Raises:
+            InvalidArgumentError: they do not fit the parameters, or cannot be encoded.
+        """
+        try:
+            return self.argument.encode(args, kwargs)
+        except InvalidArgumentError as error:
+            raise self._named(error) from error.__cause__
+
+    def _named(self, error: InvalidArgumentError) -> InvalidArgumentError:
+        return InvalidArgumentError(f"{self.service}/{self.name}: {error.message}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceDefinition:
+    """One class of handlers.
+
+    Attributes:
+        name: what callers say.
+        keyed: whether it is a virtual object.
+        cls: the class.
+        handlers: by the name that callers say.
+        attributes: the same handlers by the name that the class uses.
+        fields: state fields by the name of the stored value; empty for a service.
+    """
+
+    name: str
+    keyed: bool
+    cls: type[Declared]
+    handlers: Mapping[str, HandlerDefinition]
+    attributes: Mapping[str, HandlerDefinition]
+    fields: Mapping[str, StateField[Any]]
+
+    def new_instance(self, syscalls: Syscalls) -> Any:
+        """An instance of the class bound to ``syscalls``, for one attempt."""
+        instance = self.cls.__new__(self.cls)
+        setattr(instance, SYSCALLS_ATTRIBUTE, syscalls)
+        # After binding, so that an ``__init__`` of the user's may read state.
+        instance.__init__()  # type: ignore[misc]  # takes no arguments: _check_init saw to it
+        return instance
+
+
+def define(cls: Any) -> ServiceDefinition:
+    """The definition of ``cls``, made at the first call and kept with the class.
+
+    Raises:
+        InvalidDefinitionError: ``cls`` is no class of handlers, has none, or an annotation of it
+            cannot be resolved or decoded.
+    """
+    if not isinstance(cls, type):
+        message = f"expected a class, but found {type(cls).__name__}: {cls!r:.80}; pass the class"
+        raise InvalidDefinitionError(message)
+    kept: ServiceDefinition | None = vars(cls).get(_DEFINITION_ATTRIBUTE)
+    if kept is None:
+        kept = _inspect(cls)
+        # On the class and not in a table of ours: it lives as long as the class does.
+        setattr(cls, _DEFINITION_ATTRIBUTE, kept)
+    return kept
+
+
+def _inspect(cls: type) -> ServiceDefinition:
+    where = describe_name(cls)
+    if not issubclass(cls, Declared) or cls in {Declared, VirtualObject, Service}:
+        message = f"{where} is no class of handlers; derive a class from VirtualObject or Service"
+        raise InvalidDefinitionError(message)
+    declaration = cls.holdfast_declaration
+    check_service_name(declaration.name, where)
+    if not declaration.members.handlers:
+        message = f"{where} has no handler; decorate an `async def` with @handler or @shared"
+        raise InvalidDefinitionError(message)
+    for field in declaration.members.fields.values():
+        field.resolve()
+    attributes = {
+        attribute: _inspect_handler(cls, declaration, handler)
+        for attribute, handler in declaration.members.handlers.items()
+    }
+    return ServiceDefinition(
+        name=declaration.name,
+        keyed=issubclass(cls, VirtualObject),
+        cls=cls,
+        handlers=MappingProxyType({one.name: one for one in attributes.values()}),
+        attributes=MappingProxyType(attributes),
+        fields=MappingProxyType({one.name: one for one in declaration.members.fields.values()}),
+    )
+
+
+def _inspect_handler(
+    cls: type, declaration: Declaration, handler: Handler[..., Any]
+) -> HandlerDefinition:
+    where = f"{describe_name(cls)}.{handler.attribute} ({handler.source})"
+    shape = signature(handler.function)
+    parameters = tuple(
+        ArgumentParameter(
+            parameter,
+            _resolve(cls, handler, parameter.annotation, f"{where}: parameter {parameter.name!r}"),
+        )
+        for parameter in list(shape.parameters.values())[2:]
+    )
+    returns = _resolve(cls, handler, shape.return_annotation, f"{where}: the result")
+    try:
+        result = json_serde(returns)
+        argument = make_argument_codec(handler.name, parameters)
+    except InvalidDefinitionError as error:
+        message = f"{where}: {error.message}"
+        raise InvalidDefinitionError(message) from error.__cause__
+    return HandlerDefinition(
+        service=declaration.name,
+        name=handler.name,
+        attribute=handler.attribute,
+        shared=handler.is_shared,
+        function=handler.function,
+        options=handler.options.merged(declaration.options),
+        parameters=parameters,
+        returns=returns,
+        result=result,
+        argument=argument,
+        source=handler.source,
+        documentation=getdoc(handler.function),
+    )
+
+
+def _resolve(cls: type, handler: Handler[..., Any], raw: Any, where: str) -> Any:
+    module_names = getattr(underlying_function(handler.function), "__globals__", {})
+    try:
+        annotation = resolve_annotation(raw, module_names, vars(cls))
+    except Exception as error:
+        message = (
+            f"{where}: the annotation {raw!r} cannot be resolved ({error}); import the type in "
+            f"its module, outside of `if TYPE_CHECKING`"
+        )
+        raise InvalidDefinitionError(message) from error
+    unsupported = find_unsupported_type(annotation)
+    if unsupported is not None:
+        message = (
+            f"{where}: {unsupported} cannot be sent; use builtins, dataclasses, TypedDict, "
+            f"msgspec or pydantic types"
+        )
+        raise InvalidDefinitionError(message)
+    return annotation

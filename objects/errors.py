@@ -1,0 +1,229 @@
+"""Every exception Holdfast raises on purpose.
+
+    HoldfastError                        anything below; never raised itself
+    ├── TerminalError            HF0001  an outcome: the handler or step failed for good
+    │   ├── StepFailedError      HF0002  a step used up its attempts, or its error is final
+    │   ├── OutcomeUnknownError  HF0003  a step was interrupted; on_unknown="fail" wants to know
+    │   └── DeadlockError        HF0004  this wait could never have ended
+    ├── InvalidDefinitionError   HF0010  a class or method cannot be what it is declared to be
+    ├── InvalidArgumentError     HF0011  an argument, body, key or id does not fit
+    ├── UnknownTargetError       HF0012  no such object, service, handler, invocation, awakeable
+    ├── MailboxFullError         HF0013  the mailbox of a key has reached its bound
+    ├── ConflictError            HF0014  the request contradicts what was recorded before
+    ├── RuntimeClosedError       HF0015  the runtime is stopping or has stopped
+    ├── JournalMismatchError     HF0020  replay took another path than the journal
+    ├── ForbiddenInHandlerError  HF0021  the outside world touched without ctx.run
+    ├── ContextMisuseError       HF0022  a context used where or when it must not be
+    ├── HandlerStuckError        HF0023  a handler spins, or waits for what can never come
+    ├── StoreFailedError         HF0030  the disk failed a write; the runtime has stopped
+    ├── StoreLockedError         HF0031  another process has the data directory open
+    ├── StoreFormatError         HF0032  the data directory is of another format
+    ├── StoreDamagedError        HF0033  the data directory has lost acknowledged data
+    └── StoreFullError           HF0034  too little disk space left for new work
+
+A code is for ever, and each has a page: ``objects/error_codes/HF0001.md`` and so on.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+
+class HoldfastError(Exception):
+    """Anything Holdfast raises on purpose. ``code`` names its page in ``error_codes``."""
+
+    code: ClassVar[str] = "HF0000"
+
+    def __str__(self) -> str:
+        """The message, after the code in brackets."""
+        return f"[{self.code}] {super().__str__()}"
+
+    @property
+    def message(self) -> str:
+        """The message without the code."""
+        return super().__str__()
+
+
+class TerminalError(HoldfastError):
+    """The outcome of an invocation or a step that failed for good; it is never retried.
+
+    Raise it in a handler to end the invocation with this outcome, or in an action to end the
+    step. It is recorded, and whoever awaits the call, the step or the HTTP answer gets it back
+    with the same status, message, metadata and cause.
+
+    Attributes:
+        status_code: the HTTP status a caller sees, 400 to 599; 500 unless given.
+        metadata: small facts for the caller, text to text.
+        type_name: the class of the exception that was recorded, for example ``"ValueError"``.
+        cause: what led to it, as ``(type name, message)`` pairs, the nearest first.
+    """
+
+    code = "HF0001"
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        status_code: int = 500,
+        metadata: Mapping[str, str] | None = None,
+        type_name: str | None = None,
+        cause: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        """Make the outcome. ``type_name`` and ``cause`` are for the runtime that rebuilds one."""
+        super().__init__(message)
+        self.status_code = status_code
+        self.metadata: dict[str, str] = dict(metadata or {})
+        self.type_name = type_name or type(self).__name__
+        self.cause = cause
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let ``copy`` work although the constructor takes keywords."""
+        return (_rebuild, (type(self), self.message, self.__dict__))
+
+
+def _rebuild(cls: type[TerminalError], message: str, fields: dict[str, Any]) -> TerminalError:
+    error = cls(message)
+    error.__dict__.update(fields)
+    return error
+
+
+class StepFailedError(TerminalError):
+    """A step's action failed for good: its retry policy is used up or refuses the error.
+
+    ``type_name`` and ``message`` are those of the exception that the last attempt raised. The
+    failure is recorded: a replay raises the same error without running the action.
+    """
+
+    code = "HF0002"
+
+
+class OutcomeUnknownError(TerminalError):
+    """A step was interrupted after its action began, and its policy is ``on_unknown="fail"``.
+
+    The effect may or may not have happened. The step will not run again; the handler decides.
+    """
+
+    code = "HF0003"
+
+
+class DeadlockError(TerminalError):
+    """This call would have waited for ever: everyone in the cycle waits for someone else in it.
+
+    The message names the cycle. The call that would have closed it was taken back before it ran;
+    everything else goes on.
+    """
+
+    code = "HF0004"
+
+
+class InvalidDefinitionError(HoldfastError, TypeError):
+    """A class or method cannot be what it is declared to be.
+
+    Raised when the class is created or given to a runtime; nothing was registered.
+    """
+
+    code = "HF0010"
+
+
+class InvalidArgumentError(HoldfastError, ValueError):
+    """An argument, body, key or id does not fit. Nothing was journaled."""
+
+    code = "HF0011"
+
+
+class UnknownTargetError(HoldfastError, LookupError):
+    """What was named does not exist. Nothing was journaled."""
+
+    code = "HF0012"
+
+
+class MailboxFullError(HoldfastError):
+    """The mailbox of this key holds as many waiting calls as it may.
+
+    The call was refused and left no trace; it is safe to try again later.
+    """
+
+    code = "HF0013"
+
+
+class ConflictError(HoldfastError):
+    """The request contradicts what was recorded before. Nothing was changed."""
+
+    code = "HF0014"
+
+
+class RuntimeClosedError(HoldfastError):
+    """The runtime is stopping or has stopped.
+
+    A call that was accepted before is safe in the journal and goes on at the next start; one
+    refused with this error left no trace.
+    """
+
+    code = "HF0015"
+
+
+class JournalMismatchError(HoldfastError):
+    """On replay, the handler asked for something its journal does not hold.
+
+    Nothing was written but the status: the invocation is paused rather than retried, because the
+    same code would take the same wrong turn.
+    """
+
+    code = "HF0020"
+
+
+class ForbiddenInHandlerError(HoldfastError, RuntimeError):
+    """A handler touched the network, a subprocess, a thread or another loop directly.
+
+    Such an effect would happen again on every replay. Wrap it in ``ctx.run``.
+    """
+
+    code = "HF0021"
+
+
+class ContextMisuseError(HoldfastError, RuntimeError):
+    """A context or a state field was used where or when it must not be. It had no effect."""
+
+    code = "HF0022"
+
+
+class HandlerStuckError(HoldfastError):
+    """A handler spins without end, or waits for something that can never come."""
+
+    code = "HF0023"
+
+
+class StoreFailedError(HoldfastError):
+    """The store failed a write or a sync, and the first failure is the last.
+
+    The outcome of what was under way is unknown until the next start, which recovers whatever is
+    on disk. Retry with the same idempotency key.
+    """
+
+    code = "HF0030"
+
+
+class StoreLockedError(HoldfastError):
+    """Another process has the data directory open. Nothing was touched."""
+
+    code = "HF0031"
+
+
+class StoreFormatError(HoldfastError):
+    """The data directory is of a format this release cannot open. Nothing was touched."""
+
+    code = "HF0032"
+
+
+class StoreDamagedError(HoldfastError):
+    """The data directory holds less than was acknowledged, or a file in it is damaged.
+
+    The start was refused and nothing was changed.
+    """
+
+    code = "HF0033"
+
+
+class StoreFullError(HoldfastError):
+    """Too little disk space is left to accept new work. Running work goes on."""
+
+    code = "HF0034"

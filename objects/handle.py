@@ -1,0 +1,152 @@
+"""A handler of one object, within reach: ``await handle(x)`` calls it, ``handle.send(x)`` sends.
+
+A handle knows whom it asks, whom it reaches and how arguments become bytes. It does not know
+whether the caller is a handler, a runtime or a client in another process.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import Any, Concatenate, Generic, Never, ParamSpec, TypeVar, overload
+
+from .errors import ContextMisuseError, InvalidArgumentError
+from .identity import Target
+from .serde import Serde
+from .syscalls import Caller
+
+P = ParamSpec("P")
+R_co = TypeVar("R_co", covariant=True)
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+
+EncodeArgument = Callable[[tuple[Any, ...], Mapping[str, Any]], bytes]
+
+
+class Handle(Generic[P, R_co]):
+    """One handler of one object (or of a service), ready to be called or sent to."""
+
+    __slots__ = ("_caller", "_encode_argument", "_result", "target")
+
+    def __init__(
+        self, caller: Caller, target: Target, encode_argument: EncodeArgument, result: Serde[Any]
+    ) -> None:
+        """Proxies make these."""
+        self.target = target
+        self._caller = caller
+        self._encode_argument = encode_argument
+        self._result = result
+
+    def __repr__(self) -> str:
+        """For messages: whom this reaches."""
+        return f"<handler {self.target}>"
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Awaitable[R_co]:
+        """Call the handler. The call exists when this returns; await it for what it returns.
+
+        Raises:
+            InvalidArgumentError: the arguments do not fit. Nothing was journaled.
+            TerminalError: (from the awaitable) the handler failed for good.
+        """
+        return self._caller.call(self.target, self._encode_argument(args, kwargs), self._result)
+
+    # A ParamSpec cannot carry one more keyword, so there are overloads. Without ``delay`` every
+    # argument is checked; with it the first three positional ones are, and further arguments by
+    # keyword are left to the check when the call is made. Matching ``self`` as a callable, rather
+    # than as Handle[Concatenate[A, ...], Any], is what lets mypy infer A; that the implementation
+    # takes every ``self`` is more than mypy can see.
+    @overload
+    def send(self, *args: P.args, **kwargs: P.kwargs) -> Awaitable[str]: ...
+    @overload
+    def send(
+        self: "Callable[Concatenate[A, B, C, ...], Awaitable[Any]]",
+        first: A,
+        second: B,
+        third: C,
+        /,
+        *more: Any,
+        delay: timedelta | None,
+        **named: Any,
+    ) -> Awaitable[str]: ...
+    @overload
+    def send(
+        self: "Callable[Concatenate[A, B, ...], Awaitable[Any]]",
+        first: A,
+        second: B,
+        /,
+        *,
+        delay: timedelta | None,
+        **named: Any,
+    ) -> Awaitable[str]: ...
+    @overload
+    def send(
+        self: "Callable[Concatenate[A, ...], Awaitable[Any]]",
+        first: A,
+        /,
+        *,
+        delay: timedelta | None,
+        **named: Any,
+    ) -> Awaitable[str]: ...
+    @overload
+    def send(self, *, delay: timedelta | None, **named: Any) -> Awaitable[str]: ...
+    def send(self: Any, *args: Any, **kwargs: Any) -> Awaitable[str]:  # type: ignore[misc]
+        """Have the handler called once, after ``delay``, without waiting for what it returns.
+
+        Gives the text id of that invocation.
+
+        Raises:
+            InvalidArgumentError: the arguments do not fit. Nothing was journaled.
+        """
+        delay = check_delay(kwargs.pop("delay", None))
+        sent: Awaitable[str] = self._caller.send(
+            self.target, self._encode_argument(args, kwargs), delay
+        )
+        return sent
+
+
+class DirectHandle(Handle[P, R_co]):
+    """What a handler is on a real instance: something that must not be called there."""
+
+    __slots__ = ("_owner",)
+
+    def __init__(self, owner: str, attribute: str) -> None:
+        """``owner`` and ``attribute`` are for the message."""
+        self._owner = owner
+        self.target = Target(owner, None, attribute)
+
+    def __call__(self, *_args: Any, **_kwargs: Any) -> Never:
+        """Refuse.
+
+        Raises:
+            ContextMisuseError: always. Nothing was called.
+        """
+        self._refuse()
+
+    def send(self, *_args: Any, **_kwargs: Any) -> Never:
+        """Refuse, as for a call."""
+        self._refuse()
+
+    def _refuse(self) -> Never:
+        message = (
+            f"{self.target} was called on self, which would run it without a turn, a journal or "
+            f"its own outcome. For code that two handlers share, use a plain method without "
+            f"@handler; to call the handler of another object, use "
+            f"ctx.object({self._owner}, key).{self.target.handler}(...)"
+        )
+        raise ContextMisuseError(message)
+
+
+def check_delay(delay: object) -> timedelta | None:
+    """``delay``, when a send can wait for it.
+
+    Raises:
+        InvalidArgumentError: it is no timedelta, or negative.
+    """
+    if delay is None:
+        return None
+    if not isinstance(delay, timedelta):
+        message = f"delay is a timedelta, for example timedelta(hours=1), but this is {delay!r:.80}"
+        raise InvalidArgumentError(message)
+    if delay < timedelta(0):
+        message = f"delay must not be negative, but is {delay}"
+        raise InvalidArgumentError(message)
+    return delay

@@ -1,0 +1,70 @@
+"""How one handler is run, as far as its author says.
+
+What a handler leaves open its class decides, and what the class leaves open the runtime's config.
+"""
+
+from dataclasses import dataclass, fields
+from datetime import timedelta
+
+from .errors import InvalidDefinitionError
+from .retry import RetryPolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandlerOptions:
+    """How one handler is run. ``None`` means: as the class says, then as the runtime says.
+
+    Attributes:
+        retry: when an attempt that raised is tried again.
+        idle_ms_max: an attempt that only waits for longer than this is suspended: dropped from
+            memory and rebuilt by replay. 0 suspends at once.
+        mailbox_invocations_max: calls that may wait at one key; the next one from outside is
+            refused with ``MailboxFullError``.
+        retention: how long a completed invocation is kept, from its completion.
+    """
+
+    retry: RetryPolicy | None = None
+    idle_ms_max: int | None = None
+    mailbox_invocations_max: int | None = None
+    retention: timedelta | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse options that could not be followed.
+
+        Raises:
+            InvalidDefinitionError: a value of another type, a negative time, an empty mailbox.
+        """
+        self._check("retry", RetryPolicy)
+        self._check("idle_ms_max", int)
+        self._check("mailbox_invocations_max", int)
+        self._check("retention", timedelta)
+        if self.idle_ms_max is not None and self.idle_ms_max < 0:
+            message = f"idle_ms_max is {self.idle_ms_max}, and it must be 0 or more"
+            raise InvalidDefinitionError(message)
+        if self.mailbox_invocations_max is not None and self.mailbox_invocations_max < 1:
+            message = (
+                f"mailbox_invocations_max is {self.mailbox_invocations_max}, "
+                f"and at least one call must be able to wait"
+            )
+            raise InvalidDefinitionError(message)
+        if self.retention is not None and self.retention < timedelta(0):
+            message = f"retention is {self.retention}, and it must not be negative"
+            raise InvalidDefinitionError(message)
+
+    def _check(self, name: str, expected: type) -> None:
+        value = getattr(self, name)
+        if value is not None and (not isinstance(value, expected) or isinstance(value, bool)):
+            found = type(value).__name__
+            message = f"{name} must be a {expected.__name__}, but is {found}: {value!r:.80}"
+            raise InvalidDefinitionError(message)
+
+    def merged(self, under: "HandlerOptions") -> "HandlerOptions":
+        """These options, with what they leave open taken from ``under``."""
+        return HandlerOptions(
+            **{
+                field.name: value
+                if (value := getattr(self, field.name)) is not None
+                else getattr(under, field.name)
+                for field in fields(self)
+            }
+        )

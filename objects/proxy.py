@@ -1,0 +1,148 @@
+"""Reaching an object or a service: typed by its class, or by name for those without the class.
+
+``object_proxy`` gives something that checkers take for an instance of the class and that knows
+nothing but how to make handles. It holds no state and no connection, and costs nothing to make.
+"""
+
+from collections.abc import Awaitable
+from datetime import timedelta
+from difflib import get_close_matches
+from typing import Any, Final, TypeVar, cast
+
+from .definition import ServiceDefinition, define
+from .errors import InvalidArgumentError
+from .handle import Handle, check_delay
+from .identity import Target, check_key
+from .serde import json_serde
+from .syscalls import Caller
+
+T = TypeVar("T")
+
+
+class _NoArgument:
+    """Marks a call by name without an argument; ``None`` is JSON's null."""
+
+    def __repr__(self) -> str:
+        """For signatures in documentation."""
+        return "NO_ARGUMENT"
+
+
+NO_ARGUMENT: Final = _NoArgument()
+_any_json: Final = json_serde(Any)
+
+
+def object_proxy(caller: Caller, cls: type[T], key: str) -> T:
+    """The object of class ``cls`` at ``key``, as far as ``caller`` can reach it.
+
+    Raises:
+        InvalidArgumentError: the key cannot name an object, or ``cls`` is a service.
+        InvalidDefinitionError: ``cls`` is no class of handlers.
+    """
+    definition = define(cls)
+    if not definition.keyed:
+        message = f"{definition.name} is a service and has no keys; use service({cls.__name__})"
+        raise InvalidArgumentError(message)
+    return cast("T", Proxy(caller, definition, check_key(key)))
+
+
+def service_proxy(caller: Caller, cls: type[T]) -> T:
+    """The service of class ``cls``, as far as ``caller`` can reach it.
+
+    Raises:
+        InvalidArgumentError: ``cls`` is a virtual object.
+        InvalidDefinitionError: ``cls`` is no class of handlers.
+    """
+    definition = define(cls)
+    if definition.keyed:
+        message = f"{definition.name} is a virtual object; use object({cls.__name__}, key)"
+        raise InvalidArgumentError(message)
+    return cast("T", Proxy(caller, definition, None))
+
+
+def call_by_name(
+    caller: Caller, service: str, key: str | None, handler: str, argument: object = NO_ARGUMENT
+) -> Awaitable[Any]:
+    """Call a handler by name; ``key`` is ``None`` for a service.
+
+    ``argument`` is what JSON can say: the parameter itself where the handler has one, a dict of
+    them where it has several. The result is whatever its JSON says.
+
+    Raises:
+        InvalidArgumentError: a name is no text, the key no key, or the argument cannot be encoded.
+    """
+    return caller.call(_make_target(service, key, handler), _encode(argument), _any_json)
+
+
+def send_by_name(  # noqa: PLR0913 - a target is three names, and callers write them out
+    caller: Caller,
+    service: str,
+    key: str | None,
+    handler: str,
+    argument: object = NO_ARGUMENT,
+    *,
+    delay: timedelta | None = None,
+) -> Awaitable[str]:
+    """Have a handler called once by name, after ``delay``; gives the invocation's text id.
+
+    Raises:
+        InvalidArgumentError: as ``call_by_name``, or the delay is no duration.
+    """
+    target = _make_target(service, key, handler)
+    return caller.send(target, _encode(argument), check_delay(delay))
+
+
+class Proxy:
+    """Stands for an instance that lives in a runtime: its attributes are handles."""
+
+    __slots__ = ("_holdfast_caller", "_holdfast_definition", "_holdfast_key")
+
+    def __init__(self, caller: Caller, definition: ServiceDefinition, key: str | None) -> None:
+        """``object_proxy`` and ``service_proxy`` make these."""
+        self._holdfast_caller = caller
+        self._holdfast_definition = definition
+        self._holdfast_key = key
+
+    def __repr__(self) -> str:
+        """For messages: whom this reaches."""
+        key = "" if self._holdfast_key is None else f"/{self._holdfast_key}"
+        return f"<{self._holdfast_definition.name}{key}>"
+
+    def __dir__(self) -> list[str]:
+        """The handlers."""
+        return sorted(self._holdfast_definition.attributes)
+
+    def __getattr__(self, name: str) -> Handle[..., Any]:
+        """The handler that the class calls ``name``.
+
+        Raises:
+            AttributeError: there is none; the message says which there are.
+        """
+        definition = self._holdfast_definition
+        handler = definition.attributes.get(name)
+        if handler is None:
+            raise AttributeError(_no_such_handler(definition, name))
+        target = Target(definition.name, self._holdfast_key, handler.name)
+        return Handle(self._holdfast_caller, target, handler.encode_argument, handler.result)
+
+
+def _no_such_handler(definition: ServiceDefinition, name: str) -> str:
+    cls = definition.cls.__name__
+    if any(field.attribute == name for field in definition.fields.values()):
+        return f"{cls}.{name} is state, which only the object's own handlers reach; add a handler"
+    near = get_close_matches(name, definition.attributes, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"{cls} has no handler {name!r}{hint} (it has {', '.join(definition.attributes)})"
+
+
+def _make_target(service: object, key: object, handler: object) -> Target:
+    if not isinstance(service, str) or not isinstance(handler, str):
+        message = (
+            f"a call by name takes a service, a key (None for a service) and a handler, but was "
+            f"given {service!r:.40}, {key!r:.40} and {handler!r:.40}"
+        )
+        raise InvalidArgumentError(message)
+    return Target(service, None if key is None else check_key(key), handler)
+
+
+def _encode(argument: object) -> bytes:
+    return b"" if argument is NO_ARGUMENT else _any_json.encode(argument)

@@ -1,0 +1,86 @@
+"""Names to definitions, for one runtime. An instance, never a global."""
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from types import MappingProxyType
+
+from .definition import HandlerDefinition, ServiceDefinition, define
+from .errors import InvalidDefinitionError, UnknownTargetError
+from .identity import Target
+
+
+class Registry:
+    """The classes one runtime knows.
+
+    Attributes:
+        services: the definitions by name.
+    """
+
+    __slots__ = ("services",)
+
+    def __init__(self, classes: Iterable[type]) -> None:
+        """Define every class.
+
+        Raises:
+            InvalidDefinitionError: a class cannot be defined, or two have one name.
+        """
+        services: dict[str, ServiceDefinition] = {}
+        for cls in classes:
+            definition = define(cls)
+            other = services.get(definition.name)
+            if other is not None:
+                message = (
+                    f"{cls.__name__} is registered twice"
+                    if other.cls is cls
+                    else f"{_full_name(cls)} and {_full_name(other.cls)} are both called "
+                    f"{definition.name!r}; give one another name in its header: name=..."
+                )
+                raise InvalidDefinitionError(message)
+            services[definition.name] = definition
+        self.services: Mapping[str, ServiceDefinition] = MappingProxyType(services)
+
+    def get_handler(self, target: Target) -> tuple[ServiceDefinition, HandlerDefinition]:
+        """Whom ``target`` names.
+
+        Raises:
+            UnknownTargetError: no such class or handler, a service with a key, or an object
+                without one. The message says what comes near.
+        """
+        service = self.services.get(target.service)
+        if service is None:
+            message = f"there is no {target.service!r}{_suggest(target.service, self.services)}"
+            raise UnknownTargetError(message)
+        handler = service.handlers.get(target.handler)
+        if handler is None:
+            hint = _suggest(target.handler, service.handlers)
+            message = f"{target.service} has no handler {target.handler!r}{hint}"
+            raise UnknownTargetError(message)
+        if service.keyed and target.key is None:
+            message = (
+                f"{target.service} is a virtual object, so a call of it names a key: "
+                f"{target.service}/<key>/{target.handler}"
+            )
+            raise UnknownTargetError(message)
+        if not service.keyed and target.key is not None:
+            message = (
+                f"{target.service} is a service and has no keys, but the call names "
+                f"{target.key!r:.80}: use {target.service}/{target.handler}"
+            )
+            raise UnknownTargetError(message)
+        return service, handler
+
+
+def _full_name(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _suggest(name: str, known: Iterable[str]) -> str:
+    """``; did you mean 'ask'?``, or what there is, or nothing."""
+    names = sorted(known)
+    lower = {one.lower(): one for one in names}
+    near = [lower[match] for match in get_close_matches(name.lower(), lower, n=3)]
+    if near:
+        return f"; did you mean {' or '.join(repr(one) for one in near)}?"
+    if not names:
+        return ""
+    return f"; there is {', '.join(names[:10])}{', ...' if len(names) > 10 else ''}"

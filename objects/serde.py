@@ -1,0 +1,306 @@
+"""Values to bytes and back, at the handler's edge.
+
+Two encodings, chosen by who reads them. JSON at the doors, where strangers read and write:
+arguments, results, awakeables. MessagePack for what only Holdfast reads back: results of steps and
+state. Both are made from an annotation, once, and decode by validating against it.
+
+JSON here is strict JSON: no NaN, no infinities, no whole number beyond 64 bits (nothing further
+inside could hold it). ``None`` is ``null``, or nothing at all where the annotation is just
+``None``; an empty document is ``None`` wherever the annotation allows one.
+
+This module does not know what the bytes are for or where they go.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Protocol, TypeVar, cast
+
+import msgspec
+
+from . import pydantic_models
+from .errors import InvalidArgumentError, InvalidDefinitionError
+from .refusals import UnsupportedTypeError, describe_type, refuse_document, refuse_value, show
+
+T = TypeVar("T")
+
+Build = Callable[[Any], "Serde[Any]"]
+
+
+class Serde(Protocol[T]):
+    """One type's way to bytes and back."""
+
+    def encode(self, value: T) -> bytes:
+        """The bytes of ``value``.
+
+        Raises:
+            InvalidArgumentError: it cannot be encoded; the message names the type at fault.
+        """
+        ...
+
+    def decode(self, data: bytes) -> T:
+        """The value that ``data`` holds.
+
+        Raises:
+            InvalidArgumentError: ``data`` is malformed or of another type; the message names the
+                path, what was expected and what was found.
+        """
+        ...
+
+
+def json_serde(annotation: Any) -> Serde[Any]:
+    """JSON for values of ``annotation``; ``Any`` takes whatever JSON can say.
+
+    Raises:
+        InvalidDefinitionError: no value of this type could ever be decoded.
+    """
+    return _made_once(_build_json, annotation)
+
+
+def packed_serde(annotation: Any) -> Serde[Any]:
+    """MessagePack for values of ``annotation``.
+
+    Raises:
+        InvalidDefinitionError: no value of this type could ever be decoded.
+    """
+    return _made_once(_build_packed, annotation)
+
+
+def is_decoded_by_msgspec(annotation: Any) -> bool:
+    """Whether ``annotation`` can be a part of a type that msgspec decodes as a whole."""
+    return not isinstance(json_serde(annotation), _AdaptedSerde)
+
+
+def find_unsupported_type(annotation: Any) -> str | None:
+    """The name of a type within ``annotation`` that could not be decoded, if there is one."""
+    unsupported: list[str] = []
+
+    def note(cls: type) -> dict[str, object]:
+        if cls is not object and not pydantic_models.is_model(cls):
+            unsupported.append(describe_type(cls))
+        return {"type": "object"}
+
+    try:
+        msgspec.json.schema_components((annotation,), schema_hook=note)
+    except TypeError:
+        # Whether it can be decoded is asked of the decoder; not everything that can has a schema.
+        return unsupported[0] if unsupported else None
+    return unsupported[0] if unsupported else None
+
+
+# --- how values that msgspec does not know become builtins, and come back ---
+
+_EXACT: tuple[tuple[type, Callable[[Any], Any]], ...] = (
+    (str, str.__str__),
+    (int, int.__int__),
+    (float, float.__float__),
+    (bytes, bytes),
+)
+
+
+def _to_json_builtin(value: Any) -> Any:
+    return _to_builtin(value, is_round_trip=False)
+
+
+def _to_packed_builtin(value: Any) -> Any:
+    return _to_builtin(value, is_round_trip=True)
+
+
+def _to_builtin(value: Any, *, is_round_trip: bool) -> Any:
+    cls = cast("type[object]", type(value))
+    if pydantic_models.is_model(cls):
+        return value.model_dump(mode="json", by_alias=True, round_trip=is_round_trip)
+    for base, to_exact in _EXACT:
+        if issubclass(cls, base):
+            return to_exact(value)
+    raise UnsupportedTypeError(describe_type(cls))
+
+
+def _from_builtin(annotation: type, value: Any) -> Any:
+    if pydantic_models.is_model(annotation):
+        return annotation.model_validate_json(pydantic_models.to_json(value))
+    if isinstance(value, annotation):
+        return value
+    message = f"Expected `{describe_type(annotation)}`, got `{type(value).__name__}`"
+    raise ValueError(message)
+
+
+_encode_json = msgspec.json.Encoder(enc_hook=_to_json_builtin).encode
+_encode_packed = msgspec.msgpack.Encoder(enc_hook=_to_packed_builtin).encode
+_decode_any_packed = msgspec.msgpack.Decoder().decode
+_check_floats = json.JSONEncoder(allow_nan=False, check_circular=False).encode
+_find_long_number = re.compile(rb"[0-9]{19}").search
+
+
+def _refuse_unless_strict_json(value: Any, data: bytes) -> None:
+    """Refuse what msgspec would write or read although JSON's other readers would not agree.
+
+    The two searches cost next to nothing; only a document that holds a ``null``, which may have
+    been a NaN, or nineteen digits in a row, which may be a number beyond 64 bits, is looked at.
+    """
+    if value is not None and b"null" in data:
+        builtins = msgspec.to_builtins(value, str_keys=True, enc_hook=_to_json_builtin)
+        _check_floats(builtins)
+    if len(data) >= 19 and _find_long_number(data):
+        _encode_packed(value)
+
+
+# --- the serdes ---
+
+
+class _JsonSerde:
+    """JSON of one annotation, by msgspec."""
+
+    __slots__ = ("_decode", "_expected", "_takes_none")
+
+    def __init__(self, annotation: Any) -> None:
+        self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(
+            annotation, dec_hook=_from_builtin
+        ).decode
+        self._expected = describe_type(annotation)
+        self._takes_none = _decodes_to_none(self._decode)
+
+    def encode(self, value: Any) -> bytes:
+        try:
+            data = _encode_json(value)
+            _refuse_unless_strict_json(value, data)
+        except Exception as error:
+            raise refuse_value(value, error) from error
+        return data
+
+    def decode(self, data: bytes) -> Any:
+        if not data and self._takes_none:
+            return None
+        try:
+            value = self._decode(data)
+            if len(data) >= 19 and _find_long_number(data):
+                _encode_packed(value)
+        except Exception as error:
+            raise refuse_document(data, error, self._expected) from error
+        return value
+
+
+class _NoneJsonSerde:
+    """JSON of a handler that returns nothing: no bytes at all."""
+
+    __slots__ = ()
+
+    def encode(self, value: Any) -> bytes:
+        if value is not None:
+            message = f"expected None, as annotated, but found {describe_type(type(value))}"
+            raise InvalidArgumentError(message)
+        return b""
+
+    def decode(self, data: bytes) -> None:
+        if data.strip() not in {b"", b"null"}:
+            message = f"expected nothing or null, found {show(data)}"
+            raise InvalidArgumentError(message)
+
+
+class _PackedSerde:
+    """MessagePack of one annotation, by msgspec."""
+
+    __slots__ = ("_decode", "_expected")
+
+    def __init__(self, annotation: Any) -> None:
+        self._decode: Callable[[bytes], Any] = msgspec.msgpack.Decoder(
+            annotation, dec_hook=_from_builtin
+        ).decode
+        self._expected = describe_type(annotation)
+
+    def encode(self, value: Any) -> bytes:
+        try:
+            return _encode_packed(value)
+        except Exception as error:
+            raise refuse_value(value, error) from error
+
+    def decode(self, data: bytes) -> Any:
+        try:
+            return self._decode(data)
+        except Exception as error:
+            raise refuse_document(data, error, self._expected) from error
+
+
+class _AdaptedSerde:
+    """An annotation that only pydantic understands, such as a union of two models."""
+
+    __slots__ = ("_adapter", "_expected", "_is_packed", "_takes_none")
+
+    def __init__(self, annotation: Any, *, is_packed: bool) -> None:
+        self._adapter = pydantic_models.make_adapter(annotation)
+        self._expected = describe_type(annotation)
+        self._is_packed = is_packed
+        self._takes_none = not is_packed and _decodes_to_none(self._adapter.validate_json)
+
+    def encode(self, value: Any) -> bytes:
+        try:
+            builtins = self._adapter.dump_python(
+                value, mode="json", by_alias=True, round_trip=self._is_packed
+            )
+            if self._is_packed:
+                return _encode_packed(builtins)
+            data = _encode_json(builtins)
+            _refuse_unless_strict_json(builtins, data)
+        except Exception as error:
+            raise refuse_value(value, error) from error
+        return data
+
+    def decode(self, data: bytes) -> Any:
+        if not data and self._takes_none:
+            return None
+        try:
+            if self._is_packed:
+                data = pydantic_models.to_json(_decode_any_packed(data))
+            return self._adapter.validate_json(data)
+        except Exception as error:
+            raise refuse_document(data, error, self._expected) from error
+
+
+def _build_json(annotation: Any) -> Serde[Any]:
+    if annotation is None or annotation is type(None):
+        return _NoneJsonSerde()
+    try:
+        return _JsonSerde(annotation)
+    except Exception as error:  # noqa: BLE001 - becomes a definition error unless pydantic helps
+        return _adapt(annotation, error, is_packed=False)
+
+
+def _build_packed(annotation: Any) -> Serde[Any]:
+    try:
+        return _PackedSerde(annotation)
+    except Exception as error:  # noqa: BLE001 - as for JSON
+        return _adapt(annotation, error, is_packed=True)
+
+
+def _adapt(annotation: Any, error: Exception, *, is_packed: bool) -> Serde[Any]:
+    """Ask pydantic about what msgspec does not do, when there is a model in it."""
+    if _mentions_model(annotation):
+        return _AdaptedSerde(annotation, is_packed=is_packed)
+    message = f"no value can be decoded as {describe_type(annotation)}: {error}"
+    raise InvalidDefinitionError(message) from error
+
+
+def _mentions_model(annotation: Any) -> bool:
+    parts = getattr(annotation, "__args__", ())
+    return pydantic_models.is_model(annotation) or any(_mentions_model(part) for part in parts)
+
+
+def _made_once(build: Build, annotation: Any) -> Serde[Any]:
+    try:
+        hash(annotation)
+    except TypeError:
+        return build(annotation)
+    return _remembered(build, annotation)
+
+
+@lru_cache(maxsize=1024)
+def _remembered(build: Build, annotation: Any) -> Serde[Any]:
+    return build(annotation)
+
+
+def _decodes_to_none(decode: Callable[[bytes], Any]) -> bool:
+    try:
+        return decode(b"null") is None
+    except Exception:  # noqa: BLE001 - a user's own validation may raise whatever it likes
+        return False

@@ -1,0 +1,151 @@
+"""The two classes that users derive from: ``VirtualObject`` and ``Service``.
+
+A subclass is checked when it is created, so that a mistake is found at import, and registered
+nowhere; whoever constructs a runtime names the classes it is for.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from inspect import Parameter, signature
+from typing import Any, ClassVar, Final
+
+from .annotations import describe_name
+from .errors import InvalidDefinitionError
+from .handler import check_name
+from .members import Members, collect_members
+from .options import HandlerOptions
+from .retry import RetryPolicy
+
+RESERVED_SERVICE_NAMES: Final = frozenset({"openapi", "health"})
+"""First parts of HTTP paths that are no service's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declaration:
+    """What the header and the body of a class say.
+
+    Attributes:
+        name: what callers say; the class's name unless the header gave one.
+        options: the header's options over those of the classes it derives from.
+        members: handlers and fields, inherited ones included.
+    """
+
+    name: str
+    options: HandlerOptions
+    members: Members
+
+
+class Declared:
+    """What ``VirtualObject`` and ``Service`` have in common. Derive from one of those instead."""
+
+    # The port this instance is bound to; unset on an instance that no runtime made.
+    __slots__ = ("__weakref__", "_holdfast_syscalls")
+
+    holdfast_declaration: ClassVar[Declaration]
+
+    def __init_subclass__(
+        cls,
+        *,
+        name: str | None = None,
+        retry: RetryPolicy | None = None,
+        idle_ms_max: int | None = None,
+        mailbox_invocations_max: int | None = None,
+        retention: timedelta | None = None,
+    ) -> None:
+        """Check the class that was just written.
+
+        Raises:
+            InvalidDefinitionError: it cannot be what it is declared to be; see the message.
+        """
+        super().__init_subclass__()
+        if cls.__module__ == __name__:  # VirtualObject and Service themselves declare nothing
+            return
+        where = describe_name(cls)
+        try:
+            options = HandlerOptions(
+                retry=retry,
+                idle_ms_max=idle_ms_max,
+                mailbox_invocations_max=mailbox_invocations_max,
+                retention=retention,
+            )
+        except InvalidDefinitionError as error:
+            message = f"{where}: {error.message}"
+            raise InvalidDefinitionError(message) from None
+        for ancestor in cls.__mro__[1:]:
+            inherited = vars(ancestor).get("holdfast_declaration")
+            if inherited is not None:
+                options = options.merged(inherited.options)
+        # ``class _CommonParts(VirtualObject)`` is fine as long as nobody registers it.
+        if name is not None or not cls.__name__.startswith("_"):
+            check_service_name(cls.__name__ if name is None else name, where)
+        _check_init(cls, where)
+        members = collect_members(cls)
+        _check_kind(cls, members, where)
+        cls.holdfast_declaration = Declaration(
+            name=cls.__name__ if name is None else name, options=options, members=members
+        )
+
+
+class VirtualObject(Declared):
+    """A class plus a key, with state and a mailbox; it exists by being called.
+
+    Derive from it and decorate ``async def`` methods with ``@handler`` (one at a time at a key)
+    or ``@shared`` (beside others, reading only). Fields made with ``state(...)`` belong to the
+    object and outlive the process. The class's header takes ``name=`` and ``HandlerOptions``.
+    """
+
+    __slots__ = ()
+
+
+class Service(Declared):
+    """A class of handlers without key and state; any number of calls run at the same time.
+
+    The class's header takes ``name=`` and ``HandlerOptions``.
+    """
+
+    __slots__ = ()
+
+
+def check_service_name(name: object, where: str) -> str:
+    """``name``, when a class can be called by it.
+
+    Raises:
+        InvalidDefinitionError: it cannot stand in a path, or is reserved.
+    """
+    checked = check_name(name, "service", where)
+    if checked in RESERVED_SERVICE_NAMES or checked.startswith("restate"):
+        message = (
+            f"{where}: {checked!r} is reserved, because HTTP paths begin with it; "
+            f"give another name in the class's header: name=..."
+        )
+        raise InvalidDefinitionError(message)
+    return checked
+
+
+def _check_kind(cls: type[Declared], members: Members, where: str) -> None:
+    if not issubclass(cls, Service):
+        return
+    if issubclass(cls, VirtualObject):
+        message = f"{where}: a class is a VirtualObject or a Service, not both"
+        raise InvalidDefinitionError(message)
+    for attribute, field in members.fields.items():
+        message = (
+            f"{where}.{attribute} ({field.source}): a Service has no key and so no state; derive "
+            f"from VirtualObject, or pass the value as an argument"
+        )
+        raise InvalidDefinitionError(message)
+
+
+def _check_init(cls: type, where: str) -> None:
+    initialise: Any = getattr(cls, "__init__")  # noqa: B009 - mypy calls the attribute unsound
+    if initialise is object.__init__:
+        return
+    for parameter in list(signature(initialise).parameters.values())[1:]:
+        is_open = parameter.kind in {Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD}
+        if parameter.default is Parameter.empty and not is_open:
+            message = (
+                f"{where}.__init__ needs {parameter.name!r}, but the runtime makes a new instance "
+                f"for every attempt and has nothing to give; use a state field for what belongs "
+                f"to the object, and a module's global for what belongs to the process"
+            )
+            raise InvalidDefinitionError(message)

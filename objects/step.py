@@ -1,0 +1,63 @@
+"""A step with options of its own: ``ctx.step(timeout=...).run(name, function, ...)``."""
+
+from asyncio import Future
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any, ParamSpec, TypeVar, cast, overload
+
+from .actions import make_action
+from .errors import InvalidArgumentError
+from .retry import RetryPolicy
+from .syscalls import OnUnknown, StepOptions, Syscalls
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Step:
+    """Runs functions as steps, all with the same options."""
+
+    __slots__ = ("_options", "_syscalls")
+
+    def __init__(self, syscalls: Syscalls, options: StepOptions) -> None:
+        """``ctx.step`` makes these."""
+        self._syscalls = syscalls
+        self._options = options
+
+    @overload
+    def run(
+        self,
+        name: str,
+        function: Callable[P, Awaitable[R]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> "Future[R]": ...
+    @overload
+    def run(
+        self, name: str, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> "Future[R]": ...
+    def run(self, name: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """As ``Context.run``, with these options."""
+        return self._syscalls.run(name, make_action(name, function, args, kwargs), self._options)
+
+
+def make_step_options(*, retry: object, timeout: object, on_unknown: object) -> StepOptions:
+    """The options, when a step can be run so.
+
+    Raises:
+        InvalidArgumentError: a value of another type, or no time at all.
+    """
+    if retry is not None and not isinstance(retry, RetryPolicy):
+        message = f"retry is a RetryPolicy, but this is {retry!r:.80}"
+        raise InvalidArgumentError(message)
+    if timeout is not None and (not isinstance(timeout, timedelta) or timeout <= timedelta(0)):
+        message = f"timeout is a timedelta above zero, but this is {timeout!r:.80}"
+        raise InvalidArgumentError(message)
+    if on_unknown not in ("retry", "fail", "pause") and not callable(on_unknown):
+        message = (
+            f"on_unknown is 'retry', 'fail', 'pause' or a function that looks the effect up, but "
+            f"this is {on_unknown!r:.80}"
+        )
+        raise InvalidArgumentError(message)
+    return StepOptions(retry=retry, timeout=timeout, on_unknown=cast("OnUnknown", on_unknown))

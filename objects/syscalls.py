@@ -1,0 +1,172 @@
+"""What user code may ask of whoever runs it.
+
+``Context``, the proxies and the state fields turn the user's verbs into these calls;
+``runtime.attempt`` answers them inside a handler, ``Runtime`` (and any client) the ``Caller`` part
+outside. Neither side imports the other, so a handler can be tested against a fake ``Syscalls``
+with no store and no event loop of the runtime's running.
+
+Durable operations return futures, never bare coroutines: when the call returns, the command
+exists, whether or not anyone awaits it.
+"""
+
+from asyncio import Future
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from logging import Logger
+from random import Random
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from .identity import AwakeableId, Target
+from .retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from .errors import TerminalError
+    from .fields import StateField
+    from .serde import Serde
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """What is known of a step whose outcome is unknown; given to a ``verify`` callable.
+
+    Attributes:
+        name: the name given to ``ctx.run``.
+        idempotency_key: the key the interrupted action was given by ``step_info()``.
+        attempt: which attempt was interrupted, 1 for the first.
+    """
+
+    name: str
+    idempotency_key: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """A ``verify`` callable's answer: the effect happened, and this is the step's result."""
+
+    result: Any
+
+
+@dataclass(frozen=True, slots=True)
+class NeverHappened:
+    """A ``verify`` callable's answer: the effect did not happen; run the action again."""
+
+
+Verify = Callable[[Intent], Awaitable[Happened | NeverHappened] | Happened | NeverHappened]
+OnUnknown = Literal["retry", "fail", "pause"] | Verify
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepOptions:
+    """How one step is run.
+
+    Attributes:
+        retry: when an attempt whose action raised is tried again; ``None``: as the handler says.
+        timeout: how long one attempt may take before its action is cancelled, from the moment the
+            action starts; ``None`` means without end. An attempt that timed out is *unknown*.
+        on_unknown: what to do with an attempt that ended by a crash, a timeout or a stop.
+    """
+
+    retry: RetryPolicy | None = None
+    timeout: timedelta | None = None
+    on_unknown: OnUnknown = "retry"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """The function a step runs, with its arguments. Arguments are never recorded."""
+
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+
+
+class Caller(Protocol):
+    """Someone who can call handlers: a handler's attempt, a ``Runtime``, a client."""
+
+    def call(self, target: Target, argument: bytes, result: "Serde[Any]") -> Awaitable[Any]:
+        """Call ``target`` and give what it returns, decoded by ``result``.
+
+        Raises (from the awaitable):
+            TerminalError: the callee failed for good.
+            UnknownTargetError, InvalidArgumentError, MailboxFullError: the call was refused.
+        """
+        ...
+
+    def send(self, target: Target, argument: bytes, delay: timedelta | None) -> Awaitable[str]:
+        """Have ``target`` called once, after ``delay``; gives the text id of that invocation."""
+        ...
+
+
+class Syscalls(Caller, Protocol):
+    """The port between a handler and the runtime. One method per command."""
+
+    @property
+    def invocation_id(self) -> str:
+        """The text id of the invocation that runs."""
+        ...
+
+    @property
+    def target(self) -> Target:
+        """The handler that runs, with the key of its object."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers the call came with; names in lower case."""
+        ...
+
+    @property
+    def random(self) -> Random:
+        """A generator seeded by the invocation; replay draws the same numbers."""
+        ...
+
+    @property
+    def log(self) -> Logger:
+        """A logger that is silent while the handler replays."""
+        ...
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970 at the last delivery; never goes back."""
+        ...
+
+    def run(self, name: str, action: Action, options: StepOptions) -> "Future[Any]":
+        """Journal the intent of a step and run ``action`` once that is durable."""
+        ...
+
+    def sleep(self, duration: timedelta) -> "Future[None]":
+        """A timer that survives restarts."""
+        ...
+
+    def call(self, target: Target, argument: bytes, result: "Serde[Any]") -> "Future[Any]":
+        """As ``Caller.call``, exactly once across crashes."""
+        ...
+
+    def send(self, target: Target, argument: bytes, delay: timedelta | None) -> "Future[str]":
+        """As ``Caller.send``, exactly once across crashes. The future is already done."""
+        ...
+
+    def awakeable(self, result: "Serde[Any]") -> "tuple[str, Future[Any]]":
+        """A new awakeable: its text id, and the future of what it will be resolved with."""
+        ...
+
+    def complete_awakeable(self, awakeable: AwakeableId, outcome: "bytes | TerminalError") -> None:
+        """Resolve (bytes: a JSON value) or reject another invocation's awakeable."""
+        ...
+
+    def state_get(self, field: "StateField[Any]") -> Any:
+        """The live value of a field; the field's default where nothing is stored."""
+        ...
+
+    def state_set(self, field: "StateField[Any]", value: Any) -> None:
+        """Replace a field's value; saved with the next command or the outcome."""
+        ...
+
+    def state_clear(self, field: "StateField[Any]") -> None:
+        """Forget a field's value, as if it had never been set."""
+        ...
+
+    def state_names(self) -> list[str]:
+        """The names that have a stored value, sorted."""
+        ...

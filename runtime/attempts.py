@@ -1,0 +1,187 @@
+"""Which attempts are in memory, and which of them runs next.
+
+Attempts run from one queue, never nested and never inside a task: a turn takes them one after the
+other, within its bounds in number and time, and the rest waits for the next turn, after the loop
+has seen to everyone else. An attempt that only waits leaves memory after its idle time, or earlier
+when too many are resident, longest idle first; it comes back by replay.
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Callable
+
+from ..journal.values import FieldValue
+from ..objects.identity import InvocationId
+from .attempt import Attempt, AttemptParts
+from .config import RuntimeConfig
+from .lifecycle import Lifecycle, OpenInvocation
+from .object_state import StateTable
+from .seams import Clock, Threads
+from .sources import SourceFinder
+from .steps import Steps
+
+
+class Attempts:
+    """All resident attempts; implements ``Host``, ``AttemptHost`` and the steps' ``Owner``."""
+
+    def __init__(
+        self,
+        lifecycle: Lifecycle,
+        clock: Clock,
+        threads: Threads,
+        config: RuntimeConfig,
+        request_turn: Callable[[], None],
+    ) -> None:
+        """Begin with none."""
+        self._lifecycle = lifecycle
+        self._clock = clock
+        self._config = config
+        self._request_turn = request_turn
+        self.steps = Steps(lifecycle, clock, threads, self)
+        self._parts = AttemptParts(
+            lifecycle=lifecycle,
+            clock=clock,
+            config=config,
+            steps=self.steps,
+            table=StateTable(lifecycle.commits),
+            host=self,
+            sources=SourceFinder(),
+        )
+        self._resident: dict[InvocationId, Attempt] = {}
+        self._ready: deque[Attempt] = deque()
+        # Attempts that wait for others only, longest idle first.
+        self._idle: OrderedDict[Attempt, None] = OrderedDict()
+        # Live values by object, least lately used first, and their estimated size together.
+        self._values: OrderedDict[bytes, tuple[dict[str, FieldValue], int]] = OrderedDict()
+        self._values_bytes = 0
+        self.is_pumping = False
+        """Whether handler code is running right now."""
+        self.started_count = 0
+        self.suspended_count = 0
+
+    def __len__(self) -> int:
+        """How many attempts are resident."""
+        return len(self._resident)
+
+    @property
+    def has_ready(self) -> bool:
+        """Whether an attempt waits to be run."""
+        return bool(self._ready)
+
+    def run_turn(self) -> None:
+        """Run what is ready, within the bounds of one turn."""
+        ready = self._ready
+        if not ready:
+            return
+        deadline = self._clock.monotonic() + self._config.turn_seconds_max
+        self.is_pumping = True
+        try:
+            for _ in range(self._config.turn_pumps_max):
+                attempt = ready.popleft()
+                attempt.is_queued = False
+                attempt.advance()
+                if not ready or self._clock.monotonic() > deadline:
+                    break
+        finally:
+            self.is_pumping = False
+
+    def suspend_idle(self) -> None:
+        """Let those leave memory that have waited longer than their idle time."""
+        now = self._clock.monotonic()
+        for attempt in list(self._idle):
+            handler = attempt.invocation.handler
+            own = None if handler is None else handler.options.idle_ms_max
+            idle_ms_max = self._config.idle_ms_max if own is None else own
+            if attempt.idle_since is not None and (now - attempt.idle_since) * 1000 >= idle_ms_max:
+                self._suspend(attempt)
+
+    def suspend_all(self) -> None:
+        """Let everyone leave memory who can, however lately they began to wait."""
+        for attempt in list(self._idle):
+            self._suspend(attempt)
+
+    def drop_all(self) -> None:
+        """End every attempt without an outcome; each begins again by replay at the next start."""
+        for attempt in list(self._resident.values()):
+            attempt.drop()
+        self._ready.clear()
+
+    # -- Host --------------------------------------------------------------------------------
+
+    def start(self, invocation: OpenInvocation) -> None:
+        """As ``Host.start``."""
+        assert invocation.id not in self._resident, "two attempts of one invocation"
+        attempt = Attempt(invocation, self._parts)
+        invocation.attempt = attempt
+        self._resident[invocation.id] = attempt
+        self.started_count += 1
+        self.ready(attempt)
+        while len(self._resident) > self._config.resident_attempts_max and self._idle:
+            self._suspend(next(iter(self._idle)))
+
+    def step_due(self, invocation: OpenInvocation, index: int) -> None:
+        """As ``Host.step_due``."""
+        attempt = self._resident.get(invocation.id)
+        if attempt is not None:
+            attempt.step_due(index)
+
+    # -- AttemptHost -------------------------------------------------------------------------
+
+    def ready(self, attempt: Attempt) -> None:
+        """As ``AttemptHost.ready``."""
+        self._idle.pop(attempt, None)
+        if attempt.is_queued or attempt.is_dead:
+            return
+        attempt.is_queued = True
+        self._ready.append(attempt)
+        self._request_turn()
+
+    def idle(self, attempt: Attempt) -> None:
+        """As ``AttemptHost.idle``."""
+        if attempt.is_queued or attempt.is_dead:
+            return
+        attempt.idle_since = self._clock.monotonic()
+        self._idle[attempt] = None
+
+    def left(self, attempt: Attempt) -> None:
+        """As ``AttemptHost.left``."""
+        self._idle.pop(attempt, None)
+        self._resident.pop(attempt.invocation.id, None)
+
+    def take_values(self, object_: bytes) -> dict[str, FieldValue] | None:
+        """As ``AttemptHost.take_values``."""
+        entry = self._values.pop(object_, None)
+        if entry is None:
+            return None
+        self._values_bytes -= entry[1]
+        return entry[0]
+
+    def keep_values(self, object_: bytes, values: dict[str, FieldValue]) -> None:
+        """As ``AttemptHost.keep_values``."""
+        size = sum(value.memory_bytes() for value in values.values()) + len(object_) + 256
+        if size > self._config.state_cache_bytes:
+            return
+        self._values[object_] = (values, size)
+        self._values_bytes += size
+        while self._values_bytes > self._config.state_cache_bytes:
+            self._values_bytes -= self._values.popitem(last=False)[1][1]
+
+    # -- Owner of steps ----------------------------------------------------------------------
+
+    def steps_changed(self, invocation_id: InvocationId) -> None:
+        """As ``Owner.steps_changed``."""
+        attempt = self._resident.get(invocation_id)
+        if attempt is not None:
+            self.ready(attempt)
+
+    def pause(self, invocation: OpenInvocation, reason: str) -> None:
+        """As ``Owner.pause``."""
+        attempt = self._resident.get(invocation.id)
+        if attempt is not None:
+            attempt.drop()
+        self._lifecycle.pause(invocation, reason)
+
+    def _suspend(self, attempt: Attempt) -> None:
+        assert not attempt.is_queued, "suspended with something left to do"
+        self.suspended_count += 1
+        attempt.drop()
+        self._lifecycle.suspended(attempt.invocation)

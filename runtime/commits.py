@@ -1,0 +1,202 @@
+"""The batch of the current turn, and the gate that effects wait at.
+
+Whatever is decided stages rows here; at the end of the turn the rows go to the store as one batch,
+unsynced, and one thread makes durable whatever has been written. Whatever leaves the process (an
+answer, a refusal, a read, the start of an action) is a callback given to ``when_durable``; it runs
+when everything decided before it is durable, and never when the store has failed.
+
+Inside, nothing waits: reads see through the pending batch to the store.
+
+This module does not know what the rows mean.
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from ..journal.store import Store
+from .seams import Threads
+
+
+class Encodable(Protocol):
+    """A row that is encoded when it is written, so that a change within the turn costs nothing."""
+
+    def encode(self) -> bytes:
+        """The row's bytes now."""
+        ...
+
+
+class Commits:
+    """The one writer's batch and the effects that depend on it. Belongs to the loop's thread."""
+
+    def __init__(
+        self,
+        store: Store,
+        threads: Threads,
+        *,
+        sync_inline: bool,
+        request_turn: Callable[[], None],
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        """Begin with an empty batch.
+
+        Args:
+            store: where batches go.
+            threads: runs ``store.sync``, which blocks.
+            sync_inline: call ``store.sync`` on the loop, because it does not block.
+            request_turn: called when the batch stops being empty; must lead to ``write``.
+            fail: told about the first exception of the store; the runtime stops then.
+        """
+        self._store = store
+        self._threads = threads
+        self._sync_inline = sync_inline
+        self._request_turn = request_turn
+        self._fail = fail
+        self._pending: dict[bytes, bytes | Encodable | None] = {}
+        # Keys of the batch that the store does not hold, so that deleting one forgets it.
+        self._new: set[bytes] = set()
+        # Effects decided in this turn; their position is known when the batch is written.
+        self._effects: list[Callable[[], None]] = []
+        # Effects by the position they wait for. Invariant: positions never decrease.
+        self._gated: deque[tuple[int, list[Callable[[], None]]]] = deque()
+        self._written = 0
+        self._durable = 0
+        self._is_syncing = False
+        self.has_failed = False
+
+    def get(self, key: bytes) -> bytes | None:
+        """The row as decided so far, whether or not it is written."""
+        if key in self._pending:
+            row = self._pending[key]
+            return row if row is None or isinstance(row, bytes) else row.encode()
+        return self._store.get(key)
+
+    def scan(
+        self, start: bytes, end: bytes, *, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Rows with ``start <= key < end`` as decided so far, in key order or last first.
+
+        Stage nothing in this range before the scan has ended.
+        """
+        stored = self._store.scan(start, end, reverse=reverse)
+        keys = sorted((key for key in self._pending if start <= key < end), reverse=reverse)
+        if not keys:
+            return stored
+        return self._merge(stored, keys, reverse=reverse)
+
+    def put(self, key: bytes, row: bytes | Encodable) -> None:
+        """Write or replace a row with this turn's batch."""
+        if not self._pending:
+            self._request_turn()
+        self._pending[key] = row
+
+    def put_new(self, key: bytes, row: bytes | Encodable) -> None:
+        """Write a row that does not exist now. Deleted in the same turn, it costs nothing."""
+        if not self._pending:
+            self._request_turn()
+        if key not in self._pending:
+            self._new.add(key)
+        self._pending[key] = row
+
+    def put_first(self, key: bytes, row: bytes) -> None:
+        """Write a row unless this turn already wrote it: an undo row keeps the oldest value."""
+        if key not in self._pending:
+            self.put_new(key, row)
+
+    def delete(self, key: bytes) -> None:
+        """Delete a row with this turn's batch."""
+        if key in self._new:
+            self._new.discard(key)
+            del self._pending[key]
+            return
+        if not self._pending:
+            self._request_turn()
+        self._pending[key] = None
+
+    def when_durable(self, effect: Callable[[], None]) -> None:
+        """Run ``effect`` once everything decided so far is durable; it must not raise.
+
+        Effects run in the order they were given here. With nothing pending and everything
+        durable, ``effect`` runs before this returns.
+        """
+        if self.has_failed:
+            return
+        if self._pending or self._effects:
+            self._effects.append(effect)
+        elif self._durable >= self._written and not self._gated:
+            effect()
+        else:
+            self._effects.append(effect)
+            self._request_turn()
+
+    def write(self) -> None:
+        """End the turn: write the batch and see that what waits for it becomes durable."""
+        if self.has_failed:
+            return
+        if self._pending:
+            batch = {
+                key: row if row is None or isinstance(row, bytes) else row.encode()
+                for key, row in self._pending.items()
+            }
+            self._pending = {}
+            self._new.clear()
+            try:
+                self._written = self._store.write(batch)
+            except Exception as error:  # noqa: BLE001  # any storage exception is the last
+                self._stop(error)
+                return
+        if self._effects:
+            self._gated.append((self._written, self._effects))
+            self._effects = []
+        self._sync()
+
+    def _sync(self) -> None:
+        if self._is_syncing or not self._gated:
+            return
+        if self._gated[0][0] <= self._durable:
+            self._release(self._durable)
+            return
+        self._is_syncing = True
+        if self._sync_inline:
+            try:
+                position = self._store.sync()
+            except Exception as error:  # noqa: BLE001  # any storage exception is the last
+                self._synced(None, error)
+            else:
+                self._synced(position, None)
+        else:
+            self._threads.run("store", self._store.sync, self._synced)
+
+    def _synced(self, position: int | None, error: BaseException | None) -> None:
+        self._is_syncing = False
+        if self.has_failed:
+            return
+        if error is not None or position is None:
+            self._stop(error or AssertionError("a sync returned no position"))
+            return
+        self._durable = position
+        self._release(position)
+        self._sync()
+
+    def _release(self, position: int) -> None:
+        gated = self._gated
+        while gated and gated[0][0] <= position:
+            for effect in gated.popleft()[1]:
+                effect()
+
+    def _stop(self, error: BaseException) -> None:
+        self.has_failed = True
+        self._gated.clear()
+        self._effects.clear()
+        self._fail(error)
+
+    def _merge(
+        self, stored: Iterator[tuple[bytes, bytes]], keys: list[bytes], *, reverse: bool
+    ) -> Iterator[tuple[bytes, bytes]]:
+        pending = self._pending
+        overlay = ((key, self.get(key)) for key in keys)
+        underlay = ((key, row) for key, row in stored if key not in pending)
+        for key, row in heapq.merge(underlay, overlay, key=lambda pair: pair[0], reverse=reverse):
+            if row is not None:
+                yield key, row

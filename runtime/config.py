@@ -1,0 +1,59 @@
+"""Every limit and delay of a runtime, with its unit in its name."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from ..objects.retry import DEFAULT_RETRY, RetryPolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeConfig:
+    """How a runtime behaves; a class, a handler or a step may say otherwise for itself."""
+
+    retry: RetryPolicy = field(default=DEFAULT_RETRY)
+    """What happens when a handler or a step raises something that is not terminal."""
+
+    idle_ms_max: int = 60_000
+    """An attempt that waits longer than this for timers, calls or awakeables leaves memory."""
+
+    resident_attempts_max: int = 10_000
+    """Attempts in memory; beyond it those that have waited longest leave, however short."""
+
+    mailbox_invocations_max: int = 10_000
+    """Calls that may wait at one key; the next one from outside is refused."""
+
+    retention: timedelta = timedelta(hours=24)
+    """How long a completed invocation is kept, from its completion."""
+
+    retained_bytes_max: int = 1 << 30
+    """Bytes of completed invocations kept in all; beyond it the oldest go before their time."""
+
+    idempotency_strict: bool = False
+    """Refuse a duplicate whose body is another one, instead of answering the first result."""
+
+    turn_pumps_max: int = 256
+    """Handlers run in one turn before the batch is written and the loop sees to others."""
+
+    turn_seconds_max: float = 0.01
+    """The same bound in time."""
+
+    pump_callbacks_max: int = 1_000
+    """Callbacks of one handler before others get their turn."""
+
+    spin_callbacks_max: int = 1_000_000
+    """Callbacks of one handler without any delivery before it counts as spinning."""
+
+    state_cache_bytes: int = 64 << 20
+    """Live state values kept between turns, so that a hot key is not decoded each time."""
+
+    unsteps_result_bytes_max: int = 1_024
+    """A larger result of a call without steps and without idempotency key is not kept."""
+
+    stop_grace: timedelta = timedelta(seconds=5)
+    """How long a graceful stop lets running actions finish."""
+
+    maintenance_ms: int = 1_000
+    """Between two rounds of background work: retention, log size, idle attempts."""
+
+    collect_rows_max: int = 2_000
+    """Rows that one round of retention may delete."""

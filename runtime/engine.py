@@ -1,0 +1,572 @@
+"""The runtime without HTTP: assembled from its parts, started, stopped, and called from outside.
+
+Everything in here is outside of handlers: what comes in is checked and handed to ``Lifecycle`` as
+a decision, and what goes out waits at the gate. One loop runs all of it; a *turn* is what happens
+between two writes to the store.
+"""
+
+import asyncio
+import hashlib
+import logging
+import os
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import timedelta
+from functools import partial
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar
+
+from ..journal import codec, keys
+from ..journal.entry import Failure, Issued, MakeAwakeable
+from ..journal.rocks import RocksStore
+from ..journal.store import Store
+from ..objects.definition import HandlerDefinition, ServiceDefinition
+from ..objects.errors import (
+    ConflictError,
+    ForbiddenInHandlerError,
+    HoldfastError,
+    InvalidArgumentError,
+    MailboxFullError,
+    RuntimeClosedError,
+    StoreFailedError,
+    StoreFullError,
+    TerminalError,
+    UnknownTargetError,
+)
+from ..objects.identity import (
+    INVOCATION_ID_BYTES,
+    AwakeableId,
+    InvocationId,
+    Target,
+    format_invocation_id,
+    parse_invocation_id,
+)
+from ..objects.proxy import call_by_name, object_proxy, send_by_name, service_proxy
+from ..objects.registry import Registry
+from ..objects.serde import Serde
+from .attempts import Attempts
+from .commits import Commits
+from .config import RuntimeConfig
+from .failures import error_of, failure_of
+from .lifecycle import Lifecycle, Result, describe
+from .requests import Answer, CallRequest, RuntimeStatistics
+from .retention import Retention
+from .seams import Alarm, Clock, Randomness, SystemClock, SystemRandomness, SystemThreads, Threads
+
+logger = logging.getLogger("holdfast.runtime")
+
+T = TypeVar("T")
+
+Health = Literal["new", "ok", "stopping", "stopped", "failed"]
+
+_DIGEST_BYTES = 16
+_CUT_OFF_SECONDS = 1.0
+_COLLECT_AGAIN_MS = 20
+
+
+class Engine:
+    """Runs objects and services from one data directory, in one process, on one loop.
+
+    Use it as ``async with Engine(...)``: entering starts it, leaving stops it.
+    """
+
+    def __init__(
+        self,
+        classes: Iterable[type],
+        *,
+        data_dir: str | os.PathLike[str] | None = None,
+        durability: Literal["fsync", "process"] = "fsync",
+        config: RuntimeConfig | None = None,
+        store: Store | None = None,
+        clock: Clock | None = None,
+        randomness: Randomness | None = None,
+        threads: Threads | None = None,
+    ) -> None:
+        """Register ``classes``; nothing is opened before ``start``.
+
+        Args:
+            classes: the objects and services to run.
+            data_dir: the directory that holds everything; made if it is missing.
+            durability: ``"fsync"`` survives a power cut; ``"process"`` only a killed process.
+            config: limits and delays.
+            store: instead of ``data_dir``, an open store; it is closed by ``stop``.
+            clock: where the time comes from.
+            randomness: where ids come from.
+            threads: what runs that would stop the loop.
+
+        Raises:
+            InvalidDefinitionError: a class cannot be what it is declared to be.
+            InvalidArgumentError: neither ``data_dir`` nor ``store`` is given, or both.
+        """
+        if (data_dir is None) == (store is None):
+            message = 'a runtime needs a directory for its data: Runtime([...], data_dir="data")'
+            raise InvalidArgumentError(message)
+        if durability not in {"fsync", "process"}:
+            message = f'durability is "fsync" or "process", not {durability!r}'
+            raise InvalidArgumentError(message)
+        self.registry = Registry(classes)
+        self.config = config or RuntimeConfig()
+        self.health: Health = "new"
+        self._data_dir = data_dir
+        self._durability: Literal["fsync", "process"] = durability
+        self._given_store = store
+        self._clock = clock or SystemClock()
+        self._randomness = randomness or SystemRandomness()
+        self._threads = threads or SystemThreads()
+        self._failure: StoreFailedError | None = None
+        self._failed = asyncio.Event()
+        # Answers that callers outside wait for.
+        self._answers: set[asyncio.Future[Any]] = set()
+        self._turn_requested = False
+        self._maintenance: Alarm | None = None
+        self._is_maintaining = False
+        # Made by `start`.
+        self._loop: asyncio.AbstractEventLoop
+        self._store: Store
+        self._commits: Commits
+        self._lifecycle: Lifecycle
+        self._attempts: Attempts
+        self._retention: Retention
+
+    # -- Life --------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        """Start."""
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop."""
+        await self.stop()
+
+    async def start(self) -> None:
+        """Open the store, accept what fell due meanwhile, and take up what was live.
+
+        Raises:
+            StoreLockedError, StoreFormatError, StoreDamagedError, StoreFullError,
+            StoreFailedError: the directory cannot be opened; nothing was changed in it.
+            RuntimeClosedError: it was started before.
+        """
+        if self.health != "new":
+            message = "a runtime is started once; make a new one"
+            raise RuntimeClosedError(message)
+        self._loop = asyncio.get_running_loop()
+        self._store = self._given_store or RocksStore(
+            os.fspath(self._data_dir or ""), durability=self._durability
+        )
+        self._commits = Commits(
+            self._store,
+            self._threads,
+            sync_inline=self._given_store is None and self._durability == "process",
+            request_turn=self._request_turn,
+            fail=self._fail,
+        )
+        self._lifecycle = Lifecycle(
+            commits=self._commits,
+            registry=self.registry,
+            clock=self._clock,
+            randomness=self._randomness,
+            config=self.config,
+            epoch=self._store.epoch,
+        )
+        self._attempts = Attempts(
+            self._lifecycle, self._clock, self._threads, self.config, self._request_turn
+        )
+        self._lifecycle.connect(self._attempts)
+        self._retention = Retention(self._lifecycle, self._clock, self.config)
+        self.health = "ok"
+        # What fell due during the downtime takes its place before anything new can.
+        while self._lifecycle.timers.fire_due():
+            self._commits.write()
+        self._lifecycle.recover()
+        self._lifecycle.timers.open()
+        self._schedule_maintenance(self.config.maintenance_ms)
+
+    async def stop(self, grace: timedelta | None = None) -> None:
+        """Stop in good order: nothing accepted is lost, and what runs goes on at the next start.
+
+        New calls are refused, no new action starts, and running ones get ``grace`` to end so that
+        their results are recorded. Callers that still wait get ``RuntimeClosedError``. May be
+        called again, also after the store failed; returns when everything is closed.
+        """
+        if self.health in {"new", "stopped"}:
+            self.health = "stopped"
+            return
+        if self.health != "failed":
+            self.health = "stopping"
+            await self._wind_down(self.config.stop_grace if grace is None else grace)
+        self.health = "stopped"
+        if self._maintenance is not None:
+            self._maintenance.cancel()
+        self._threads.close()
+        self._store.close()
+
+    def kill(self) -> None:
+        """Drop everything at once and write nothing more, as if the process had been killed.
+
+        For tests: callers get ``StoreFailedError``, and the store is left as it is, open.
+        """
+        self._commits.has_failed = True
+        self._fail(RuntimeClosedError("the runtime was killed"))
+        self._attempts.drop_all()
+        self._threads.close()
+
+    async def wait_failed(self) -> StoreFailedError:
+        """Return the reason once the store has failed and the runtime has stopped working."""
+        await self._failed.wait()
+        assert self._failure is not None, "failed without a reason"
+        return self._failure
+
+    # -- Calls from outside ------------------------------------------------------------------
+
+    def object(self, cls: type[T], key: str) -> T:
+        """The typed proxy of one object: ``await runtime.object(Cart, "sam").add(item)``."""
+        return object_proxy(self, cls, key)
+
+    def service(self, cls: type[T]) -> T:
+        """The typed proxy of a service."""
+        return service_proxy(self, cls)
+
+    async def call(self, target: Target, argument: bytes, result: Serde[Any]) -> Any:
+        """As ``Caller.call``; returns once the outcome is durable."""
+        answer = await self.submit(CallRequest(target=target, argument=argument), wait=True)
+        if isinstance(answer.outcome, TerminalError):
+            raise answer.outcome
+        return result.decode(answer.outcome or b"")
+
+    async def send(self, target: Target, argument: bytes, delay: timedelta | None) -> str:
+        """As ``Caller.send``; returns once the acceptance is durable."""
+        delay_ms = 0 if delay is None else max(0, round(delay.total_seconds() * 1000))
+        request = CallRequest(target=target, argument=argument, delay_ms=delay_ms)
+        return (await self.submit(request, wait=False)).invocation_id
+
+    def call_by_name(
+        self, service: str, key: str | None, handler: str, argument: Any = None
+    ) -> Awaitable[Any]:
+        """Call a handler without its class; ``argument`` is any JSON value."""
+        return call_by_name(self, service, key, handler, argument)
+
+    def send_by_name(
+        self,
+        service: str,
+        key: str | None,
+        handler: str,
+        argument: Any = None,
+        *,
+        delay: timedelta | None = None,
+    ) -> Awaitable[str]:
+        """Send to a handler without its class; gives the invocation's id."""
+        return send_by_name(self, service, key, handler, argument, delay=delay)
+
+    def submit(self, request: CallRequest, *, wait: bool) -> "asyncio.Future[Answer]":
+        """Accept a call; the future is done when the outcome (``wait``) or the acceptance is durable.
+
+        Raises:
+            UnknownTargetError, InvalidArgumentError: the call fits no handler.
+            RuntimeClosedError, StoreFailedError, StoreFullError: nothing new is accepted now.
+            ForbiddenInHandlerError: called by a handler, which has ``ctx`` for that.
+
+        The future raises ``MailboxFullError``, ``ConflictError``, and, when the runtime ends
+        before the answer, ``RuntimeClosedError`` or ``StoreFailedError``. Whatever is refused left
+        no trace.
+        """
+        self._check_open()
+        service, handler = self.registry.get_handler(request.target)
+        prepared = handler.decode_argument(request.argument)
+        if request.idempotency_key is not None:
+            duplicate = self._find_duplicate(request, wait=wait)
+            if duplicate is not None:
+                return duplicate
+        if self._store.is_nearly_full:
+            message = "the disk is nearly full, so no new work is accepted; free some space"
+            raise StoreFullError(message)
+        if self._is_mailbox_full(request, service, handler):
+            maximum = handler.options.mailbox_invocations_max or self.config.mailbox_invocations_max
+            message = (
+                f"{request.target.service}/{request.target.key} has {maximum} calls waiting, "
+                f"which is its limit; try again later"
+            )
+            return self._answer_when_durable(MailboxFullError(message))
+        id_ = self._lifecycle.accept(
+            request.target,
+            request.argument,
+            service=service,
+            handler=handler,
+            headers=request.headers,
+            prepared=prepared,
+            idempotency_key=request.idempotency_key,
+            delay_ms=request.delay_ms,
+        )
+        if request.idempotency_key is not None:
+            key = keys.idempotency(request.target, request.idempotency_key)
+            self._commits.put(key, id_ + _digest(request.argument))
+        due_ms = self._clock.now_ms() + request.delay_ms if request.delay_ms else None
+        answer = Answer(invocation_id=format_invocation_id(id_), execution_time_ms=due_ms)
+        return self._answer_with_outcome(id_, answer) if wait else self._answer_when_durable(answer)
+
+    def complete_awakeable(
+        self, awakeable: AwakeableId, outcome: bytes | TerminalError
+    ) -> "asyncio.Future[bool]":
+        """Resolve (with a JSON value) or reject an awakeable from outside.
+
+        The future is done when that is durable: ``True`` when this completion was taken, ``False``
+        when the awakeable was completed before or is no longer awaited. It raises
+        ``UnknownTargetError`` when there never was such an awakeable, or it is long gone.
+        """
+        self._check_open()
+        result = failure_of(outcome) if isinstance(outcome, TerminalError) else outcome
+        if self._lifecycle.complete_awakeable(awakeable, result):
+            return self._answer_when_durable(answer=True)
+        row = self._commits.get(keys.journal(awakeable.invocation_id, awakeable.index))
+        entry = None if row is None else codec.decode_entry(row)
+        if isinstance(entry, Issued) and isinstance(entry.command, MakeAwakeable):
+            return self._answer_when_durable(answer=False)
+        message = f"there is no awakeable {awakeable}: it was never made, or is long completed"
+        return self._answer_when_durable(UnknownTargetError(message))
+
+    def resume(self, invocation_id: str) -> "asyncio.Future[bool]":
+        """Have a paused invocation tried again, its counters at zero.
+
+        Steps of unknown outcome run again with the same idempotency key. The future is ``False``
+        when the invocation is not paused.
+
+        Raises:
+            InvalidArgumentError: this is no invocation id.
+            UnknownTargetError: there is no such invocation, or it is completed.
+        """
+        self._check_open()
+        id_ = parse_invocation_id(invocation_id)
+        invocation = self._lifecycle.find(id_)
+        if invocation is not None:
+            self._attempts.steps.resume(invocation)
+        return self._answer_when_durable(self._lifecycle.resume(id_))
+
+    def suspend_idle(self) -> None:
+        """Let every attempt leave memory that only waits; it comes back by replay."""
+        self._attempts.suspend_all()
+
+    def statistics(self) -> RuntimeStatistics:
+        """A moment's view."""
+        store = self._store.statistics()
+        return RuntimeStatistics(
+            invocations_accepted=self._lifecycle.accepted_count,
+            invocations_completed=self._lifecycle.completed_count,
+            attempts_started=self._attempts.started_count,
+            attempts_resident=len(self._attempts),
+            attempts_suspended=self._attempts.suspended_count,
+            actions_started=self._attempts.steps.started_count,
+            objects_busy=len(self._lifecycle.mailboxes),
+            batches_written=store.batches_written,
+            rows_written=store.rows_written,
+            bytes_written=store.bytes_written,
+            syncs=store.syncs,
+        )
+
+    # -- Answers -----------------------------------------------------------------------------
+
+    def _find_duplicate(
+        self, request: CallRequest, *, wait: bool
+    ) -> "asyncio.Future[Answer] | None":
+        """The answer to a call whose idempotency key is known, or ``None`` for a new one."""
+        assert request.idempotency_key is not None, "no idempotency key to look for"
+        row = self._commits.get(keys.idempotency(request.target, request.idempotency_key))
+        if row is None:
+            return None
+        id_ = InvocationId(row[:INVOCATION_ID_BYTES])
+        outcome = self._lifecycle.outcome_of(id_)
+        if outcome is not None and outcome.expires_ms <= self._clock.now_ms():
+            return None  # Kept long enough; only not collected yet.
+        is_other = row[INVOCATION_ID_BYTES:] != _digest(request.argument)
+        if is_other and self.config.idempotency_strict:
+            message = (
+                f"the idempotency key {request.idempotency_key!r} came with another body before"
+            )
+            return self._answer_when_durable(ConflictError(message))
+        answer = Answer(
+            invocation_id=format_invocation_id(id_), is_duplicate=True, is_other_body=is_other
+        )
+        if not wait:
+            return self._answer_when_durable(answer)
+        if outcome is None:
+            return self._answer_with_outcome(id_, answer)
+        result = b"" if outcome.result is None else outcome.result
+        return self._answer_when_durable(_with_outcome(answer, result))
+
+    def _answer_when_durable(self, answer: Any) -> "asyncio.Future[Any]":
+        """A future that has ``answer``, or raises it, once what was decided so far is durable."""
+        future = self._loop.create_future()
+        self._answers.add(future)
+        self._commits.when_durable(partial(self._settle, future, answer))
+        return future
+
+    def _answer_with_outcome(self, id_: InvocationId, answer: Answer) -> "asyncio.Future[Answer]":
+        future: asyncio.Future[Answer] = self._loop.create_future()
+        self._answers.add(future)
+
+        def tell(result: Result) -> None:
+            self._settle(future, _with_outcome(answer, result))
+
+        self._lifecycle.when_completed(id_, tell)
+        return future
+
+    def _settle(self, future: "asyncio.Future[Any]", answer: Any) -> None:
+        self._answers.discard(future)
+        if future.done():
+            return  # The caller has gone; the invocation goes on.
+        if isinstance(answer, HoldfastError):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)
+
+    def _is_mailbox_full(
+        self, request: CallRequest, service: ServiceDefinition, handler: HandlerDefinition
+    ) -> bool:
+        target = request.target
+        if target.key is None or handler.shared or not service.keyed or request.delay_ms:
+            return False
+        maximum = handler.options.mailbox_invocations_max or self.config.mailbox_invocations_max
+        object_ = keys.object_key(target.service, target.key)
+        return self._lifecycle.mailboxes.waiting_count(object_) >= maximum
+
+    def _check_open(self) -> None:
+        if self.health != "ok":
+            if self._failure is not None:
+                raise StoreFailedError(self._failure.message)
+            message = f"the runtime accepts nothing: it is {self.health}"
+            raise RuntimeClosedError(message)
+        if self._attempts.is_pumping:
+            message = (
+                "a handler called the runtime directly; inside a handler use ctx.object(...), "
+                "ctx.service(...), ctx.call(...) or ctx.send(...)"
+            )
+            raise ForbiddenInHandlerError(message)
+
+    # -- Turns -------------------------------------------------------------------------------
+
+    def _request_turn(self) -> None:
+        if not self._turn_requested:
+            self._turn_requested = True
+            self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        """Run what is ready, then write all that was decided since the last turn."""
+        if self.health in {"failed", "stopped"}:
+            return
+        try:
+            self._attempts.run_turn()
+        except Exception as error:
+            # A decision may be half staged. Nothing of it may reach the disk.
+            logger.critical("a decision failed inside the runtime", exc_info=error)
+            self._commits.has_failed = True
+            self._fail(error)
+            return
+        # What is staged from here on, by effects of the write, belongs to the next turn.
+        self._turn_requested = False
+        self._commits.write()
+        if self._attempts.has_ready:
+            self._request_turn()
+
+    def _schedule_maintenance(self, delay_ms: int) -> None:
+        self._maintenance = self._clock.call_later(delay_ms / 1000, self._maintain)
+
+    def _maintain(self) -> None:
+        if self.health != "ok":
+            return
+        self._attempts.suspend_idle()
+        has_more = self._retention.collect()
+        if not self._is_maintaining:
+            self._is_maintaining = True
+            self._threads.run("maintenance", self._store.maintain, self._maintained)
+        self._schedule_maintenance(_COLLECT_AGAIN_MS if has_more else self.config.maintenance_ms)
+
+    def _maintained(self, _: Any, error: BaseException | None) -> None:
+        self._is_maintaining = False
+        if error is not None and self.health == "ok":
+            self._commits.has_failed = True
+            self._fail(error)
+
+    # -- Ends --------------------------------------------------------------------------------
+
+    async def _wind_down(self, grace: timedelta) -> None:
+        steps, timers = self._attempts.steps, self._lifecycle.timers
+        steps.stop_starting()
+        timers.close()
+        idle = asyncio.ensure_future(steps.wait_idle())
+        alarm = self._clock.call_later(grace.total_seconds(), partial(_cancel, idle))
+        await asyncio.wait([idle])
+        alarm.cancel()
+        tasks = steps.cut_off()
+        # Results of the last actions are staged by now; let the handlers see them once more.
+        while self._turn_requested and self.health == "stopping":
+            await self._yield()
+        if self.health == "stopping":
+            self._attempts.drop_all()
+            self._retention.write_down()
+            durable: asyncio.Future[None] = self._loop.create_future()
+            self._answers.add(durable)
+            self._commits.when_durable(partial(self._settle, durable, None))
+            self._commits.write()
+            await asyncio.wait([durable])
+        if tasks:
+            await asyncio.wait(tasks, timeout=_CUT_OFF_SECONDS)
+        message = (
+            "the runtime has stopped; what was accepted goes on at the next start, so ask again "
+            "with the same idempotency key"
+        )
+        self._refuse_answers(RuntimeClosedError, message)
+
+    def _fail(self, error: BaseException) -> None:
+        """The store failed, or the runtime itself: acknowledge nothing any more."""
+        if self._failure is not None:
+            return
+        message = (
+            f"the store failed ({describe(error)}), so the outcome of what was under way is "
+            f"unknown until the next start; retry with the same idempotency key"
+        )
+        logger.critical("%s", message)
+        self.health = "failed"
+        self._failure = StoreFailedError(message)
+        self._failure.__cause__ = error
+        self._lifecycle.timers.close()
+        self._attempts.steps.cut_off()
+        self._refuse_answers(StoreFailedError, message)
+        self._failed.set()
+        # Not here: this may be inside the attempt that made the failing decision.
+        self._loop.call_soon(self._attempts.drop_all)
+
+    def _refuse_answers(self, kind: type[HoldfastError], message: str) -> None:
+        for future in list(self._answers):
+            self._settle(future, kind(message))
+
+    def _yield(self) -> "asyncio.Future[None]":
+        """Awaited, it gives the loop one round."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._loop.call_soon(_set_done, future)
+        return future
+
+
+def _with_outcome(answer: Answer, result: Result) -> Answer:
+    return Answer(
+        invocation_id=answer.invocation_id,
+        is_duplicate=answer.is_duplicate,
+        is_other_body=answer.is_other_body,
+        execution_time_ms=answer.execution_time_ms,
+        outcome=error_of(result) if isinstance(result, Failure) else result,
+    )
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=_DIGEST_BYTES).digest()
+
+
+def _cancel(future: "asyncio.Future[None]") -> None:
+    future.cancel()
+
+
+def _set_done(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)

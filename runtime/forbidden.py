@@ -1,0 +1,242 @@
+"""What does not exist on a handler's loop, and how its absence is explained.
+
+A handler is replayed, so whatever it does to the world outside it would do again: every method of
+an event loop that reaches outside raises instead, at the call and not at the first ``await``. The
+message says who, where, what and what to do:
+
+    Assistant/sam/ask (inv_…): asyncio.to_thread at assistant.py:12 reaches a thread. …
+
+This module finds the line and writes the sentence. It runs nothing.
+"""
+
+import asyncio
+import os
+import sysconfig
+from collections.abc import Iterator, Sequence
+from types import FrameType, TracebackType
+from typing import Any, Final, NoReturn
+
+from ..objects.errors import ForbiddenInHandlerError
+
+_CURE: Final = 'Wrap it in a step: await ctx.run("name", function, ...).'
+_SHARED: Final = (
+    "Locks, queues, events and tasks cannot be shared between handlers: make them inside the "
+    "handler, or call another object."
+)
+_PACKAGE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep  # noqa: PTH100, PTH120  # must not resolve links: frames do not
+_STDLIB: Final = tuple(sysconfig.get_paths()[kind] + os.sep for kind in ("stdlib", "platstdlib"))
+_ASYNCIO: Final = os.path.dirname(asyncio.__file__) + os.sep  # noqa: PTH120
+_INSTALLED: Final = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+
+# What asyncio says when something that belongs to one loop is used on another.
+_OTHER_LOOP: Final = ("different event loop", "different loop", "belongs to a different loop")
+
+
+def is_user_file(name: str) -> bool:
+    """Whether a file is neither Python's, nor Holdfast's, nor an installed library's."""
+    return not (
+        name.startswith(("<", _PACKAGE, *_STDLIB)) or any(part in name for part in _INSTALLED)
+    )
+
+
+def is_asyncio_file(name: str) -> bool:
+    """Whether a file is part of asyncio."""
+    return name.startswith(_ASYNCIO)
+
+
+def find_line(frames: Sequence[FrameType], source_files: Sequence[str]) -> str | None:
+    """Name the line of user code nearest to what happened, as ``file:line``.
+
+    Args:
+        frames: the innermost first.
+        source_files: files that count as the user's wherever they are installed.
+    """
+    for wanted in (is_user_file, source_files.__contains__):
+        for frame in frames:
+            if wanted(frame.f_code.co_filename):
+                return _name_line(frame)
+    return None
+
+
+def _name_line(frame: FrameType) -> str:
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def walk_stack(frame: FrameType | None) -> Iterator[FrameType]:
+    """Give the frames of this stack, the innermost first, up to the pump that runs the handler."""
+    while frame is not None:
+        code = frame.f_code
+        if code.co_name == "pump" and code.co_filename.startswith(_PACKAGE):
+            return
+        yield frame
+        frame = frame.f_back
+
+
+def walk_traceback(traceback: TracebackType | None) -> list[FrameType]:
+    """Give the frames an exception passed, the innermost first."""
+    frames: list[FrameType] = []
+    while traceback is not None:
+        frames.append(traceback.tb_frame)
+        traceback = traceback.tb_next
+    return frames[::-1]
+
+
+def walk_suspended(coroutine: object) -> list[FrameType]:
+    """Give the frames in which a suspended coroutine waits, the innermost first."""
+    frames: list[FrameType] = []
+    while coroutine is not None:
+        frame = _first_of(coroutine, "cr_frame", "gi_frame", "ag_frame")
+        if frame is not None:
+            frames.append(frame)
+        coroutine = _first_of(coroutine, "cr_await", "gi_yieldfrom", "ag_await")
+    return frames[::-1]
+
+
+def find_awaited(coroutine: object) -> object:
+    """Give what a suspended coroutine waits for in the end: a future, or what hides one."""
+    while (inner := _first_of(coroutine, "cr_await", "gi_yieldfrom", "ag_await")) is not None:
+        coroutine = inner
+    return coroutine
+
+
+def _first_of(source: object, *names: str) -> Any:
+    return next((getattr(source, name) for name in names if hasattr(source, name)), None)
+
+
+class HandlerStack:
+    """Where a handler is, looked at when it did something it may not do."""
+
+    def __init__(self, frame: FrameType, main: object, source_files: Sequence[str]) -> None:
+        """Look at the stack from ``frame`` outwards; ``main`` is the handler's coroutine."""
+        self._frames = list(walk_stack(frame))
+        self._main = main
+        self._source_files = source_files
+
+    @property
+    def line(self) -> str:
+        """The user's line.
+
+        A task whose own code is all of libraries (``gather(to_thread(...))``) is on nobody's
+        line; then it is the line on which the handler itself waits.
+        """
+        return (
+            find_line(self._frames, self._source_files)
+            or find_line(walk_suspended(self._main), self._source_files)
+            or (_name_line(self._frames[0]) if self._frames else "an unknown line")
+        )
+
+    def name_touched(self, method: str) -> str:
+        """Name what the user called: the public function of asyncio if there was one."""
+        name = f"loop.{method}"
+        for frame in self._frames:
+            if is_asyncio_file(frame.f_code.co_filename):
+                if not frame.f_code.co_name.startswith("_"):
+                    name = f"asyncio.{frame.f_code.co_name}"
+            elif not frame.f_code.co_filename.startswith(_PACKAGE):
+                break
+        return name
+
+
+def outside_error(who: str, stack: HandlerStack, method: str, what: str) -> ForbiddenInHandlerError:
+    """Make the error for a method that reaches outside."""
+    touched = stack.name_touched(method)
+    return ForbiddenInHandlerError(
+        f"{who}: {touched} at {stack.line} reaches {what}, which would happen again whenever the "
+        f"handler is replayed. {_CURE}"
+    )
+
+
+def shared_error(who: str, whose: str, stack: HandlerStack) -> ForbiddenInHandlerError:
+    """Make the error for a handler that woke what waits in another handler."""
+    return ForbiddenInHandlerError(
+        f"{who}: {stack.line} woke something that belongs to another handler, {whose}. {_SHARED}"
+    )
+
+
+def woken_error(whose: str, stack: HandlerStack) -> ForbiddenInHandlerError:
+    """Make the error for code outside of handlers that woke what waits in one."""
+    return ForbiddenInHandlerError(
+        f"{whose}: {stack.line} woke something that belongs to the handler from outside of it. "
+        f"That would not happen again on a replay: return a value from a step, or resolve an "
+        f"awakeable."
+    )
+
+
+def explain_other_loop(
+    who: str, error: BaseException, source_files: Sequence[str]
+) -> ForbiddenInHandlerError | None:
+    """Say in Holdfast's words what asyncio says when a handler waits on another's lock or task.
+
+    Gives ``None`` for every other exception.
+    """
+    if type(error) not in (RuntimeError, ValueError) or not any(
+        words in str(error) for words in _OTHER_LOOP
+    ):
+        return None
+    line = find_line(walk_traceback(error.__traceback__), source_files) or "an unknown line"
+    explained = ForbiddenInHandlerError(
+        f"{who}: {line} waits for something that belongs to another handler or to the program "
+        f"around it ({error}). {_SHARED}"
+    )
+    explained.__cause__ = error
+    return explained
+
+
+def _absent(method: str, what: str) -> Any:
+    def refuse(self: "LoopWithoutOutside", *_args: object, **_options: object) -> NoReturn:
+        self.forbid(method, what)
+
+    refuse.__name__ = method
+    return refuse
+
+
+_NETWORK: Final = "the network"
+_PROCESS: Final = "another process"
+_THREAD: Final = "a thread"
+_FILE: Final = "a file descriptor"
+_SIGNAL: Final = "the signals of this process"
+
+
+class LoopWithoutOutside(asyncio.AbstractEventLoop):
+    """An event loop of which every way outside is closed."""
+
+    def forbid(self, method: str, what: str) -> NoReturn:
+        """Refuse the call of ``method``, which reaches ``what``."""
+        raise NotImplementedError
+
+    run_in_executor = _absent("run_in_executor", _THREAD)
+    set_default_executor = _absent("set_default_executor", _THREAD)
+    shutdown_default_executor = _absent("shutdown_default_executor", _THREAD)
+
+    getaddrinfo = _absent("getaddrinfo", _NETWORK)
+    getnameinfo = _absent("getnameinfo", _NETWORK)
+    create_connection = _absent("create_connection", _NETWORK)
+    create_server = _absent("create_server", _NETWORK)
+    create_unix_connection = _absent("create_unix_connection", _NETWORK)
+    create_unix_server = _absent("create_unix_server", _NETWORK)
+    create_datagram_endpoint = _absent("create_datagram_endpoint", _NETWORK)
+    connect_accepted_socket = _absent("connect_accepted_socket", _NETWORK)
+    start_tls = _absent("start_tls", _NETWORK)
+    sendfile = _absent("sendfile", _NETWORK)
+    sock_accept = _absent("sock_accept", _NETWORK)
+    sock_connect = _absent("sock_connect", _NETWORK)
+    sock_recv = _absent("sock_recv", _NETWORK)
+    sock_recv_into = _absent("sock_recv_into", _NETWORK)
+    sock_recvfrom = _absent("sock_recvfrom", _NETWORK)
+    sock_recvfrom_into = _absent("sock_recvfrom_into", _NETWORK)
+    sock_sendall = _absent("sock_sendall", _NETWORK)
+    sock_sendfile = _absent("sock_sendfile", _NETWORK)
+    sock_sendto = _absent("sock_sendto", _NETWORK)
+
+    connect_read_pipe = _absent("connect_read_pipe", _FILE)
+    connect_write_pipe = _absent("connect_write_pipe", _FILE)
+    add_reader = _absent("add_reader", _FILE)
+    remove_reader = _absent("remove_reader", _FILE)
+    add_writer = _absent("add_writer", _FILE)
+    remove_writer = _absent("remove_writer", _FILE)
+
+    subprocess_exec = _absent("subprocess_exec", _PROCESS)
+    subprocess_shell = _absent("subprocess_shell", _PROCESS)
+
+    add_signal_handler = _absent("add_signal_handler", _SIGNAL)
+    remove_signal_handler = _absent("remove_signal_handler", _SIGNAL)

@@ -1,0 +1,285 @@
+"""The event loop that an attempt of a handler runs on.
+
+One attempt, one loop. It is an asyncio loop as far as coroutines can tell, with C tasks and C
+futures, but it never runs by itself: the attempt *pumps* it, which runs what is ready until nothing
+is, and between pumps *delivers* what the journal holds. So everything that happens on it happens in
+one order, which depends on the journal and on nothing else:
+
+* What coroutines can ask of it is in ``loop_schedule``: time, timers and order.
+* The garbage collector does not run during a pump, because it would run finalisers, and what those
+  do, at another moment in every run.
+
+``close`` ends the attempt: the loop is dead first, so that nothing which then runs can reach the
+host, and what is unfinished is ended afterwards (``loop_closing``).
+
+The loop knows no journal, no store and no other loop, and has no clock of its own.
+"""
+
+import asyncio
+import gc
+import sys
+from asyncio import events
+from collections.abc import Callable, Coroutine, Hashable
+from contextvars import Context
+from enum import Enum
+from types import CodeType
+from typing import Any, TypeVar
+
+from .forbidden import explain_other_loop, find_line, walk_suspended
+from .loop_closing import AsyncGenerators, close_generator, close_task
+from .loop_futures import HandlerTask, ReadyHandle
+from .loop_host import DeadHost, LoopHost
+from .loop_schedule import SPIN_CALLBACKS_MAX, ScheduleLoop
+
+__all__ = ["SPIN_CALLBACKS_MAX", "HandlerLoop", "LoopHost", "PumpResult"]
+
+T = TypeVar("T")
+
+_running_loop = events._get_running_loop  # noqa: SLF001  # asyncio offers it to loops
+_set_running_loop = events._set_running_loop  # noqa: SLF001  # asyncio offers it to loops
+
+
+class PumpResult(Enum):
+    """Why a pump ended."""
+
+    QUIESCENT = "nothing is ready"
+    BOUND = "the bound of this pump was reached; the real loop should get its turn"
+    SPINNING = "too many callbacks without a delivery: the handler will not stop by itself"
+
+
+class HandlerLoop(ScheduleLoop):
+    """An event loop that is run by pumping it, in an order that depends on its deliveries alone.
+
+    Everything is called on one thread.
+    """
+
+    # -- Driven by the attempt ---------------------------------------------------------------
+
+    def start(
+        self, coroutine: Coroutine[Any, Any, T], context: Context | None = None
+    ) -> HandlerTask[T]:
+        """Make the handler's own task. It runs in ``context``, or in a fresh one."""
+        assert self._main is None, "a handler's loop was started twice"
+        self._is_delivering = True
+        try:
+            main = self._make_task(coroutine, None, Context() if context is None else context)
+        finally:
+            self._is_delivering = False
+        self._main = main
+        return main
+
+    def deliver(
+        self,
+        future: asyncio.Future[Any],
+        result: Any = None,
+        *,
+        exception: BaseException | None = None,
+    ) -> None:
+        """Resolve a future from outside of a pump. One that is done already stays as it is."""
+        if self._is_closed:
+            return
+        self._callbacks = 0
+        if future.done():
+            return
+        self._is_delivering = True
+        try:
+            if exception is None:
+                future.set_result(result)
+            else:
+                future.set_exception(exception)
+        finally:
+            self._is_delivering = False
+
+    def fire_timer(self, timer: Hashable) -> None:
+        """Make the callback of a timer ready. A timer that was cancelled is ignored."""
+        self._callbacks = 0
+        handle = self._timers.pop(timer, None)
+        if handle is not None:
+            handle.timer = None
+            self._ready.append(handle.ready)
+
+    def interrupt(self, message: str | None = None) -> None:
+        """Cancel the handler's own task, as the first thing in the next pump."""
+        if self._main is not None and not self._is_closed:
+            self._callbacks = 0
+            self._ready.append(ReadyHandle(self._main.cancel, (message,), Context()))
+
+    def cancel_remaining(self) -> None:
+        """Let the next pump cancel every task but the handler's own, in order of creation.
+
+        It is called once the handler's own task has ended. When the tasks have ended too, the async
+        generators that were left unfinished are ended, in the order in which they began.
+        ``has_tasks`` tells when all of it is done. A task may catch the cancellation and go on for
+        as long as it likes; the attempt decides whether to wait, and ``close`` ends the wait.
+        """
+        if not self._is_closed:
+            self._callbacks = 0
+            self._ready.append(ReadyHandle(self._cancel_remaining, (), Context()))
+
+    @property
+    def has_tasks(self) -> bool:
+        """Whether any task besides the handler's own has not ended."""
+        main = self._main
+        self._tasks = [entry for entry in self._tasks if not entry[0].done()]
+        return any(task is not main for task, _ in self._tasks)
+
+    @property
+    def has_ready(self) -> bool:
+        """Whether a pump would run anything."""
+        return bool(self._ready)
+
+    @property
+    def is_quiescent(self) -> bool:
+        """Whether nothing happens before the next delivery."""
+        return not self._ready
+
+    @property
+    def spinning_at(self) -> str:
+        """The user's line, as ``file:line``, of what is ready to run next."""
+        for handle in self._ready:
+            owner = getattr(handle.callback, "__self__", None)
+            if isinstance(owner, asyncio.Task):
+                line = find_line(walk_suspended(owner.get_coro()), self._source_files)
+            else:
+                line = _find_definition(handle.callback)
+            if line is not None:
+                return line
+        return "an unknown line"
+
+    def pump(
+        self, callbacks_max: int, seconds_max: float, clock: Callable[[], float]
+    ) -> PumpResult:
+        """Run what is ready, and what becomes ready by it, until nothing is or a bound is reached.
+
+        The loop is the running one meanwhile; afterwards the one that was running before is again.
+        Exceptions of handlers, ``KeyboardInterrupt`` and ``SystemExit`` included, stay in their
+        tasks; those of plain callbacks are reported.
+
+        Args:
+            callbacks_max: how many callbacks may run.
+            seconds_max: for how long; a callback that has begun is never interrupted.
+            clock: any clock in seconds.
+        """
+        assert not self._is_closed, "a closed loop was pumped"
+        outer = _running_loop()
+        assert not isinstance(outer, HandlerLoop), "a loop was pumped from inside another's pump"
+        # From 3.14 on there is one current task per thread: ours could not be entered.
+        assert outer is None or asyncio.current_task(outer) is None, "a loop was pumped by a task"
+        hooks = sys.get_asyncgen_hooks()
+        is_collecting = gc.isenabled()
+        gc.disable()
+        _set_running_loop(self)
+        sys.set_asyncgen_hooks(self._generator_began, self._generator_dropped)
+        try:
+            return self._run_ready(callbacks_max, clock() + seconds_max, clock)
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
+            _set_running_loop(outer)
+            if is_collecting:
+                gc.enable()
+
+    def close(self) -> None:
+        """End the attempt. Whatever is unfinished is ended; nothing reaches the host but reports.
+
+        The user's clean-up runs: ``finally`` and ``__aexit__`` see ``GeneratorExit``, in tasks in
+        order of creation, then in async generators. Background failures that nobody looked at are
+        reported, those of the handler's own task and of futures are not. A second call does
+        nothing.
+
+        Raises:
+            ForbiddenInHandlerError: the handler itself called this. It had no effect.
+        """
+        if self._is_closed:
+            return
+        if _running_loop() is self:
+            self.forbid("close", "the loop the handler runs on")
+        self._is_closed = True
+        self._ready.clear()
+        self._timers.clear()
+        host, self._host = self._host, DeadHost(self._host)
+        if self._generators is not None or not all(task.done() for task, _ in self._tasks):
+            self._end_unfinished(host)
+        for task, _ in self._tasks:
+            if task._log_traceback:  # noqa: SLF001  # exception() may be what was never called
+                task._log_traceback = False  # noqa: SLF001
+                if task is not self._main:
+                    host.report(f"a background task failed: {task!r}", task.exception())
+        self._tasks.clear()
+        self._main = self._start_order = self._exception_handler = self._generators = None
+
+    def explain(self, error: BaseException) -> BaseException:
+        """Give the error to record for what a handler raised.
+
+        It is the error itself, unless it is asyncio's way of saying that the handler used something
+        which belongs to another loop.
+        """
+        return explain_other_loop(self.name, error, self._source_files) or error
+
+    # -- The pump ----------------------------------------------------------------------------
+
+    def _run_ready(
+        self, callbacks_max: int, deadline: float, clock: Callable[[], float]
+    ) -> PumpResult:
+        ready = self._ready
+        take = ready.popleft
+        count = 0
+        while ready:
+            handle = take()
+            try:
+                handle.context.run(handle.callback, *handle.args)
+            except BaseException as error:  # noqa: BLE001  # reported; the loop goes on as asyncio's
+                self._callback_failed(handle, error)
+            count += 1
+            if count >= callbacks_max or clock() >= deadline:
+                break
+        self._callbacks += count
+        if not ready:
+            return PumpResult.QUIESCENT
+        if self._callbacks >= self._spin_callbacks_max:
+            return PumpResult.SPINNING
+        return PumpResult.BOUND
+
+    def _callback_failed(self, handle: ReadyHandle, error: BaseException) -> None:
+        owner = getattr(handle.callback, "__self__", None)
+        if isinstance(owner, asyncio.Task) and isinstance(error, (KeyboardInterrupt, SystemExit)):
+            # A task keeps these and raises them through its loop as well, to end the program. Here
+            # that would end every other handler, so whoever awaits the task decides.
+            return
+        self.call_exception_handler(
+            {"message": f"a callback failed: {handle.callback!r}", "exception": error}
+        )
+
+    def _cancel_remaining(self) -> None:
+        for task, _ in list(self._tasks):
+            if task is not self._main and not task.done():
+                task.cancel()
+        if self._generators is not None and self._generators.has_unfinished:
+            self.create_task(self._end_generators_last(self._generators))
+
+    async def _end_generators_last(self, generators: AsyncGenerators) -> None:
+        me = asyncio.current_task()
+        others = [task for task, _ in self._tasks if task is not me and not task.done()]
+        if others:
+            await asyncio.wait(others)
+        await self._end_generators(generators)
+
+    def _end_unfinished(self, host: LoopHost) -> None:
+        outer = _running_loop()
+        hooks = sys.get_asyncgen_hooks()
+        _set_running_loop(self)
+        sys.set_asyncgen_hooks(self._generator_began, self._generator_dropped)
+        try:
+            for task, context in self._tasks:
+                if not task.done():
+                    close_task(task, context, host.report)
+            if self._generators is not None:
+                for generator in self._generators.take_unfinished():
+                    close_generator(generator, host.report)
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
+            _set_running_loop(outer)
+
+
+def _find_definition(function: Any) -> str | None:
+    code = getattr(function, "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if isinstance(code, CodeType) else None

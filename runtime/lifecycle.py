@@ -1,0 +1,544 @@
+"""The life of an invocation: accepted, inboxed, begun, completed; failed attempts and pauses.
+
+Every method here is one decision: plain synchronous code that stages rows and tells the ``Host``
+which attempts to run. Nothing here waits, and nothing leaves the process from here but through
+``Commits.when_durable``.
+
+    scheduled --due--> inboxed --turn--> begun --> completed
+                          ^                |  ^
+        accepted ---------+--- turn free --+  |   begun: an attempt runs, is suspended,
+                                           v  |          or the next one is due later
+                                         paused      resumed by a person
+
+What survives is in the rows; ``OpenInvocation`` is the copy of those that are in memory now.
+
+Rule 1: the live row exists exactly while an invocation has to be taken up at the next start
+without anything else happening: it runs, or a step of it is under way. One that waits for a timer,
+a call, an awakeable or its next attempt has none, so that opening costs what must run.
+
+Rule 2: a decision stages its rows whole. What can be refused is refused before the first row.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ..journal import codec, keys
+from ..journal.entry import Completion, Failure
+from ..journal.records import (
+    InvocationRecord,
+    InvocationState,
+    Kept,
+    OutcomeRecord,
+    TimerKind,
+    decode_invocation,
+    decode_outcome,
+)
+from ..objects.definition import HandlerDefinition, ServiceDefinition
+from ..objects.errors import HoldfastError, UnknownTargetError
+from ..objects.identity import (
+    AwakeableId,
+    InvocationId,
+    Target,
+    format_invocation_id,
+    new_invocation_id,
+)
+from ..objects.registry import Registry
+from ..objects.retry import RetryPolicy
+from .commits import Commits
+from .config import RuntimeConfig
+from .mailboxes import Mailboxes
+from .seams import Clock, Randomness
+from .timers import RETRY_INDEX, Timers
+
+logger = logging.getLogger("holdfast.invocations")
+
+SEQUENCE_BITS = 40
+"""A sequence is the epoch, then this many bits of a counter: never given twice, even when the
+invocation that took one was lost in a crash before it was durable."""
+
+Result = bytes | Failure
+Prepared = tuple[tuple[Any, ...], Mapping[str, Any]]
+"""A decoded argument."""
+
+
+class Resident(Protocol):
+    """An attempt, as far as decisions need to know it."""
+
+    def accept(self, completion: Completion) -> None:
+        """Deliver a completion that is in the journal now, when its turn comes."""
+        ...
+
+
+class Host(Protocol):
+    """Whoever runs attempts."""
+
+    def start(self, invocation: "OpenInvocation") -> None:
+        """Begin an attempt in this turn or one of the next; sets ``invocation.attempt``."""
+        ...
+
+    def step_due(self, invocation: "OpenInvocation", index: int) -> None:
+        """The next attempt of a step of a resident invocation is due."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class OpenInvocation:
+    """An invocation that is not completed, while it is in memory."""
+
+    id: InvocationId
+    record: InvocationRecord
+    service: ServiceDefinition | None
+    handler: HandlerDefinition | None
+    """``None`` while no class with this handler is registered: nothing runs, nothing is lost."""
+    object_: bytes | None
+    """The object's name inside keys; ``None`` for services."""
+    next_index: int
+    """The index of the next journal entry."""
+    is_live: bool = False
+    """Whether the live row exists."""
+    is_waiting: bool = False
+    """Whether the waiting row exists."""
+    attempt: Resident | None = None
+    prepared: Prepared | None = None
+    """The argument, decoded at the door; saves the first attempt from doing it again."""
+
+    @property
+    def is_exclusive(self) -> bool:
+        """Whether it needs the turn at its object."""
+        return self.record.is_exclusive
+
+    @property
+    def name(self) -> str:
+        """For messages: ``Assistant/sam/ask (inv_...)``."""
+        return f"{self.record.target} ({format_invocation_id(self.id)})"
+
+
+class Lifecycle:
+    """All decisions about invocations. Belongs to the loop's thread."""
+
+    def __init__(
+        self,
+        *,
+        commits: Commits,
+        registry: Registry,
+        clock: Clock,
+        randomness: Randomness,
+        config: RuntimeConfig,
+        epoch: int,
+    ) -> None:
+        """Begin with nothing in memory; ``connect`` before the first decision."""
+        self.commits = commits
+        self.registry = registry
+        self.clock = clock
+        self.config = config
+        self.mailboxes = Mailboxes(commits)
+        self.timers = Timers(commits, clock, self._fire)
+        self._randomness = randomness
+        self._last_sequence = epoch << SEQUENCE_BITS
+        # Invocations with an attempt, and those a decision under way has loaded.
+        self._open: dict[InvocationId, OpenInvocation] = {}
+        # Those who await an outcome from outside, by invocation.
+        self._waiters: dict[InvocationId, list[Callable[[Result], None]]] = {}
+        self._host: Host | None = None
+        self.accepted_count = 0
+        self.completed_count = 0
+        # Bytes of journals and outcomes, for the bound on what is kept.
+        self.retained_bytes = 0
+
+    def connect(self, host: Host) -> None:
+        """Name who runs attempts."""
+        self._host = host
+
+    # -- Beginning ---------------------------------------------------------------------------
+
+    def accept(
+        self,
+        target: Target,
+        argument: bytes,
+        *,
+        service: ServiceDefinition,
+        handler: HandlerDefinition,
+        headers: Mapping[str, str],
+        prepared: Prepared | None = None,
+        caller: InvocationId | None = None,
+        caller_index: int = 0,
+        idempotency_key: str | None = None,
+        delay_ms: int = 0,
+    ) -> InvocationId:
+        """A new invocation, with its place in the mailbox or its due time."""
+        now_ms = self.clock.now_ms()
+        id_ = new_invocation_id(now_ms, self._randomness.token(10))
+        invocation = OpenInvocation(
+            id=id_,
+            record=InvocationRecord(
+                target=target,
+                state=InvocationState.SCHEDULED,
+                sequence=self._next_sequence(),
+                is_exclusive=service.keyed and not handler.shared,
+                caller=caller,
+                caller_index=caller_index,
+                idempotency_key=idempotency_key,
+            ),
+            service=service,
+            handler=handler,
+            object_=None if target.key is None else keys.object_key(target.service, target.key),
+            next_index=1,
+            prepared=prepared,
+        )
+        self.accepted_count += 1
+        self.commits.put_new(keys.journal(id_, 0), codec.encode_input(argument, headers, None))
+        self.commits.put_new(keys.invocation(id_), invocation.record)
+        if delay_ms > 0:
+            self.timers.add(now_ms + delay_ms, id_, 0, TimerKind.START)
+        else:
+            self._take_place(invocation)
+        return id_
+
+    def recover(self) -> int:
+        """Start an attempt of all that was live; gives how many."""
+        count = 0
+        start, end = keys.prefix_range(keys.LIVE)
+        for key, _ in list(self.commits.scan(start, end)):
+            invocation = self.find(InvocationId(key[1:]))
+            if invocation is not None and invocation.attempt is None:
+                self._start(invocation)
+                count += 1
+        return count
+
+    def find(self, id_: InvocationId) -> OpenInvocation | None:
+        """The invocation, when it is not completed."""
+        invocation = self._open.get(id_)
+        if invocation is not None:
+            return invocation
+        row = self.commits.get(keys.invocation(id_))
+        if row is None:
+            return None
+        record = decode_invocation(row)
+        target = record.target
+        service, handler = self._find_code(target)
+        return OpenInvocation(
+            id=id_,
+            record=record,
+            service=service,
+            handler=handler,
+            object_=None if target.key is None else keys.object_key(target.service, target.key),
+            next_index=self._journal_length(id_),
+            is_live=self.commits.get(keys.live(id_)) is not None,
+            is_waiting=self.commits.get(keys.waiting(id_)) is not None,
+        )
+
+    def append(self, invocation: OpenInvocation, entry: bytes) -> int:
+        """Write the next entry of a journal; gives its index."""
+        index = invocation.next_index
+        invocation.next_index = index + 1
+        key = keys.journal(invocation.id, index)
+        self.retained_bytes += len(key) + len(entry)
+        self.commits.put_new(key, entry)
+        return index
+
+    # -- Completions -------------------------------------------------------------------------
+
+    def complete_command(self, id_: InvocationId, index: int, result: Result | None) -> None:
+        """Accept the completion of a command; the caller has checked that it is still open.
+
+        A resident attempt gets it in its next slice; otherwise one is started. Whoever suspends
+        looks for undelivered completions first, and this looks for an attempt first: whichever
+        of the two comes second sees what the other did.
+        """
+        invocation = self.find(id_)
+        if invocation is None:
+            return
+        completion = Completion(index, self.clock.now_ms(), result)
+        self.append(invocation, codec.encode_completion(completion))
+        self._clear_waiting(invocation)
+        if invocation.attempt is not None:
+            self._set_live(invocation)
+            invocation.attempt.accept(completion)
+        else:
+            self._wake(invocation)
+
+    def complete_awakeable(self, awakeable: AwakeableId, result: Result) -> bool:
+        """Resolve or reject an awakeable; ``False``: it is not open, and nothing was changed."""
+        key = keys.awakeable(awakeable.invocation_id, awakeable.index)
+        if self.commits.get(key) is None:
+            return False
+        self.commits.delete(key)
+        self.complete_command(awakeable.invocation_id, awakeable.index, result)
+        return True
+
+    def blocked(
+        self, invocation: OpenInvocation, *, has_steps: bool, callees: Iterable[InvocationId] | None
+    ) -> None:
+        """The attempt waits: for its steps, or else only for what comes from elsewhere.
+
+        Args:
+            invocation: whose attempt waits.
+            has_steps: a step is under way or due, so the next start has to take it up.
+            callees: the outstanding calls, when nothing but their outcomes can move it.
+        """
+        if has_steps:
+            self._set_live(invocation)
+            return
+        if invocation.is_live:
+            self.commits.delete(keys.live(invocation.id))
+            invocation.is_live = False
+        if callees is not None:
+            put = self.commits.put if invocation.is_waiting else self.commits.put_new
+            put(keys.waiting(invocation.id), b"".join(callees))
+            invocation.is_waiting = True
+
+    def suspended(self, invocation: OpenInvocation) -> None:
+        """The attempt has left memory; the rows already say that nothing needs to run."""
+        invocation.attempt = None
+        self._open.pop(invocation.id, None)
+        if invocation.object_ is not None and invocation.is_exclusive:
+            self.mailboxes.forget(invocation.object_)
+
+    # -- Ending ------------------------------------------------------------------------------
+
+    def complete(self, invocation: OpenInvocation, result: Result) -> None:
+        """Record the outcome, tell who awaits it, and pass the turn on: one batch.
+
+        Had the turn been passed in a second one, a crash in between would leave the object with
+        nobody running and a queue that nothing drains.
+        """
+        id_, record = invocation.id, invocation.record
+        commits = self.commits
+        commits.delete(keys.invocation(id_))
+        if invocation.is_live:
+            commits.delete(keys.live(id_))
+        self._clear_waiting(invocation)
+        invocation.attempt = None
+        self._open.pop(id_, None)
+        self.completed_count += 1
+        self._keep_outcome(invocation, result)
+        logger.debug("%s %s", record.target, "failed" if isinstance(result, Failure) else "ok")
+        if record.caller is not None:
+            self.complete_command(record.caller, record.caller_index, result)
+        for tell in self._waiters.pop(id_, ()):
+            commits.when_durable(_bind(tell, result))
+        if invocation.is_exclusive:
+            assert invocation.object_ is not None, "an exclusive handler without an object"
+            successor_id = self.mailboxes.leave(invocation.object_, id_)
+            successor = None if successor_id is None else self.find(successor_id)
+            if successor is not None:
+                self._begin(successor)
+
+    def fail_attempt(
+        self, invocation: OpenInvocation, reason: str, policy: RetryPolicy, failure: Failure
+    ) -> None:
+        """An attempt failed and has left memory: try again later, pause, or give up."""
+        record = invocation.record
+        record.failures += 1
+        delay_ms = policy.delay_ms(record.failures)
+        if delay_ms is None:
+            if policy.on_max_attempts == "fail":
+                self.complete(invocation, failure)
+            else:
+                self.pause(invocation, f"the last of {record.failures} attempts failed: {reason}")
+            return
+        logger.warning(
+            "%s failed (attempt %d, next in %d ms): %s",
+            invocation.name,
+            record.failures,
+            delay_ms,
+            reason,
+        )
+        record.last_failure = reason
+        record.next_attempt_ms = self.clock.now_ms() + delay_ms
+        self.timers.add(record.next_attempt_ms, invocation.id, RETRY_INDEX, TimerKind.RETRY)
+        self._rest(invocation)
+
+    def pause(self, invocation: OpenInvocation, reason: str) -> None:
+        """Stop trying until a person resumes it; it keeps its turn."""
+        logger.error("%s is paused: %s", invocation.name, reason)
+        invocation.record.state = InvocationState.PAUSED
+        invocation.record.last_failure = reason
+        self._rest(invocation)
+
+    def resume(self, id_: InvocationId) -> bool:
+        """Begin an attempt of a paused invocation; ``False`` when it is not paused.
+
+        Raises:
+            UnknownTargetError: there is no such invocation, or it is completed.
+        """
+        invocation = self.find(id_)
+        if invocation is None:
+            message = f"{format_invocation_id(id_)} does not exist or is completed"
+            raise UnknownTargetError(message)
+        record = invocation.record
+        if record.state is not InvocationState.PAUSED:
+            return False
+        record.state = InvocationState.BEGUN
+        record.failures = 0
+        record.next_attempt_ms = 0
+        self.commits.put(keys.invocation(id_), record)
+        self._wake(invocation)
+        return True
+
+    def refuse(self, id_: InvocationId, failure: Failure) -> None:
+        """Complete an invocation that has not begun, in its mailbox, with ``failure``."""
+        invocation = self.find(id_)
+        assert invocation is not None, "refused what is not there"
+        assert invocation.record.state is InvocationState.INBOXED, "refused what has begun"
+        self.complete(invocation, failure)
+
+    # -- Outcomes ----------------------------------------------------------------------------
+
+    def outcome_of(self, id_: InvocationId) -> OutcomeRecord | None:
+        """The outcome, as decided so far."""
+        row = self.commits.get(keys.outcome(id_))
+        return None if row is None else decode_outcome(row)
+
+    def when_completed(self, id_: InvocationId, tell: Callable[[Result], None]) -> None:
+        """Call ``tell`` with the outcome once it is decided and durable."""
+        self._waiters.setdefault(id_, []).append(tell)
+
+    def forget_waiter(self, id_: InvocationId, tell: Callable[[Result], None]) -> None:
+        """The one who awaited the outcome has gone; the invocation goes on."""
+        waiters = self._waiters.get(id_)
+        if waiters is not None and tell in waiters:
+            waiters.remove(tell)
+            if not waiters:
+                del self._waiters[id_]
+
+    # -- Parts -------------------------------------------------------------------------------
+
+    def _take_place(self, invocation: OpenInvocation) -> None:
+        record = invocation.record
+        if invocation.is_exclusive:
+            assert invocation.object_ is not None, "an exclusive handler without an object"
+            if not self.mailboxes.arrive(invocation.object_, record.sequence, invocation.id):
+                record.state = InvocationState.INBOXED
+                self.commits.put(keys.invocation(invocation.id), record)
+                return
+        self._begin(invocation)
+
+    def _begin(self, invocation: OpenInvocation) -> None:
+        record = invocation.record
+        record.state = InvocationState.BEGUN
+        record.begun_ms = self.clock.now_ms()
+        self.commits.put(keys.invocation(invocation.id), record)
+        self._set_live(invocation)
+        self._start(invocation)
+
+    def _start(self, invocation: OpenInvocation) -> None:
+        assert self._host is not None, "connect() comes first"
+        if invocation.handler is None:
+            # The live row stays, so that the first start with the class back takes it up.
+            logger.error("%s waits: no class with its handler is registered", invocation.name)
+            return
+        self._open[invocation.id] = invocation
+        self._host.start(invocation)
+
+    def _wake(self, invocation: OpenInvocation) -> None:
+        record = invocation.record
+        if record.state is InvocationState.BEGUN and record.next_attempt_ms == 0:
+            self._set_live(invocation)
+            self._start(invocation)
+
+    def _rest(self, invocation: OpenInvocation) -> None:
+        """Leave memory without anything to do at the next start but what a timer says."""
+        if invocation.is_live:
+            self.commits.delete(keys.live(invocation.id))
+            invocation.is_live = False
+        self._clear_waiting(invocation)
+        self.commits.put(keys.invocation(invocation.id), invocation.record)
+        self.suspended(invocation)
+
+    def _fire(self, kind: TimerKind, id_: InvocationId, index: int) -> None:
+        if kind is TimerKind.SLEEP:
+            self.complete_command(id_, index, None)
+            return
+        invocation = self.find(id_)
+        if invocation is None:
+            return
+        record = invocation.record
+        if kind is TimerKind.START:
+            # Its place is the moment it fell due, decided here, not the moment it was sent.
+            record.sequence = self._next_sequence()
+            self._take_place(invocation)
+        elif kind is TimerKind.RETRY:
+            record.next_attempt_ms = 0
+            self.commits.put(keys.invocation(id_), record)
+            self._wake(invocation)
+        elif invocation.attempt is not None:
+            assert self._host is not None, "connect() comes first"
+            self._host.step_due(invocation, index)
+        else:
+            self._wake(invocation)
+
+    def _keep_outcome(self, invocation: OpenInvocation, result: Result) -> None:
+        id_, record = invocation.id, invocation.record
+        has_journal = invocation.next_index > 1
+        key = record.idempotency_key
+        if not has_journal:
+            self.commits.delete(keys.journal(id_, 0))
+        is_kept = (
+            key is not None
+            or has_journal
+            or isinstance(result, Failure)
+            or len(result) <= self.config.unsteps_result_bytes_max
+        )
+        completed_ms = self.clock.now_ms()
+        expires_ms = completed_ms + self.retention_ms(invocation.handler)
+        row = OutcomeRecord(
+            target=record.target,
+            sequence=record.sequence,
+            completed_ms=completed_ms,
+            kept=Kept.JOURNAL if has_journal else Kept.OUTCOME,
+            result=result if is_kept else None,
+            idempotency_key=key,
+            expires_ms=0 if key is None else expires_ms,
+        ).encode()
+        self.commits.put_new(keys.outcome(id_), row)
+        self.retained_bytes += len(row) + len(id_) + 1
+        if invocation.handler is not None and invocation.handler.options.retention is not None:
+            self.commits.put_new(keys.expiry(expires_ms, id_), b"")
+
+    def retention_ms(self, handler: HandlerDefinition | None) -> int:
+        """How long a completed invocation of ``handler`` is kept."""
+        own = None if handler is None else handler.options.retention
+        retention = self.config.retention if own is None else own
+        return round(retention.total_seconds() * 1000)
+
+    def _set_live(self, invocation: OpenInvocation) -> None:
+        if not invocation.is_live:
+            invocation.is_live = True
+            self.commits.put_new(keys.live(invocation.id), b"")
+
+    def _clear_waiting(self, invocation: OpenInvocation) -> None:
+        if invocation.is_waiting:
+            invocation.is_waiting = False
+            self.commits.delete(keys.waiting(invocation.id))
+
+    def _find_code(
+        self, target: Target
+    ) -> tuple[ServiceDefinition | None, HandlerDefinition | None]:
+        try:
+            return self.registry.get_handler(target)
+        except HoldfastError:
+            return None, None
+
+    def _journal_length(self, id_: InvocationId) -> int:
+        start, end = keys.prefix_range(keys.JOURNAL + id_)
+        for key, _ in self.commits.scan(start, end, reverse=True):
+            return int.from_bytes(key[-4:], "big") + 1
+        return 0
+
+    def _next_sequence(self) -> int:
+        self._last_sequence += 1
+        return self._last_sequence
+
+
+def _bind(tell: Callable[[Result], None], result: Result) -> Callable[[], None]:
+    return lambda: tell(result)
+
+
+def describe(error: BaseException) -> str:
+    """One line about an exception, for rows and logs."""
+    text = error.message if isinstance(error, HoldfastError) else str(error)
+    name = type(error).__name__
+    return f"{name}: {text}" if text else name

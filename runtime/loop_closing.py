@@ -1,0 +1,153 @@
+"""How what a dropped attempt has left unfinished is ended.
+
+An attempt may be dropped while its coroutines are suspended. Left to the garbage collector they
+would run the user's ``finally`` at any moment and on any loop, so they are closed here, one by one:
+``GeneratorExit`` is raised where they wait. Code that awaits again while it is being closed does
+not get an answer, it gets another ``GeneratorExit``.
+
+The module also keeps a loop's async generators, which need the same at the end, and are the one
+thing a garbage collector may finish while the attempt lives.
+"""
+
+import asyncio
+from asyncio import tasks
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextvars import Context
+from types import CodeType
+from typing import Any, Final
+from weakref import ref
+
+from .forbidden import find_awaited, find_line, is_asyncio_file, walk_suspended
+
+Report = Callable[[str, BaseException | None], None]
+
+# How often a coroutine may answer GeneratorExit with another await before it is given up.
+_CLOSES_MAX: Final = 100
+_IGNORED: Final = "ignored GeneratorExit"
+_FAILED: Final = "clean-up failed when the attempt was dropped"
+# What a coroutine waits for while an async generator works for it.
+_STEPS_OF_GENERATORS: Final = frozenset(
+    {"async_generator_asend", "async_generator_athrow", "anext_awaitable"}
+)
+
+
+def close_task(task: asyncio.Task[Any], context: Context, report: Report) -> None:
+    """End the coroutine of a task that is not done. The task itself stays pending for ever."""
+    task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001  # it will be destroyed pending
+    loop = task.get_loop()
+    tasks._enter_task(loop, task)  # noqa: SLF001  # cancel scopes ask for the current task
+    try:
+        context.run(close_coroutine, task.get_coro(), report)
+    finally:
+        tasks._leave_task(loop, task)  # noqa: SLF001
+
+
+def close_coroutine(coroutine: Any, report: Report) -> None:
+    """Raise ``GeneratorExit`` in a coroutine until it has ended.
+
+    What its clean-up raises is reported. So is the line of an ``await`` in user code that got no
+    answer; that a task group or a timeout waits when it is left is nobody's doing.
+    """
+    is_reported = False
+    for _ in range(_CLOSES_MAX):
+        try:
+            _end_generators(coroutine, report)
+            coroutine.close()
+        except BaseException as error:  # noqa: BLE001  # the user's clean-up must not stop ours
+            if _IGNORED not in str(error):
+                report(_FAILED, error)
+                return
+        else:
+            return
+        frames = walk_suspended(coroutine)
+        if not is_reported and frames and not _is_leaving(frames[0].f_code):
+            is_reported = True
+            line = find_line(frames, ()) or "an unknown line"
+            report(
+                f"{line} waited in clean-up; the attempt was dropped, so it waited in vain", None
+            )
+    report("a coroutine cannot be ended: it catches GeneratorExit and awaits again", None)
+
+
+def _is_leaving(code: CodeType) -> bool:
+    return code.co_name == "__aexit__" and is_asyncio_file(code.co_filename)
+
+
+def _end_generators(coroutine: object, report: Report) -> None:
+    """End the async generator a coroutine waits for, if it does.
+
+    Before Python 3.13, closing a coroutine leaves such a generator suspended, and for ever marked
+    as running, so that it could not be ended afterwards either.
+    """
+    awaited = find_awaited(coroutine)
+    if type(awaited).__name__ in _STEPS_OF_GENERATORS:
+        _throw_until_ended(awaited, report)
+
+
+def close_generator(generator: AsyncGenerator[Any, Any], report: Report) -> None:
+    """Raise ``GeneratorExit`` in an async generator until it has ended."""
+    _throw_until_ended(generator.aclose(), report)
+
+
+def _throw_until_ended(awaitable: Any, report: Report) -> None:
+    for _ in range(_CLOSES_MAX):
+        try:
+            awaitable.throw(GeneratorExit())
+        except (GeneratorExit, StopIteration, StopAsyncIteration):
+            return
+        except BaseException as error:  # noqa: BLE001  # the user's clean-up must not stop ours
+            report(_FAILED, error)
+            return
+    report("an async generator cannot be ended: it catches GeneratorExit and awaits again", None)
+
+
+class AsyncGenerators:
+    """The async generators that were begun on a loop, in the order in which they began.
+
+    They are held weakly, since one that was used up or dropped needs no end. One that the garbage
+    collector found is kept instead: when it finds something differs between runs, so what ends a
+    generator must not depend on it.
+    """
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        # By address; a dead reference marks an address that may be used again.
+        self._begun: dict[int, Callable[[], AsyncGenerator[Any, Any] | None]] = {}
+        # Beyond this many, what is finished is looked for and forgotten.
+        self._kept_max = 64
+
+    def add(self, generator: AsyncGenerator[Any, Any]) -> None:
+        """Note a generator that begins."""
+        # Out first: an address that is used again must get a new place.
+        self._begun.pop(id(generator), None)
+        self._begun[id(generator)] = ref(generator)
+        if len(self._begun) > self._kept_max:
+            self._begun = {
+                key: find for key, find in self._begun.items() if not _is_finished(find())
+            }
+            self._kept_max = 2 * len(self._begun) + 64
+
+    def discard(self, generator: AsyncGenerator[Any, Any]) -> None:
+        """Forget a generator that is being ended."""
+        self._begun.pop(id(generator), None)
+
+    def keep(self, generator: AsyncGenerator[Any, Any]) -> None:
+        """Hold a generator that nobody else holds, in the place it has."""
+        self._begun[id(generator)] = lambda: generator
+
+    def take_unfinished(self) -> Iterator[AsyncGenerator[Any, Any]]:
+        """Give what is unfinished, the oldest first, and forget it; until there is no more."""
+        while self._begun:
+            find = self._begun.pop(next(iter(self._begun)))
+            generator = find()
+            if generator is not None and not _is_finished(generator):
+                yield generator
+
+    @property
+    def has_unfinished(self) -> bool:
+        """Whether anything is left to end."""
+        return any(not _is_finished(find()) for find in self._begun.values())
+
+
+def _is_finished(generator: AsyncGenerator[Any, Any] | None) -> bool:
+    return generator is None or generator.ag_frame is None  # type: ignore[attr-defined]

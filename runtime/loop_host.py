@@ -1,0 +1,55 @@
+"""What a handler's loop needs from the attempt it belongs to."""
+
+from collections.abc import Hashable
+from typing import Any, Protocol
+
+
+class LoopHost(Protocol):
+    """What a loop needs from the attempt it belongs to."""
+
+    def now(self) -> float:
+        """Give the recorded time of the last delivery, in seconds since 1970; never goes back."""
+        ...
+
+    def set_timer(self, when: float) -> Hashable:
+        """Issue the command for a timer; ``fire_timer`` is called with what this returns."""
+        ...
+
+    def cancel_timer(self, timer: Any) -> None:
+        """Issue the command that takes back a timer that has not fired; called once for each."""
+        ...
+
+    def describe(self) -> str:
+        """Name the handler and the invocation, for messages. Alike in every attempt."""
+        ...
+
+    def report(self, message: str, exception: BaseException | None) -> None:
+        """Log what went wrong in the background. It changes nothing."""
+        ...
+
+
+class DeadHost:
+    """The host of a closed loop: it has the name and the time of the last one, and does nothing."""
+
+    def __init__(self, host: LoopHost) -> None:
+        """Take over what may still be asked."""
+        self._now = host.now()
+        self._description = host.describe()
+
+    def now(self) -> float:
+        """Give the time at which the attempt ended."""
+        return self._now
+
+    def set_timer(self, when: float) -> Hashable:
+        """Do nothing."""
+        return when
+
+    def cancel_timer(self, timer: Any) -> None:
+        """Do nothing."""
+
+    def describe(self) -> str:
+        """As ``LoopHost.describe``."""
+        return self._description
+
+    def report(self, message: str, exception: BaseException | None) -> None:
+        """Do nothing."""

@@ -1,0 +1,360 @@
+"""An object's state as one attempt sees it: which rows it starts from, and what it changed.
+
+An exclusive attempt sees the stored rows; when it replays, it sees them as they were when its turn
+began, which the undo rows of the turn tell, so reads need no journal. Every change is noticed
+before the next command and at the end, and staged with it, each row with the undo row that takes
+it back.
+
+A shared attempt sees the rows as they are at each delivery. Once it issues a command, what it has
+read is journaled, for nothing holds the object still until a replay.
+
+The values themselves (what changed in place, how a long list becomes rows) belong to
+``journal.values``; this module knows objects, turns and rows.
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from ..journal import keys
+from ..journal.entry import Reads
+from ..journal.replay import ReplayCursor
+from ..journal.values import FieldValue, RowChange, ValueType, make_value_type
+from ..journal.values.rows import WHOLE, check_head
+from ..objects.errors import ContextMisuseError, InvalidArgumentError, TerminalError
+from ..objects.fields import StateField
+from ..objects.serde import packed_serde
+from .commits import Commits
+
+SEQUENCE_BYTES = 8
+HEAD = b""
+
+_ABSENT = b"\x00"
+_PRESENT = b"\x01"
+
+Rows = dict[bytes, bytes]
+
+
+class StateTable:
+    """The state rows of all objects, seen through the pending batch."""
+
+    def __init__(self, commits: Commits) -> None:
+        """A view; it holds nothing."""
+        self._commits = commits
+
+    def read_field(self, object_: bytes, name: str) -> Rows:
+        """The rows of a field by part, without the sequence that each is stored with."""
+        commits = self._commits
+        head = commits.get(keys.state(object_, name, HEAD))
+        if head is None:
+            return {}
+        rows = {HEAD: head[SEQUENCE_BYTES:]}
+        if check_head(rows[HEAD]) == WHOLE:
+            return rows
+        prefix = keys.state(object_, name, HEAD)
+        start, end = keys.prefix_range(prefix)
+        size = len(prefix)
+        for key, row in commits.scan(start, end):
+            rows[key[size:]] = row[SEQUENCE_BYTES:]
+        return rows
+
+    def names(self, object_: bytes) -> set[str]:
+        """The names of all stored fields."""
+        names: set[str] = set()
+        prefix = keys.STATE + object_
+        start, end = keys.prefix_range(prefix)
+        while True:
+            for key, _ in self._commits.scan(start, end):
+                name, stop = keys.split_text(key, len(prefix))
+                names.add(name)
+                # Skip the chunks of a long value: there may be many thousands.
+                start = keys.prefix_range(key[:stop])[1]
+                break
+            else:
+                return names
+
+    def write(self, object_: bytes, sequence: int, name: str, change: RowChange) -> None:
+        """Stage one changed row."""
+        key = keys.state(object_, name, change.part)
+        if change.new is None:
+            self._commits.delete(key)
+        else:
+            self._commits.put(key, keys.u64(sequence) + change.new)
+
+    def write_undo(
+        self, object_: bytes, sequence: int, index: int, name: str, change: RowChange
+    ) -> None:
+        """Stage what takes a changed row back to before command ``index`` of the turn."""
+        old = _ABSENT if change.old is None else _PRESENT + change.old
+        self._commits.put_first(keys.undo(object_, sequence, index, name, change.part), old)
+
+    def read_undo(self, object_: bytes, sequence: int) -> dict[str, dict[bytes, bytes | None]]:
+        """The rows as they were when the turn began, where they differ: by field, then part."""
+        first: dict[str, dict[bytes, bytes | None]] = {}
+        prefix = keys.undo_of_turn(object_, sequence)
+        start, end = keys.prefix_range(prefix)
+        for key, row in self._commits.scan(start, end):
+            name, stop = keys.split_text(key, len(prefix) + 4)
+            parts = first.setdefault(name, {})
+            # Undo rows come in command order, and the earliest tells the beginning.
+            parts.setdefault(key[stop:], row[1:] if row[:1] == _PRESENT else None)
+        return first
+
+
+class ExclusiveState:
+    """The state of the object whose turn an attempt holds."""
+
+    def __init__(
+        self,
+        table: StateTable,
+        object_: bytes,
+        sequence: int,
+        *,
+        cached: dict[str, FieldValue] | None,
+        is_replaying: bool,
+    ) -> None:
+        """Begin at the state as the turn found it.
+
+        Args:
+            table: where the rows are.
+            object_: the object's name inside keys.
+            sequence: of the turn.
+            cached: live values that the last turn left behind, or ``None``.
+            is_replaying: the journal holds commands, so rows may have been changed since.
+        """
+        self._table = table
+        self._object = object_
+        self._sequence = sequence
+        self._undo = table.read_undo(object_, sequence) if is_replaying else {}
+        self._values = {} if cached is None else cached
+        # Values that were read, set or cleared in this turn; only these can have changed.
+        self._touched: dict[str, FieldValue] = {}
+        # Defaults read where nothing was stored. They are recorded with the first command, and
+        # without an undo row, so that a replay reads what was read and not a new default.
+        self._defaults: dict[str, list[RowChange]] = {}
+
+    def values_for_next_turn(self) -> dict[str, FieldValue]:
+        """All live values, once everything in them is staged; this state is of no use then."""
+        for value in self._touched.values():
+            value.reuse()
+        return self._values
+
+    def get(self, field: StateField[Any]) -> Any:
+        """The live value; the default, recorded, where nothing is stored."""
+        value = self._touch(field)
+        if not value.is_present:
+            value.set_default(field.make_default())
+            self._defaults[field.name] = _changes(value, field.name)
+        return value.get()
+
+    def set(self, field: StateField[Any], new: Any) -> None:
+        """Replace the value."""
+        self._touch(field).set(new)
+
+    def clear(self, field: StateField[Any]) -> None:
+        """Forget the value."""
+        self._touch(field).clear()
+
+    def names(self) -> list[str]:
+        """The names that have a value now, sorted."""
+        names = self._table.names(self._object)
+        for name, parts in self._undo.items():
+            if HEAD in parts:
+                names.discard(name)
+                if parts[HEAD] is not None:
+                    names.add(name)
+        for name, value in self._touched.items():
+            names.discard(name)
+            if value.is_present and name not in self._defaults:
+                names.add(name)
+        return sorted(names)
+
+    def save(self, index: int) -> None:
+        """Stage all that changed, so that it is stored with command ``index`` and undone with it.
+
+        Raises:
+            TerminalError: a value cannot be stored; the values stored before stay.
+        """
+        changes = self._collect()
+        for name in list(self._defaults):
+            self._store_default(name)
+        for name, change in changes:
+            self._table.write_undo(self._object, self._sequence, index, name, change)
+            self._table.write(self._object, self._sequence, name, change)
+
+    def save_last(self, index: int | None) -> None:
+        """Stage all that changed with the outcome; ``index`` is ``None`` if there is no journal.
+
+        A default that was only read is not stored: without a further command nothing depends
+        on it.
+        """
+        for name, change in self._collect():
+            self._store_default(name)
+            if index is not None:
+                self._table.write_undo(self._object, self._sequence, index, name, change)
+            self._table.write(self._object, self._sequence, name, change)
+        for name in self._defaults:
+            # Its baseline says that the default is stored, which it is not.
+            self._values.pop(name, None)
+
+    def settle(self) -> None:
+        """A recorded command was issued again: what changed before it is in the rows already."""
+        self._collect()
+        self._defaults.clear()
+
+    def _collect(self) -> list[tuple[str, RowChange]]:
+        return [
+            (name, change)
+            for name, value in self._touched.items()
+            for change in _changes(value, name)
+        ]
+
+    def _store_default(self, name: str) -> None:
+        for change in self._defaults.pop(name, ()):
+            self._table.write(self._object, self._sequence, name, change)
+
+    def _touch(self, field: StateField[Any]) -> FieldValue:
+        name = field.name
+        value = self._touched.get(name)
+        if value is None:
+            value = self._values.get(name)
+            if value is None:
+                rows = self._table.read_field(self._object, name)
+                for part, old in self._undo.get(name, {}).items():
+                    if old is None:
+                        rows.pop(part, None)
+                    else:
+                        rows[part] = old
+                if name in self._undo:
+                    rows = dict(sorted(rows.items()))
+                value = FieldValue(name, value_type_of(field.annotation), rows)
+                self._values[name] = value
+            self._touched[name] = value
+        return value
+
+
+class SharedState:
+    """The state of an object as a shared attempt reads it between two deliveries."""
+
+    def __init__(self, table: StateTable, object_: bytes, cursor: ReplayCursor) -> None:
+        """Nothing is read before it is asked for."""
+        self._table = table
+        self._object = object_
+        self._cursor = cursor
+        self._deliveries = cursor.deliveries
+        self._values: dict[str, FieldValue] = {}
+        # What was read since the last delivery and is not in the journal.
+        self._reads: dict[str, Rows] = {}
+
+    def get(self, field: StateField[Any]) -> Any:
+        """A private copy of the value at the last delivery."""
+        name = field.name
+        self._follow()
+        value = self._values.get(name)
+        if value is None:
+            recorded = self._cursor.reads.get(self._cursor.deliveries)
+            rows: Mapping[bytes, bytes]
+            if recorded is not None and name in recorded.fields:
+                rows = recorded.fields[name]
+            else:
+                rows = self._table.read_field(self._object, name)
+                if not rows:
+                    default = FieldValue(name, value_type_of(field.annotation), {})
+                    default.set_default(field.make_default())
+                    _changes(default, name)
+                    rows = default.dump()
+                self._reads[name] = dict(rows)
+            value = FieldValue(name, value_type_of(field.annotation), rows, frozen=True)
+            self._values[name] = value
+        return value.get()
+
+    def set(self, field: StateField[Any], new: Any) -> None:  # noqa: ARG002  # same port
+        """Refuse: shared handlers read only."""
+        raise _read_only(field.name)
+
+    def clear(self, field: StateField[Any]) -> None:
+        """Refuse: shared handlers read only."""
+        raise _read_only(field.name)
+
+    def names(self) -> list[str]:
+        """The stored names, sorted."""
+        return sorted(self._table.names(self._object))
+
+    def take_reads(self) -> Reads | None:
+        """What has to be journaled before a command that may depend on it."""
+        self.check_unchanged()
+        if not self._reads:
+            return None
+        reads = Reads(self._deliveries, self._reads)
+        self._reads = {}
+        return reads
+
+    def check_unchanged(self) -> None:
+        """Refuse a value that was changed in place.
+
+        Raises:
+            ContextMisuseError: a shared handler changed its copy; nothing was stored.
+        """
+        for name, value in self._values.items():
+            _changes(value, name)
+
+    def _follow(self) -> None:
+        if self._deliveries != self._cursor.deliveries:
+            self.check_unchanged()
+            self._deliveries = self._cursor.deliveries
+            self._values.clear()
+            self._reads = {}
+
+
+class NoState:
+    """What a service has instead of state."""
+
+    def get(self, field: StateField[Any]) -> Any:
+        """Refuse."""
+        raise self._refusal(field.name)
+
+    def set(self, field: StateField[Any], new: Any) -> None:  # noqa: ARG002  # same port
+        """Refuse."""
+        raise self._refusal(field.name)
+
+    def clear(self, field: StateField[Any]) -> None:
+        """Refuse."""
+        raise self._refusal(field.name)
+
+    def names(self) -> list[str]:
+        """None."""
+        return []
+
+    @staticmethod
+    def _refusal(name: str) -> ContextMisuseError:
+        message = f"a service has no state, so {name!r} has no place; use a VirtualObject"
+        return ContextMisuseError(message)
+
+
+def value_type_of(annotation: Any) -> ValueType:
+    """How values of ``annotation`` are stored."""
+    try:
+        return _value_type_of(annotation)
+    except TypeError:  # An annotation that cannot be hashed is inspected each time.
+        return make_value_type(annotation, packed_serde)
+
+
+@lru_cache(maxsize=1024)
+def _value_type_of(annotation: Any) -> ValueType:
+    return make_value_type(annotation, packed_serde)
+
+
+def _changes(value: FieldValue, name: str) -> list[RowChange]:
+    try:
+        return value.changes()
+    except InvalidArgumentError as error:
+        message = f"state field {name!r} cannot be stored: {error.message}"
+        raise TerminalError(message, type_name="InvalidArgumentError") from error
+
+
+def _read_only(name: str) -> ContextMisuseError:
+    message = (
+        f"state field {name!r} was changed in a shared handler, which only reads; "
+        f"make the handler exclusive with @handler"
+    )
+    return ContextMisuseError(message)

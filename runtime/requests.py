@@ -1,0 +1,54 @@
+"""What comes in from outside and what goes back: plain values, no behaviour."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ..objects.errors import TerminalError
+from ..objects.identity import Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRequest:
+    """A call from outside."""
+
+    target: Target
+    argument: bytes
+    """The JSON body as it was received."""
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Names in lower case; recorded, so never secrets."""
+    idempotency_key: str | None = None
+    delay_ms: int = 0
+    """For sends: when the invocation takes its place in the mailbox."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a call from outside is told, once that is durable."""
+
+    invocation_id: str
+    is_duplicate: bool = False
+    """The idempotency key named an earlier invocation, and this is about that one."""
+    is_other_body: bool = False
+    """... whose body was another one."""
+    execution_time_ms: int | None = None
+    """When a delayed invocation will start, milliseconds since 1970."""
+    outcome: bytes | TerminalError | None = None
+    """The result's JSON, or the failure; ``None`` when only the acceptance was asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeStatistics:
+    """A moment's view of a runtime, for metrics and tests."""
+
+    invocations_accepted: int
+    invocations_completed: int
+    attempts_started: int
+    attempts_resident: int
+    attempts_suspended: int
+    """Times an attempt left memory because it only waited."""
+    actions_started: int
+    objects_busy: int
+    batches_written: int
+    rows_written: int
+    bytes_written: int
+    syncs: int

@@ -1,0 +1,184 @@
+"""Everything the runtime asks of the world, behind three small protocols.
+
+Nothing else in ``objects``, ``journal`` or ``runtime`` reads a clock, draws a random number or
+starts a thread (``tests/test_tidy.py`` holds that line), so a simulation that passes its own
+clock, randomness, threads, store and event loop runs the real code from a seed.
+"""
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any, Protocol
+
+
+class Alarm(Protocol):
+    """A call that is due later."""
+
+    def cancel(self) -> None:
+        """Do not call. Without effect once it has been called."""
+        ...
+
+
+class Clock(Protocol):
+    """The time, and being woken at one."""
+
+    def now_ms(self) -> int:
+        """Wall clock, milliseconds since 1970. It may jump either way."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds from any start; never goes back."""
+        ...
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> Alarm:
+        """Call ``callback`` on the running loop after ``delay_s`` seconds."""
+        ...
+
+
+class Randomness(Protocol):
+    """Where ids and seeds come from."""
+
+    def token(self, size: int) -> bytes:
+        """``size`` bytes that nobody can guess."""
+        ...
+
+
+class Threads(Protocol):
+    """Work that would stop the loop, done elsewhere."""
+
+    def run(
+        self,
+        lane: str,
+        function: Callable[[], Any],
+        done: Callable[[Any, BaseException | None], None],
+    ) -> None:
+        """Run ``function`` in a thread of ``lane``, then call ``done`` on the loop.
+
+        ``done`` is given the result, or ``None`` and the exception. Lane ``"store"`` has one
+        thread and keeps order; lane ``"actions"`` has many.
+        """
+        ...
+
+    def close(self) -> None:
+        """Start nothing more. Work under way goes on, but ``done`` is no longer called."""
+        ...
+
+
+class SystemClock:
+    """The machine's clocks and the running loop's timers."""
+
+    def now_ms(self) -> int:
+        """As ``Clock.now_ms``."""
+        return time.time_ns() // 1_000_000
+
+    def monotonic(self) -> float:
+        """As ``Clock.monotonic``."""
+        return time.monotonic()
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> Alarm:
+        """As ``Clock.call_later``."""
+        return asyncio.get_running_loop().call_later(delay_s, callback)
+
+
+class SystemRandomness:
+    """The operating system's generator, read in blocks: a system call per id would be felt."""
+
+    _BLOCK_BYTES = 4096
+
+    def __init__(self) -> None:
+        """Begin without a block."""
+        self._block = b""
+        self._position = 0
+
+    def token(self, size: int) -> bytes:
+        """As ``Randomness.token``."""
+        end = self._position + size
+        if end > len(self._block):
+            self._block = os.urandom(max(self._BLOCK_BYTES, size))
+            self._position, end = 0, size
+        token = self._block[self._position : end]
+        self._position = end
+        return token
+
+
+_Work = tuple[Callable[[], Any], Callable[[Any, BaseException | None], None]]
+
+
+class SystemThreads:
+    """Daemon threads, so that a hanging action never keeps a process from ending."""
+
+    def __init__(self, actions_max: int = 64) -> None:
+        """At most ``actions_max`` plain functions run at a time; further ones wait."""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._actions_max = actions_max
+        self._queues: dict[str, SimpleQueue[_Work | None]] = {}
+        self._started: dict[str, int] = {}
+        # Threads that wait for work. Only a hint for whether to start another one.
+        self._idle: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def run(
+        self,
+        lane: str,
+        function: Callable[[], Any],
+        done: Callable[[Any, BaseException | None], None],
+    ) -> None:
+        """As ``Threads.run``."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        queue = self._queues.get(lane)
+        if queue is None:
+            queue = self._queues[lane] = SimpleQueue()
+            self._started[lane] = self._idle[lane] = 0
+        with self._lock:
+            threads_max = 1 if lane != "actions" else self._actions_max
+            start = self._idle[lane] <= queue.qsize() and self._started[lane] < threads_max
+            if start:
+                self._started[lane] += 1
+        queue.put((function, done))
+        if start:
+            threading.Thread(
+                target=self._work, args=(lane, queue), name=f"holdfast-{lane}", daemon=True
+            ).start()
+
+    def close(self) -> None:
+        """As ``Threads.close``."""
+        self._closed = True
+        for lane, queue in self._queues.items():
+            for _ in range(self._started[lane]):
+                queue.put(None)
+
+    def _work(self, lane: str, queue: "SimpleQueue[_Work | None]") -> None:
+        while True:
+            with self._lock:
+                self._idle[lane] += 1
+            work = queue.get()
+            with self._lock:
+                self._idle[lane] -= 1
+            if work is None:
+                return
+            function, done = work
+            result, error = None, None
+            try:
+                result = function()
+            except BaseException as raised:  # noqa: BLE001  # handed to `done`, which decides
+                error = raised
+            self._report(done, result, error)
+
+    def _report(
+        self,
+        done: Callable[[Any, BaseException | None], None],
+        result: Any,
+        error: BaseException | None,
+    ) -> None:
+        if self._closed or self._loop is None:
+            return
+        try:
+            self._loop.call_soon_threadsafe(done, result, error)
+        except RuntimeError:
+            # The loop was closed between the check and the call: nobody is left to be told.
+            return

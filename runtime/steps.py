@@ -1,0 +1,446 @@
+"""Steps: the action of a ``ctx.run``, from its durable intent to its recorded result.
+
+A step is one of three things after a crash: not started, *unknown* (its intent is durable, its
+result is not) or done. The intent of attempt 1 is the Run command itself; that of a later attempt
+is the step's row. An action starts only when its intent is durable, and an intent never holds the
+arguments.
+
+An attempt of an action ends in one of three ways, and each has its own rule:
+
+* it returned or raised ``TerminalError``: that is the step's completion;
+* it raised anything else: the retry policy says when, and whether, it is tried again;
+* it was cut off (a crash, a timeout, a stop): nobody knows what it did, and ``on_unknown`` says
+  what happens. Cut off by its timeout and to be retried, it counts as a failed attempt, so that a
+  step that always times out does not spin.
+
+Steps belong to invocations and not to attempts: an action that runs while the handler fails or is
+paused goes on, and its result is recorded for the next attempt to find.
+"""
+
+import asyncio
+import contextvars
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+from ..journal import keys
+from ..journal.entry import Failure
+from ..journal.records import StepRecord, StepState, TimerKind, decode_step
+from ..objects.errors import OutcomeUnknownError, StepFailedError, TerminalError
+from ..objects.identity import InvocationId, format_invocation_id
+from ..objects.retry import RetryPolicy
+from ..objects.serde import Serde
+from ..objects.step_info import StepInfo, current_step
+from ..objects.syscalls import Action, Happened, Intent, NeverHappened, StepOptions
+from .failures import failure_of
+from .lifecycle import Lifecycle, OpenInvocation, describe
+from .seams import Alarm, Clock, Threads
+
+logger = logging.getLogger("holdfast.steps")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepPlan:
+    """What the code asks of a step; made anew by each attempt of the handler."""
+
+    name: str
+    action: Action
+    options: StepOptions
+    result: Serde[Any]
+    context: contextvars.Context
+    """The handler's context variables when it asked."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Step:
+    """One attempt of an action, from its intent to its end."""
+
+    invocation_id: InvocationId
+    index: int
+    plan: StepPlan
+    attempt: int = 1
+    failures: int = 0
+    is_cancelled: bool = False
+    """The handler no longer wants the result; the action may still be running."""
+    has_timed_out: bool = False
+    is_verifying: bool = False
+    """What runs is the user's ``verify`` about an interrupted attempt, not the action."""
+    task: "asyncio.Task[Any] | None" = None
+    alarm: Alarm | None = None
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for every attempt of this step, for ever."""
+        return f"{format_invocation_id(self.invocation_id)}-{self.index}"
+
+
+class Owner(Protocol):
+    """Whoever runs the attempts that steps belong to."""
+
+    def steps_changed(self, invocation_id: InvocationId) -> None:
+        """A step ended, or waits for its next attempt; the handler may be able to end now."""
+        ...
+
+    def pause(self, invocation: OpenInvocation, reason: str) -> None:
+        """Drop the attempt and stop trying until a person resumes the invocation."""
+        ...
+
+
+class Steps:
+    """All steps whose action is about to run, runs, or has been told to end."""
+
+    def __init__(self, lifecycle: Lifecycle, clock: Clock, threads: Threads, owner: Owner) -> None:
+        """Begin with none."""
+        self._lifecycle = lifecycle
+        self._commits = lifecycle.commits
+        self._clock = clock
+        self._threads = threads
+        self._owner = owner
+        # Invariant: no inner mapping is empty.
+        self._steps: dict[InvocationId, dict[int, Step]] = {}
+        self._is_stopping = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.started_count = 0
+
+    def is_busy(self, invocation_id: InvocationId) -> bool:
+        """Whether an action of the invocation is about to run or running."""
+        return invocation_id in self._steps
+
+    def begin(self, invocation: OpenInvocation, index: int, plan: StepPlan) -> None:
+        """A new step, whose command was staged in this turn: run it once that is durable."""
+        self._gate(Step(invocation_id=invocation.id, index=index, plan=plan))
+
+    def take_up(self, invocation: OpenInvocation, index: int, plan: StepPlan) -> None:
+        """A step found in the journal without a result: find out where it stands, and go on."""
+        if index in self._steps.get(invocation.id, {}):
+            return  # Its action has been running since before this attempt of the handler.
+        row = self._commits.get(keys.step(invocation.id, index))
+        record = StepRecord() if row is None else decode_step(row)
+        step = Step(
+            invocation_id=invocation.id,
+            index=index,
+            plan=plan,
+            attempt=record.attempt,
+            failures=record.failures,
+        )
+        if record.next_attempt_ms > self._clock.now_ms():
+            return  # Its timer will bring it back here.
+        if record.state is StepState.STARTED:
+            self._unknown(step, "it was interrupted by a crash or a stop")
+            return
+        if record.state is StepState.FAILED:
+            step.attempt += 1
+        self._start_attempt(step)
+
+    def cancel(self, invocation_id: InvocationId, index: int) -> None:
+        """The handler no longer wants the result: stop the action, forget the step's row."""
+        self._forget_row(invocation_id, index)
+        step = self._steps.get(invocation_id, {}).get(index)
+        if step is None:
+            return
+        step.is_cancelled = True
+        if step.task is not None:
+            step.task.cancel()
+
+    def resume(self, invocation: OpenInvocation) -> None:
+        """A person resumed the invocation: steps of unknown outcome run again, counters restart."""
+        start, end = keys.prefix_range(keys.STEP + invocation.id)
+        for key, row in list(self._commits.scan(start, end)):
+            index = int.from_bytes(key[-4:], "big")
+            if index in self._steps.get(invocation.id, {}):
+                continue
+            record = decode_step(row)
+            self._forget_row(invocation.id, index)
+            again = StepRecord(
+                state=StepState.NOT_STARTED,
+                attempt=record.attempt + (record.state is not StepState.NOT_STARTED),
+                last_failure=record.last_failure,
+            )
+            self._commits.put(key, again)
+
+    def stop_starting(self) -> None:
+        """From now on no action starts; intents that wait are recorded as not started."""
+        self._is_stopping = True
+
+    async def wait_idle(self) -> None:
+        """Return once no action runs."""
+        await self._idle.wait()
+
+    def cut_off(self) -> "list[asyncio.Task[Any]]":
+        """Cancel what still runs and record nothing of it; gives the tasks that are ending."""
+        tasks = [
+            step.task for steps in self._steps.values() for step in steps.values() if step.task
+        ]
+        self._steps.clear()
+        self._idle.set()
+        for task in tasks:
+            task.cancel()
+        return tasks
+
+    # -- One attempt -------------------------------------------------------------------------
+
+    def _start_attempt(self, step: Step) -> None:
+        """Make the intent of a later attempt durable, then run it."""
+        record = StepRecord(state=StepState.STARTED, attempt=step.attempt, failures=step.failures)
+        self._commits.put(keys.step(step.invocation_id, step.index), record)
+        self._gate(step)
+
+    def _gate(self, step: Step) -> None:
+        self._steps.setdefault(step.invocation_id, {})[step.index] = step
+        self._idle.clear()
+        self._commits.when_durable(partial(self._launch, step))
+
+    def _launch(self, step: Step) -> None:
+        if step.is_cancelled:
+            self._leave(step)
+            return
+        if self._is_stopping:
+            self._leave(step)
+            record = StepRecord(
+                state=StepState.NOT_STARTED, attempt=step.attempt, failures=step.failures
+            )
+            self._commits.put(keys.step(step.invocation_id, step.index), record)
+            return
+        self.started_count += 1
+        plan = step.plan
+        info = StepInfo(
+            name=plan.name,
+            attempt=step.attempt,
+            idempotency_key=step.idempotency_key,
+            invocation_id=format_invocation_id(step.invocation_id),
+        )
+        plan.context.run(current_step.set, info)
+        if plan.options.timeout is not None:
+            seconds = plan.options.timeout.total_seconds()
+            step.alarm = self._clock.call_later(seconds, partial(self._time_out, step))
+        action = plan.action
+        if step.is_verifying:
+            assert callable(plan.options.on_unknown), "nothing to verify with"
+            intent = Intent(
+                name=plan.name, idempotency_key=step.idempotency_key, attempt=step.attempt
+            )
+            action = Action(plan.options.on_unknown, (intent,), {})
+        self._run(step, partial(action.function, *action.args, **action.kwargs))
+
+    def _run(self, step: Step, function: Callable[[], Any]) -> None:
+        """Call ``function`` on the loop when it is async, else in a thread; then ``_ended``."""
+        context = step.plan.context
+        if not _is_async(function):
+            self._threads.run(
+                "actions", partial(context.run, function), partial(self._returned, step)
+            )
+            return
+        try:
+            coroutine = context.run(function)
+        except Exception as error:  # noqa: BLE001  # arguments that do not fit the function
+            self._ended(step, None, error)
+        else:
+            self._await(step, coroutine)
+
+    def _await(self, step: Step, awaitable: Awaitable[Any]) -> None:
+        loop = asyncio.get_running_loop()
+        step.task = loop.create_task(_wait(awaitable), context=step.plan.context)
+        step.task.add_done_callback(partial(self._task_done, step))
+        if step.is_cancelled or step.has_timed_out:
+            step.task.cancel()
+
+    def _returned(self, step: Step, result: Any, error: BaseException | None) -> None:
+        # A plain function may give an awaitable, ``lambda: client.get(url)`` for one.
+        if error is None and inspect.isawaitable(result):
+            self._await(step, result)
+        else:
+            self._ended(step, result, error)
+
+    def _task_done(self, step: Step, task: "asyncio.Task[Any]") -> None:
+        if task.cancelled():
+            self._ended(step, None, asyncio.CancelledError())
+        else:
+            error = task.exception()
+            self._ended(step, None if error else task.result(), error)
+
+    def _time_out(self, step: Step) -> None:
+        step.has_timed_out = True
+        if step.task is not None:
+            step.task.cancel()
+
+    # -- How it ended ------------------------------------------------------------------------
+
+    def _ended(self, step: Step, result: Any, error: BaseException | None) -> None:
+        if self._steps.get(step.invocation_id, {}).get(step.index) is not step:
+            return  # The runtime has stopped, and what became of the action is not recorded.
+        if step.alarm is not None:
+            step.alarm.cancel()
+        self._leave(step)
+        if self._commits.has_failed:
+            return
+        if not step.is_cancelled:
+            self._settle(step, result, error)
+        self._owner.steps_changed(step.invocation_id)
+
+    def _settle(self, step: Step, result: Any, error: BaseException | None) -> None:
+        if error is None and step.is_verifying:
+            self._verified(step, result)
+        elif step.is_verifying:
+            self._put_off_verification(step, error)
+        elif error is None:
+            self._complete(step, self._encode(step, result))
+        elif isinstance(error, TerminalError):
+            self._complete(step, failure_of(error))
+        elif step.has_timed_out and step.task is not None:
+            self._unknown(step, f"it did not end within {step.plan.options.timeout}")
+        elif isinstance(error, asyncio.CancelledError):
+            if self._is_stopping:
+                return  # Unknown, and not counted; the next start takes it up.
+            self._unknown(step, "it was cancelled")
+        else:
+            self._failed(step, error)
+
+    def _failed(self, step: Step, error: BaseException) -> None:
+        """The action raised: try again later, or give up as the policy says."""
+        step.failures += 1
+        invocation = self._lifecycle.find(step.invocation_id)
+        assert invocation is not None, "a step outlived its invocation"
+        own_policy = step.plan.options.retry
+        policy = own_policy or self._policy_of(invocation)
+        reason = describe(error)
+        delay_ms = policy.delay_ms(step.failures)
+        if delay_ms is None:
+            on_max = policy.on_max_attempts or ("pause" if own_policy is None else "fail")
+            if on_max == "fail":
+                self._complete(step, failure_of(error, StepFailedError))
+            else:
+                self._put_off(step, StepState.FAILED, None, reason)
+                self._owner.pause(
+                    invocation,
+                    f"step {step.plan.name!r} failed {step.failures} times, last with {reason}",
+                )
+            return
+        logger.warning(
+            "step %r of %s failed (attempt %d, next in %d ms): %s",
+            step.plan.name,
+            invocation.name,
+            step.attempt,
+            delay_ms,
+            reason,
+        )
+        self._put_off(step, StepState.FAILED, delay_ms, reason)
+
+    def _unknown(self, step: Step, reason: str) -> None:
+        """The outcome of this attempt is unknown: do as ``on_unknown`` says."""
+        on_unknown = step.plan.options.on_unknown
+        if callable(on_unknown):
+            step.is_verifying, step.has_timed_out, step.task = True, False, None
+            self._gate(step)
+            return
+        message = (
+            f"step {step.plan.name!r}: the outcome of attempt {step.attempt} is unknown: {reason}"
+        )
+        if on_unknown == "fail":
+            self._complete(step, failure_of(OutcomeUnknownError(message)))
+        elif on_unknown == "pause":
+            invocation = self._lifecycle.find(step.invocation_id)
+            assert invocation is not None, "a step outlived its invocation"
+            self._put_off(step, StepState.STARTED, None, reason)
+            self._owner.pause(invocation, message)
+        elif step.has_timed_out:
+            self._failed(step, TimeoutError(reason))
+        else:
+            logger.info("%s; it runs again as %s", message, step.idempotency_key)
+            step.attempt += 1
+            self._start_attempt(step)
+
+    def _put_off_verification(self, step: Step, error: BaseException | None) -> None:
+        """``verify`` itself failed: the outcome stays unknown, and it is asked again later."""
+        if self._is_stopping:
+            return
+        step.failures += 1
+        reason = f"verify failed with {describe(error or TimeoutError())}"
+        delay_ms = self._lifecycle.config.retry.delay_ms(step.failures)
+        self._put_off(step, StepState.STARTED, delay_ms, reason)
+        if delay_ms is None:
+            invocation = self._lifecycle.find(step.invocation_id)
+            assert invocation is not None, "a step outlived its invocation"
+            self._owner.pause(invocation, f"step {step.plan.name!r}: {reason}")
+
+    def _verified(self, step: Step, answer: Any) -> None:
+        match answer:
+            case Happened(result):
+                self._complete(step, self._encode(step, result))
+            case NeverHappened():
+                step.attempt += 1
+                step.is_verifying, step.has_timed_out, step.task = False, False, None
+                self._start_attempt(step)
+            case _:
+                wrong = TypeError(f"verify returned {answer!r:.80}, not Happened or NeverHappened")
+                self._complete(step, failure_of(wrong, StepFailedError))
+
+    # -- Rows --------------------------------------------------------------------------------
+
+    def _encode(self, step: Step, result: Any) -> bytes | Failure:
+        try:
+            return step.plan.result.encode(result)
+        except Exception as error:  # noqa: BLE001  # a stranger's types may raise anything
+            return failure_of(error, StepFailedError)
+
+    def _complete(self, step: Step, result: bytes | Failure) -> None:
+        self._forget_row(step.invocation_id, step.index)
+        self._lifecycle.complete_command(step.invocation_id, step.index, result)
+
+    def _put_off(self, step: Step, state: StepState, delay_ms: int | None, reason: str) -> None:
+        """Write down where the step stands; without a delay, only a person brings it back."""
+        next_attempt_ms = 0 if delay_ms is None else self._clock.now_ms() + delay_ms
+        record = StepRecord(
+            state=state,
+            attempt=step.attempt,
+            failures=step.failures,
+            next_attempt_ms=next_attempt_ms,
+            last_failure=reason,
+        )
+        self._commits.put(keys.step(step.invocation_id, step.index), record)
+        if next_attempt_ms:
+            self._lifecycle.timers.add(
+                next_attempt_ms, step.invocation_id, step.index, TimerKind.STEP_RETRY
+            )
+
+    def _forget_row(self, invocation_id: InvocationId, index: int) -> None:
+        key = keys.step(invocation_id, index)
+        row = self._commits.get(key)
+        if row is None:
+            return
+        self._commits.delete(key)
+        record = decode_step(row)
+        if record.next_attempt_ms:
+            self._lifecycle.timers.remove(record.next_attempt_ms, invocation_id, index)
+
+    def _leave(self, step: Step) -> None:
+        steps = self._steps[step.invocation_id]
+        del steps[step.index]
+        if not steps:
+            del self._steps[step.invocation_id]
+            if not self._steps:
+                self._idle.set()
+
+    def _policy_of(self, invocation: OpenInvocation) -> RetryPolicy:
+        own = None if invocation.handler is None else invocation.handler.options.retry
+        return own or self._lifecycle.config.retry
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    while isinstance(function, partial):
+        function = function.func
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004  # an object whose __call__ is async
+    )
+
+
+async def _wait(awaitable: Awaitable[Any]) -> Any:
+    try:
+        return await awaitable
+    except SystemExit as error:
+        # Left alone it would end the loop that all other agents run on.
+        message = f"the action called sys.exit({error.code!r})"
+        raise RuntimeError(message) from error

@@ -1,0 +1,100 @@
+"""When something is due. Rows in due order; memory holds one cursor and one alarm.
+
+The table is read from a kept cursor, because a scan from its beginning would cross the tombstones
+of every timer that ever fired. The cursor is lowered when an earlier timer arrives. What a due
+timer does is not known here.
+
+Due times are wall clock. The alarm never sleeps longer than a second, so that a clock that jumps
+forward is noticed; one that jumps back only makes timers wait until it is their time again.
+"""
+
+from collections.abc import Callable
+
+from ..journal import keys
+from ..journal.records import TimerKind
+from ..objects.identity import InvocationId
+from .commits import Commits
+from .seams import Alarm, Clock
+
+ALARM_SECONDS_MAX = 1.0
+FIRE_SLICE = 256
+"""Timers fired in one go before the turn's batch is written."""
+
+RETRY_INDEX = 0xFFFF_FFFF
+"""The index of an invocation's retry timer, which no command can have."""
+
+Fire = Callable[[TimerKind, InvocationId, int], None]
+
+
+class Timers:
+    """All timers of one runtime."""
+
+    def __init__(self, commits: Commits, clock: Clock, fire: Fire) -> None:
+        """Nothing fires before ``fire_due`` was called once."""
+        self._commits = commits
+        self._clock = clock
+        self._fire = fire
+        # No timer row sorts before this key.
+        self._cursor = keys.TIMER
+        self._alarm: Alarm | None = None
+        self._alarm_ms = 0
+        self._is_open = False
+
+    def open(self) -> None:
+        """Arm the alarm from now on."""
+        self._is_open = True
+        self._arm(self._clock.now_ms())
+
+    def close(self) -> None:
+        """Fire nothing any more; the rows stay."""
+        self._is_open = False
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
+    def add(self, due_ms: int, invocation_id: InvocationId, index: int, kind: TimerKind) -> None:
+        """Set a timer that survives restarts."""
+        key = keys.timer(due_ms, invocation_id, index)
+        self._commits.put_new(key, kind.encode())
+        self._cursor = min(self._cursor, key)
+        if self._is_open and (self._alarm is None or due_ms < self._alarm_ms):
+            self._arm(due_ms)
+
+    def remove(self, due_ms: int, invocation_id: InvocationId, index: int) -> None:
+        """Take back a timer that has not fired."""
+        self._commits.delete(keys.timer(due_ms, invocation_id, index))
+
+    def fire_due(self) -> bool:
+        """Fire up to ``FIRE_SLICE`` timers that are due, in due order; ``True`` if more may be."""
+        now_ms = self._clock.now_ms()
+        due: list[tuple[bytes, TimerKind]] = []
+        next_key: bytes | None = None
+        for key, row in self._commits.scan(self._cursor, keys.after(keys.TIMER)):
+            if len(due) == FIRE_SLICE or int.from_bytes(key[1:9], "big") > now_ms:
+                next_key = key
+                break
+            due.append((key, TimerKind(row[0])))
+        # Lowered by `add` when firing sets an earlier timer.
+        self._cursor = keys.after(keys.TIMER) if next_key is None else next_key
+        for key, kind in due:
+            self._commits.delete(key)
+            self._fire(kind, InvocationId(key[9:25]), int.from_bytes(key[25:29], "big"))
+        if self._is_open:
+            self._rearm()
+        return len(due) == FIRE_SLICE
+
+    def _rearm(self) -> None:
+        for key, _ in self._commits.scan(self._cursor, keys.after(keys.TIMER)):
+            self._arm(int.from_bytes(key[1:9], "big"))
+            return
+
+    def _arm(self, due_ms: int) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_ms = due_ms
+        delay_s = (due_ms - self._clock.now_ms()) / 1000
+        self._alarm = self._clock.call_later(min(max(delay_s, 0.0), ALARM_SECONDS_MAX), self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        self.fire_due()

@@ -1,0 +1,75 @@
+"""``holdfast dev``: a line per invocation, and a new start when a file changes."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.processes import holdfast, post
+
+GREETER = """
+from holdfast import Context, Service, TerminalError, handler
+import words
+
+class Greeter(Service):
+    @handler
+    async def greet(self, ctx: Context, name: str) -> str:
+        if not name:
+            raise TerminalError("nobody", status_code=400)
+        return f"{words.HELLO} {name}"
+"""
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    (tmp_path / "greeter.py").write_text(GREETER)
+    (tmp_path / "words.py").write_text("HELLO = 'hello'\n")
+    return tmp_path
+
+
+def test_every_invocation_gets_a_readable_line(here: Path) -> None:
+    with holdfast("dev", "greeter.py", "--port", "0", cwd=here) as server:
+        port = server.wait_port()
+        assert post(port, "/Greeter/greet", "sam")[0] == 200
+        server.wait_line(r"(?m)^\d\d:\d\d:\d\d  Greeter/greet .*\d")
+        assert post(port, "/Greeter/greet", "")[0] == 400
+        server.wait_line(r"(?m)^\d\d:\d\d:\d\d  Greeter/greet .*nobody")
+
+
+def test_a_changed_file_is_served_in_the_same_process(here: Path) -> None:
+    with holdfast("dev", "greeter.py", "--port", "0", cwd=here) as server:
+        assert post(server.wait_port(), "/Greeter/greet", "sam") == (200, "hello sam")
+        (here / "words.py").write_text("HELLO = 'good morning'\n")
+        server.wait_line("words.py changed")
+        port = int(server.wait_line(r"(?s)changed.* on http://127\.0\.0\.1:(\d+),")[1])
+        assert post(port, "/Greeter/greet", "sam") == (200, "good morning sam")
+        server.signal(signal.SIGTERM)
+        assert server.wait_exit() == 0
+
+
+def test_an_edit_that_does_not_parse_is_waited_out(here: Path) -> None:
+    with holdfast("dev", "greeter.py", "--port", "0", cwd=here) as server:
+        server.wait_port()
+        (here / "greeter.py").write_text("def broken(:\n")
+        server.wait_line("greeter.py could not be imported.*; waiting for a change")
+        (here / "greeter.py").write_text(GREETER)
+        port = int(server.wait_line(r"(?s)waiting.* on http://127\.0\.0\.1:(\d+),")[1])
+        assert post(port, "/Greeter/greet", "sam") == (200, "hello sam")
+        assert "Traceback" not in server.stderr
+
+
+def test_a_target_that_is_broken_at_the_first_start_ends_it(here: Path) -> None:
+    (here / "greeter.py").write_text("def broken(:\n")
+    with holdfast("dev", "greeter.py", "--port", "0", cwd=here) as server:
+        assert server.wait_exit() == 1
+        assert "could not be imported" in server.stderr
+
+
+def test_ctrl_c_ends_it_while_it_waits_for_an_edit(here: Path) -> None:
+    with holdfast("dev", "greeter.py", "--port", "0", cwd=here) as server:
+        server.wait_port()
+        (here / "greeter.py").write_text("def broken(:\n")
+        server.wait_line("waiting for a change")
+        server.signal(signal.SIGINT)
+        assert server.wait_exit() == 0
+        assert "Traceback" not in server.stderr

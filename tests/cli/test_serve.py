@@ -1,0 +1,230 @@
+"""``holdfast serve`` and ``holdfast --version``, as real processes."""
+
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from holdfast.version import __version__
+from tests.processes import holdfast, post
+
+COUNTER = """
+from holdfast import Context, VirtualObject, Service, handler, state
+
+class Counter(VirtualObject):
+    total: int = state(0)
+
+    @handler
+    async def add(self, ctx: Context, amount: int) -> int:
+        self.total += amount
+        return self.total
+
+class Greeter(Service):
+    @handler
+    async def greet(self, ctx: Context, name: str) -> str:
+        return f"hello {name}"
+"""
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    (tmp_path / "counter.py").write_text(COUNTER)
+    return tmp_path
+
+
+def assert_one_sentence(text: str) -> None:
+    assert text.startswith("holdfast: ")
+    assert text.count("\n") == 1, text
+    assert "Traceback" not in text
+
+
+def test_the_version_is_printed(tmp_path: Path) -> None:
+    with holdfast("--version", cwd=tmp_path) as command:
+        assert command.wait_exit() == 0
+        assert command.stdout == f"holdfast {__version__}\n"
+
+
+def test_a_file_is_served_and_one_line_says_what_and_where(here: Path) -> None:
+    with holdfast("serve", "counter.py", "--port", "0", cwd=here) as server:
+        port = server.wait_port()
+        assert post(port, "/Counter/a/add", 5) == (200, 5)
+        assert post(port, "/Greeter/greet", "sam") == (200, "hello sam")
+        server.signal(signal.SIGTERM)
+        assert server.wait_exit() == 0
+        assert server.stdout == (
+            f"Holdfast {__version__}: 1 object (Counter) and 1 service (Greeter) "
+            f"on http://127.0.0.1:{port}, data in ./data (fsync)\n"
+            f"stopping; once more ends it at once\n"
+        )
+        assert server.stderr == ""
+
+
+def test_a_module_is_served_from_the_current_directory(here: Path) -> None:
+    package = here / "shop"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "orders.py").write_text(COUNTER)
+    with holdfast("serve", "shop.orders", "--port", "0", cwd=here) as server:
+        assert post(server.wait_port(), "/Counter/a/add", 1) == (200, 1)
+
+
+def test_state_is_there_after_a_restart(here: Path) -> None:
+    for expected in (1, 2):
+        with holdfast("serve", "counter.py", "--port", "0", cwd=here) as server:
+            assert post(server.wait_port(), "/Counter/a/add", 1) == (200, expected)
+            server.signal(signal.SIGTERM)
+            assert server.wait_exit() == 0
+
+
+def test_state_is_there_after_a_kill(here: Path) -> None:
+    for expected in (1, 2):
+        with holdfast("serve", "counter.py", "--port", "0", cwd=here) as server:
+            assert post(server.wait_port(), "/Counter/a/add", 1) == (200, expected)
+            server.signal(signal.SIGKILL)
+            assert server.wait_exit() == -signal.SIGKILL
+
+
+def test_ctrl_c_stops_it_in_order(here: Path) -> None:
+    with holdfast("serve", "counter.py", "--port", "0", cwd=here) as server:
+        server.wait_port()
+        server.signal(signal.SIGINT)
+        assert server.wait_exit() == 0
+        assert server.stderr == ""
+
+
+def test_a_second_ctrl_c_does_not_wait_for_anyone(here: Path) -> None:
+    (here / "slow.py").write_text(
+        """
+import asyncio
+from holdfast import Context, Service, handler
+
+class Slow(Service):
+    @handler
+    async def work(self, ctx: Context) -> None:
+        await ctx.run("for ever", for_ever)
+
+async def for_ever() -> None:
+    print("action runs", flush=True)
+    try:
+        await asyncio.Event().wait()
+    finally:
+        print("never mind", flush=True)
+        await asyncio.Event().wait()
+"""
+    )
+    with holdfast("serve", "slow.py", "--port", "0", cwd=here) as server:
+        assert post(server.wait_port(), "/Slow/work/send")[0] == 202
+        server.wait_line("action runs")
+        server.signal(signal.SIGINT)
+        server.wait_line("stopping")
+        server.signal(signal.SIGINT)
+        assert server.wait_exit() == -signal.SIGINT
+
+
+def test_a_port_in_use_is_said_in_one_sentence(here: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        with holdfast("serve", "counter.py", "--port", port, cwd=here) as server:
+            assert server.wait_exit() == 1
+            assert_one_sentence(server.stderr)
+            assert port in server.stderr
+            assert server.stdout == ""
+
+
+def test_a_locked_directory_is_said_in_one_sentence_with_its_holder(here: Path) -> None:
+    with holdfast("serve", "counter.py", "--port", "0", cwd=here) as first:
+        first.wait_port()
+        with holdfast("serve", "counter.py", "--port", "0", cwd=here) as second:
+            assert second.wait_exit() == 1
+            assert_one_sentence(second.stderr)
+            assert str(first.pid) in second.stderr
+            assert "data" in second.stderr
+
+
+def test_a_directory_that_cannot_be_used_is_said_in_one_sentence(here: Path) -> None:
+    (here / "data").write_text("a file where the directory should be")
+    with holdfast("serve", "counter.py", "--port", "0", cwd=here) as server:
+        assert server.wait_exit() == 1
+        assert_one_sentence(server.stderr)
+        assert "data" in server.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "expected"),
+    [
+        ("syntax.py", "def broken(:\n", "line 1"),
+        ("missing.py", "\nimport no_such_package\n", "missing.py, line 2"),
+        ("raises.py", "x = {}\ny = x['k']\n", "KeyError: 'k' (raises.py, line 2)"),
+        ("exits.py", "raise SystemExit('bye')\n", "SystemExit: bye"),
+        ("empty.py", "x = 1\n", "no object class found in empty.py"),
+        (
+            "wrong.py",
+            (
+                "from holdfast import *\nclass Wrong(VirtualObject):\n"
+                "    @handler\n    def no(self): ...\n"
+            ),
+            "async",
+        ),
+    ],
+)
+def test_a_broken_target_is_said_in_one_sentence(
+    tmp_path: Path, name: str, source: str, expected: str
+) -> None:
+    (tmp_path / name).write_text(source)
+    with holdfast("serve", name, "--port", "0", cwd=tmp_path) as server:
+        assert server.wait_exit() == 1
+        assert_one_sentence(server.stderr)
+        assert expected in server.stderr
+        assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("target", ["nowhere.py", "no_such_module", "some/where"])
+def test_a_target_that_is_not_there_is_said_in_one_sentence(tmp_path: Path, target: str) -> None:
+    with holdfast("serve", target, cwd=tmp_path) as server:
+        assert server.wait_exit() == 1
+        assert_one_sentence(server.stderr)
+        assert target in server.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--nonsense"], [], ["--port", "http"], ["x.py", "--durability", "none"]]
+)
+def test_a_wrong_command_line_is_said_in_one_sentence(tmp_path: Path, arguments: list[str]) -> None:
+    with holdfast("serve", *arguments, cwd=tmp_path) as server:
+        assert server.wait_exit() == 2
+        assert_one_sentence(server.stderr)
+
+
+def test_a_damaged_directory_exits_with_78(here: Path) -> None:
+    """A supervisor must not start again what has lost data."""
+    with holdfast("serve", "counter.py", "--port", "0", cwd=here) as server:
+        assert post(server.wait_port(), "/Counter/a/add", 1) == (200, 1)
+        server.signal(signal.SIGKILL)
+        server.wait_exit()
+    for log in (here / "data").rglob("*.log"):
+        log.write_bytes(b"")
+    with holdfast("serve", "counter.py", "--port", "0", cwd=here) as server:
+        assert server.wait_exit() == 78
+        assert_one_sentence(server.stderr)
+
+
+def test_handlers_may_log_and_it_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "talker.py").write_text(
+        COUNTER.replace("self.total += amount", "ctx.log.info('adding %d', amount)")
+    )
+    with holdfast("serve", "talker.py", "--port", "0", cwd=tmp_path) as server:
+        assert post(server.wait_port(), "/Counter/a/add", 7)[0] == 200
+        server.wait_line("adding 7")
+
+
+def test_the_command_is_installed_under_its_name() -> None:
+    """``python -m holdfast`` and the script are one function."""
+    script = Path(sys.executable).parent / "holdfast"
+    if not script.exists():
+        pytest.skip("holdfast is not installed in this environment")
+    with holdfast("--help", cwd=Path.cwd()) as command:
+        assert command.wait_exit() == 0
+        for name in ("serve", "dev", "demo"):
+            assert name in command.stdout

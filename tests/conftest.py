@@ -1,0 +1,10 @@
+"""What every test gets: nothing of the machine it runs on."""
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A developer's telemetry or reload settings must not decide how a test ends."""
+    for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_SDK_DISABLED", "HOLDFAST_RELOADED"):
+        monkeypatch.delenv(name, raising=False)

@@ -1,0 +1,101 @@
+"""Every example, run as a program and served as a target."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.processes import ROOT, Running, holdfast, post, wait_until
+
+PRINTED = {
+    "assistant": r"""Answer 1, to: What is durable execution\?
+Answer 2, to: And why\?
+     user: What is durable execution\?
+assistant: Answer 1, to: What is durable execution\?
+     user: And why\?
+assistant: Answer 2, to: And why\?
+""",
+    "approval": r"""to the boss: 1800 euros for a laptop\? \(awk_[0-9a-f]{8}\.\.\.\)
+waiting for approval
+laptop ordered
+""",
+    "fan_out": r"""     a: 8 words
+    bb: 12 words
+   ccc: 16 words
+  dddd: 20 words
+ eeeee: 24 words
+""",
+    "chain": r"""3 x lamp sold \(3 in all\), 7 left in berlin
+5 x lamp sold \(8 in all\), 2 left in berlin
+9 x lamp sold \(17 in all\), 3 left in berlin
+refused: only 0 crates of lamp left
+""",
+}
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_an_example_runs_as_a_program(name: str, tmp_path: Path) -> None:
+    with Running(sys.executable, str(ROOT / "examples" / f"{name}.py"), cwd=tmp_path) as program:
+        assert program.wait_exit() == 0, program.stderr
+        assert re.fullmatch(PRINTED[name], sorted_notice(program.stdout)), program.stdout
+        assert program.stderr == ""
+
+
+def sorted_notice(printed: str) -> str:
+    """The notice to the boss first: it is printed by a step, beside what the program prints."""
+    return "".join(
+        sorted(printed.splitlines(keepends=True), key=lambda line: not line.startswith("to the"))
+    )
+
+
+def test_every_example_is_tested() -> None:
+    assert {path.stem for path in (ROOT / "examples").glob("*.py")} == set(PRINTED)
+
+
+def serve_example(name: str, directory: Path) -> Running:
+    return holdfast("serve", str(ROOT / "examples" / f"{name}.py"), "--port", "0", cwd=directory)
+
+
+def test_the_assistant_is_served(tmp_path: Path) -> None:
+    with serve_example("assistant", tmp_path) as server:
+        port = server.wait_port()
+        assert post(port, "/Assistant/sam/ask", "Why?") == (200, "Answer 1, to: Why?")
+        assert len(post(port, "/Assistant/sam/transcript")[1]) == 2
+
+
+def test_an_order_waits_for_an_approval_across_a_restart(tmp_path: Path) -> None:
+    with serve_example("approval", tmp_path) as server:
+        port = server.wait_port()
+        order = {"item": "laptop", "euros": 1800}
+        assert post(port, "/Order/42/place/send", order)[0] == 202
+        wait_until(lambda: approval_of(port) is not None, "the order to wait")
+    with serve_example("approval", tmp_path) as server:
+        port = server.wait_port()
+        wait_until(lambda: approval_of(port) is not None, "the order to wait again")
+        assert post(port, f"/restate/awakeables/{approval_of(port)}/resolve", body=True)[0] in {
+            200,
+            202,
+        }
+        wait_until(
+            lambda: post(port, "/Order/42/read")[1]["status"] == "laptop ordered", "the order"
+        )
+
+
+def approval_of(port: int) -> object:
+    return post(port, "/Order/42/read")[1]["approval"]
+
+
+def test_a_fan_out_is_served(tmp_path: Path) -> None:
+    with serve_example("fan_out", tmp_path) as server:
+        pages = ["a", "bb"]
+        assert post(server.wait_port(), "/Digest/make", pages) == (200, {"a": 8, "bb": 12})
+
+
+def test_a_chain_answers_with_the_refusal_of_its_last_link(tmp_path: Path) -> None:
+    with serve_example("chain", tmp_path) as server:
+        port = server.wait_port()
+        assert post(port, "/Shop/berlin/buy", {"item": "lamp", "count": 3})[0] == 200
+        status, body = post(port, "/Shop/berlin/buy", {"item": "lamp", "count": 300})
+        assert status == 409
+        assert "crates of lamp left" in str(body)

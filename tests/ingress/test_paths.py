@@ -1,0 +1,177 @@
+"""What a path names."""
+
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from holdfast.ingress.paths import AwakeablePath, CallPath, HealthPath, parse_path, parse_query
+from holdfast.ingress.problems import RefusedError
+from holdfast.objects.errors import InvalidArgumentError
+from holdfast.objects.identity import KEY_BYTES_MAX, Target
+from holdfast.objects.registry import Registry
+from tests.ingress.fake_engine import AWAKEABLE, Counter, Mailer
+
+REGISTRY = Registry([Counter, Mailer])
+
+NO_SERVICE = "service '{}' not found, make sure to register the service before calling it."
+NO_HANDLER = (
+    "the service 'Counter' exists, but the handler '{}' was not found, check that the handler "
+    "exists in the latest registered service version."
+)
+
+
+def parse_call(path: str) -> CallPath:
+    parsed = parse_path(path, REGISTRY)
+    assert isinstance(parsed, CallPath)
+    return parsed
+
+
+def key_of(segment: str) -> str | None:
+    return parse_call(f"/Counter/{segment}/get").target.key
+
+
+@pytest.mark.parametrize(
+    ("path", "target", "is_send"),
+    [
+        ("/Counter/sam/get", Target("Counter", "sam", "get"), False),
+        ("/Counter/sam/get/", Target("Counter", "sam", "get"), False),
+        ("/Counter/sam/add/send", Target("Counter", "sam", "add"), True),
+        ("/Counter/sam/add/send/", Target("Counter", "sam", "add"), True),
+        ("/Counter/send/add/send", Target("Counter", "send", "add"), True),
+        ("/Counter/send/get", Target("Counter", "send", "get"), False),
+        ("/Counter/restate/get", Target("Counter", "restate", "get"), False),
+        ("/Mailer/mail", Target("Mailer", None, "mail"), False),
+        ("/Mailer/mail/send", Target("Mailer", None, "mail"), True),
+        ("/%43ounter/sam/g%65t", Target("Counter", "sam", "get"), False),
+    ],
+)
+def test_a_path_names_a_handler(path: str, target: Target, is_send: bool) -> None:  # noqa: FBT001
+    parsed = parse_call(path)
+    assert (parsed.target, parsed.is_send) == (target, is_send)
+    assert parsed.handler.name == target.handler
+
+
+@pytest.mark.parametrize(
+    ("segment", "key"),
+    [
+        ("a%2Fb", "a/b"),
+        ("a%2fb", "a/b"),
+        ("%25ff", "%ff"),
+        ("%2525", "%25"),
+        ("a%20b", "a b"),
+        ("a+b", "a+b"),
+        ("%C3%BC", "ü"),
+        ("ü", "ü"),
+        ("u%CC%88", "u\u0308"),
+        ("..", ".."),
+        ("%2e", "."),
+        ("a;b=c", "a;b=c"),
+        ("%3F%23", "?#"),
+        ("%0A", "\n"),
+    ],
+)
+def test_a_segment_is_decoded_once(segment: str, key: str) -> None:
+    assert key_of(segment) == key
+
+
+@given(st.text(min_size=1, max_size=60).filter(lambda key: "\0" not in key))
+def test_every_key_but_nul_comes_back_from_its_encoding(key: str) -> None:
+    assert key_of(quote(key, safe="")) == key
+
+
+@given(st.text("%25fF/aü", min_size=1, max_size=8), st.text("%25fF/aü", min_size=1, max_size=8))
+def test_two_keys_never_share_a_path(one: str, other: str) -> None:
+    assert (quote(one, safe="") == quote(other, safe="")) == (one == other)
+    assert (key_of(quote(one, safe="")) == key_of(quote(other, safe=""))) == (one == other)
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("", "bad path"),
+        ("/", "bad path: /"),
+        ("/Counter", "bad path: /Counter"),
+        ("Counter/sam/get", "bad path"),
+        ("http://localhost/Counter/sam/get", "bad path"),
+        ("*", "bad path"),
+        ("/Counter/sam#x/get", "bad path"),
+        ("/Counter/sam", "Counter is an object"),
+        ("/Counter/sam/get/now", "Counter is an object"),
+        ("/Counter/sam/get/send/send", "Counter is an object"),
+        ("/Counter/sam/get//", "Counter is an object"),
+        ("/Mailer/sam/mail", "Mailer is a service"),
+        ("/Mailer/mail/send/x", "Mailer is a service"),
+        ("/Counter/%ff/get", "not UTF-8"),
+        ("/Counter/%C3/get", "not UTF-8"),
+        ("/Counter/%ED%A0%80/get", "not UTF-8"),
+        ("/Counter/\udcff/get", "not UTF-8"),
+        ("/Counter/a\ud800b/get", "not UTF-8"),
+        ("/Counter/%/get", "percent-encoded"),
+        ("/Counter/%2/get", "percent-encoded"),
+        ("/Counter/%zz/get", "percent-encoded"),
+        ("/Counter/%+1/get", "percent-encoded"),
+        ("/Counter/% 1/get", "percent-encoded"),
+        ("/Counter/a%00b/get", "NUL"),
+        ("/Counter//get", "must not be empty"),
+        (f"/Counter/{'k' * (KEY_BYTES_MAX + 1)}/get", "at most 512"),
+        (f"/Counter/{'%C3%BC' * 257}/get", "at most 512"),
+        ("/restate/awakeables/bogus/resolve", "bad awakeable id 'bogus'"),
+        (f"/restate/awakeables/inv_{'0' * 32}/resolve", "is an invocation id"),
+    ],
+)
+def test_what_is_no_path_is_refused_with_its_reason(path: str, said: str) -> None:
+    with pytest.raises(InvalidArgumentError) as raised:
+        parse_path(path, REGISTRY)
+    assert said in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("/NoSuchService/handler", NO_SERVICE.format("NoSuchService")),
+        ("/counter/sam/get", NO_SERVICE.format("counter") + " Did you mean 'Counter'?"),
+        ("/Counter/sam/nope", NO_HANDLER.format("nope")),
+        ("/Counter/sam/gett", NO_HANDLER.format("gett") + " Did you mean 'get'?"),
+        ("/restate", "not found"),
+        ("/restate/nope", "not found"),
+        ("/restate/awakeables/x/y", "not found"),
+    ],
+)
+def test_what_does_not_exist_is_not_found_and_a_near_name_is_offered(
+    path: str, message: str
+) -> None:
+    with pytest.raises(RefusedError) as raised:
+        parse_path(path, REGISTRY)
+    assert raised.value.message == message
+
+
+def test_the_system_has_its_own_paths() -> None:
+    assert parse_path("/restate/health", REGISTRY) == HealthPath()
+    assert parse_path(f"/restate/awakeables/{AWAKEABLE}/resolve", REGISTRY) == AwakeablePath(
+        AWAKEABLE, "resolve"
+    )
+    assert parse_path(f"/restate/awakeables/{AWAKEABLE}/reject/", REGISTRY) == AwakeablePath(
+        AWAKEABLE, "reject"
+    )
+
+
+@pytest.mark.parametrize(
+    ("query", "delay"),
+    [
+        ("", None),
+        ("delay=10s", "10s"),
+        ("a=b&delay=1h%2030m", "1h 30m"),
+        ("delay=", ""),
+        ("delay", ""),
+        ("Delay=1s", None),
+    ],
+)
+def test_the_query_holds_a_delay_or_nothing_of_interest(query: str, delay: str | None) -> None:
+    assert parse_query(query) == delay
+
+
+def test_two_delays_are_refused() -> None:
+    with pytest.raises(InvalidArgumentError, match="more than once"):
+        parse_query("delay=1s&delay=2s")

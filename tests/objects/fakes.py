@@ -1,0 +1,85 @@
+"""A port that records what it is asked, for tests of everything that stands in front of it."""
+
+from asyncio import AbstractEventLoop, Future
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from logging import Logger, getLogger
+from random import Random
+from typing import Any
+
+from holdfast.objects.errors import TerminalError
+from holdfast.objects.fields import StateField
+from holdfast.objects.identity import AwakeableId, InvocationId, Target
+from holdfast.objects.serde import Serde
+from holdfast.objects.syscalls import Action, StepOptions
+
+
+@dataclass
+class FakeSyscalls:
+    """Answers every command at once, and remembers it."""
+
+    loop: AbstractEventLoop
+    target: Target = field(default_factory=lambda: Target("Cart", "sam", "add"))
+    random: Random = field(default_factory=lambda: Random(7))
+    answer: bytes = b"null"
+    stored: dict[str, Any] = field(default_factory=dict[str, Any])
+    asked: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
+    clock_ms: int = 1_700_000_000_500
+
+    @property
+    def invocation_id(self) -> str:
+        return "inv_" + "0" * 32
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"x-trace": "1"}
+
+    @property
+    def log(self) -> Logger:
+        return getLogger("test")
+
+    def now_ms(self) -> int:
+        return self.clock_ms
+
+    def run(self, name: str, action: Action, options: StepOptions) -> "Future[Any]":
+        self.asked.append(("run", name, action, options))
+        return self._done(None)
+
+    def sleep(self, duration: timedelta) -> "Future[None]":
+        self.asked.append(("sleep", duration))
+        return self._done(None)
+
+    def call(self, target: Target, argument: bytes, result: Serde[Any]) -> "Future[Any]":
+        self.asked.append(("call", target, argument))
+        return self._done(result.decode(self.answer))
+
+    def send(self, target: Target, argument: bytes, delay: timedelta | None) -> "Future[str]":
+        self.asked.append(("send", target, argument, delay))
+        return self._done("inv_sent")
+
+    def awakeable(self, result: Serde[Any]) -> "tuple[str, Future[Any]]":
+        identifier = str(AwakeableId(InvocationId(bytes(16)), 3))
+        return identifier, self._done(result.decode(self.answer))
+
+    def complete_awakeable(self, awakeable: AwakeableId, outcome: bytes | TerminalError) -> None:
+        self.asked.append(("complete", awakeable, outcome))
+
+    def state_get(self, field: StateField[Any]) -> Any:
+        if field.name not in self.stored:
+            return field.make_default()
+        return self.stored[field.name]
+
+    def state_set(self, field: StateField[Any], value: Any) -> None:
+        self.stored[field.name] = value
+
+    def state_clear(self, field: StateField[Any]) -> None:
+        self.stored.pop(field.name, None)
+
+    def state_names(self) -> list[str]:
+        return sorted(self.stored)
+
+    def _done(self, value: Any) -> "Future[Any]":
+        future = self.loop.create_future()
+        future.set_result(value)
+        return future

@@ -1,0 +1,330 @@
+"""Values to bytes and back, and what is said about those that cannot."""
+
+import math
+from collections import OrderedDict
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from enum import Enum, StrEnum
+from typing import Annotated, Any, Literal, NamedTuple, TypedDict
+from uuid import UUID
+
+import msgspec
+import pydantic
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from holdfast import InvalidArgumentError, InvalidDefinitionError
+from holdfast.objects.immutability import is_immutable_type
+from holdfast.objects.serde import Serde, json_serde, packed_serde
+
+
+class Size(Enum):
+    SMALL = 1
+    LARGE = 2
+
+
+class Word(StrEnum):
+    YES = "yes"
+
+
+@dataclass
+class Line:
+    name: str
+    price: Decimal
+    tags: set[str] = field(default_factory=set[str])
+
+
+class Address(TypedDict):
+    city: str
+
+
+class Struct(msgspec.Struct):
+    when: datetime
+
+
+class Pair(NamedTuple):
+    left: int
+    right: str
+
+
+class Item(pydantic.BaseModel):
+    kind: Literal["item"] = "item"
+    price: float
+    when: datetime | None = None
+
+
+class Note(pydantic.BaseModel):
+    kind: Literal["note"] = "note"
+    text: str = pydantic.Field(min_length=2)
+
+
+class Strict(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(strict=True)
+    when: datetime
+
+
+@dataclass
+class Basket:
+    items: list[Item]
+
+
+TIME = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
+
+VALUES: list[tuple[Any, Any]] = [
+    (str, "naïve"),
+    (int, -(2**63)),
+    (int, 2**64 - 1),
+    (float, 1.5),
+    (bool, True),
+    (bytes, b"\x00\xff"),
+    (str | None, None),
+    (str | None, "x"),
+    (None, None),
+    (list[int], [1, 2]),
+    (dict[str, list[int]], {"a": [1]}),
+    (tuple[int, str], (1, "a")),
+    (set[int], {1, 2}),
+    (datetime, TIME),
+    (date, date(2026, 1, 2)),
+    (timedelta, timedelta(hours=1, microseconds=5)),
+    (Decimal, Decimal("1.10")),
+    (UUID, UUID(int=7)),
+    (Size, Size.LARGE),
+    (Word, Word.YES),
+    (Literal["a", "b"], "b"),
+    (Line, Line("tea", Decimal("2.50"), {"hot"})),
+    (list[Line], [Line("tea", Decimal(1))]),
+    (Address, {"city": "Bonn"}),
+    (Struct, Struct(TIME)),
+    (Pair, Pair(1, "a")),
+    (dict[int, str], {1: "a"}),
+    (Annotated[int, msgspec.Meta(ge=0)], 3),
+    (Annotated[int, {"not": "hashable"}], 3),
+    (dict[str, object], {"a": [1, None]}),
+    (Any, {"a": [1, 2.5, None, True, "x"]}),
+    (Item, Item(price=1.5, when=TIME)),
+    (Item | None, None),
+    (list[Item], [Item(price=1)]),
+    (Basket, Basket([Item(price=2)])),
+    (Item | Note, Note(text="hello")),
+    (list[Item | Note], [Item(price=1), Note(text="hello")]),
+    (Strict, Strict(when=TIME)),
+]
+
+
+@pytest.mark.parametrize("make", [json_serde, packed_serde])
+@pytest.mark.parametrize(("annotation", "value"), VALUES, ids=lambda it: str(it)[:40])
+def test_a_value_comes_back_as_it_went(make: Any, annotation: Any, value: Any) -> None:
+    serde: Serde[Any] = make(annotation)
+    decoded = serde.decode(serde.encode(value))
+    assert decoded == value
+    assert type(decoded) is type(value)
+
+
+JSON_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(value=JSON_VALUES)
+def test_whatever_json_can_say_comes_back(value: Any) -> None:
+    for make in (json_serde, packed_serde):
+        serde = make(Any)
+        assert serde.decode(serde.encode(value)) == value
+
+
+@given(data=st.binary(max_size=40))
+def test_no_bytes_make_a_decoder_raise_anything_else(data: bytes) -> None:
+    for serde in (json_serde(Any), packed_serde(Any), json_serde(Basket), packed_serde(Line)):
+        with suppress(InvalidArgumentError):
+            serde.decode(data)
+
+
+def test_a_serde_is_made_once_for_each_type() -> None:
+    assert json_serde(list[Line]) is json_serde(list[Line])
+    assert packed_serde(Item | Note) is packed_serde(Item | Note)
+
+
+def test_none_is_null_or_nothing() -> None:
+    assert json_serde(None).encode(None) == b""
+    assert json_serde(None).decode(b"null") is None
+    assert json_serde(str | None).encode(None) == b"null"
+    for annotation in (None, Any, str | None, Item | None, Item | Note | None):
+        assert json_serde(annotation).decode(b"") is None
+    for annotation in (str, Item, Item | Note, list[str]):
+        with pytest.raises(InvalidArgumentError, match="nothing at all"):
+            json_serde(annotation).decode(b"")
+
+
+def test_a_result_that_is_not_the_none_it_was_said_to_be_is_refused() -> None:
+    with pytest.raises(InvalidArgumentError, match="expected None, as annotated, but found int"):
+        json_serde(None).encode(5)
+
+
+class Text(str):
+    __slots__ = ()
+
+
+class Number(int):
+    pass
+
+
+def test_subclasses_of_builtins_are_encoded_as_builtins() -> None:
+    value: list[object] = [Text("a"), Number(3), OrderedDict[str, int](b=1)]
+    assert json_serde(Any).encode(value) == b'["a",3,{"b":1}]'
+    assert packed_serde(Any).decode(packed_serde(Any).encode(value)) == ["a", 3, {"b": 1}]
+
+
+def test_messagepack_keeps_nan_and_json_refuses_it() -> None:
+    assert math.isnan(packed_serde(float).decode(packed_serde(float).encode(math.nan)))
+    for value in (math.nan, [1, {"a": -math.inf}], Line("a", Decimal(1)), Item(price=math.nan)):
+        if isinstance(value, Line):
+            value.price = math.nan  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
+        with pytest.raises(InvalidArgumentError, match="JSON has no NaN and no infinity"):
+            json_serde(Any).encode(value)
+    for text in (b"NaN", b"[Infinity]", b"1e999"):
+        with pytest.raises(InvalidArgumentError):
+            json_serde(Any).decode(text)
+
+
+def test_a_pydantic_model_keeps_nan_in_messagepack() -> None:
+    serde = packed_serde(Item)
+    assert math.isnan(serde.decode(serde.encode(Item(price=math.nan))).price)
+
+
+def _cycle() -> list[Any]:
+    cycle: list[Any] = []
+    cycle.append(cycle)
+    return cycle
+
+
+@pytest.mark.parametrize("make", [json_serde, packed_serde])
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({object()}, r"a object \(in a set\) cannot be encoded"),
+        (complex(1), "a complex cannot be encoded; use builtins, dataclasses"),
+        (print, "builtin_function_or_method cannot be encoded"),
+        ([ValueError("x")], r"a ValueError \(in a list\) cannot be encoded"),
+        (_cycle(), "this list cannot be encoded: it contains itself, or is nested too deeply"),
+        ({"a": 2**64}, "this dict cannot be encoded: a whole number in it is beyond 64 bits"),
+        (-(2**63) - 1, "this int cannot be encoded: a whole number"),
+        (["\ud800"], "lone surrogate"),
+        ({"\ud800": 1}, "lone surrogate"),
+    ],
+    ids=lambda it: str(it)[:30].encode(errors="replace").decode(),
+)
+def test_a_value_that_cannot_be_encoded_is_named(make: Any, value: Any, message: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=message):
+        make(Any).encode(value)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "data", "message"),
+    [
+        (Line, b'{"name":5,"price":"1"}', r"at \$\.name: expected str, found int"),
+        (list[Line], b'[{"name":"a"}]', r"at \$\[0\]: object missing required field `price`"),
+        (dict[str, int], b'{"a":"x"}', r"at \$\[\.\.\.\]: expected int, found str"),
+        (Literal["a"], b'"b"', "invalid enum value 'b'"),
+        (list[str], b"[", r"truncated; expected list\[str\], found '\['"),
+        (str, b'"a" "b"', "trailing characters"),
+        (str, b"\xff", "malformed"),
+        (Any, b"[" * 100_000, "nested too deeply"),
+        (Any, b"[18446744073709551616]", "beyond 64 bits"),
+        (int, b"1" * 5000, "out of range"),
+        (
+            Basket,
+            b'{"items":[{"price":"x"}]}',
+            r"at \$\.items\[0\]\.price: input should be .*found str",
+        ),
+        (Item | Note, b'{"kind":"note","text":"x"}', r"at \$\.\w+\.text: string should have at"),
+        (None, b"5", "expected nothing or null, found '5'"),
+        (Strict, b'{"when":5}', r"at \$\.when: input should be a valid datetime, found int"),
+    ],
+    ids=lambda it: str(it)[:30],
+)
+def test_a_document_that_does_not_fit_is_told_where_and_why(
+    annotation: Any, data: bytes, message: str
+) -> None:
+    with pytest.raises(InvalidArgumentError, match=message):
+        json_serde(annotation).decode(data)
+
+
+@dataclass
+class Picky:
+    size: int
+
+    def __post_init__(self) -> None:
+        if self.size < 0:
+            message = "size must not be negative"
+            raise ValueError(message)
+        if self.size > 9:
+            raise KeyError(self.size)
+
+
+def test_what_a_class_says_of_its_own_values_is_passed_on() -> None:
+    with pytest.raises(InvalidArgumentError, match=r"at \$\[0\]: size must not be negative"):
+        json_serde(list[Picky]).decode(b'[{"size":-1}]')
+    with pytest.raises(InvalidArgumentError, match="10"):
+        json_serde(Picky).decode(b'{"size":10}')
+
+
+@pytest.mark.parametrize("annotation", ["Missing", list[int] | set[int], Line | Basket])
+def test_a_type_that_nothing_can_be_decoded_as_is_a_definition_error(annotation: Any) -> None:
+    for make in (json_serde, packed_serde):
+        with pytest.raises(InvalidDefinitionError, match="no value can be decoded as"):
+            make(annotation)
+
+
+@dataclass(frozen=True)
+class FrozenPoint:
+    x: int
+    y: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class FrozenBox:
+    items: list[int]
+
+
+class FrozenStruct(msgspec.Struct, frozen=True):
+    size: Size | None
+
+
+@dataclass(frozen=True)
+class FrozenNode:
+    next: "FrozenNode | None"
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        *(int, str, bytes, bool, float, None, Decimal, datetime, UUID, Size),
+        *(int | None, Literal["a"], tuple[int, ...], tuple[str, None], frozenset[int]),
+        *(Annotated[int, "x"], FrozenPoint, FrozenStruct),
+    ],
+    ids=str,
+)
+def test_these_types_have_no_value_that_changes_in_place(annotation: Any) -> None:
+    assert is_immutable_type(annotation)
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        *(Any, object, list[int], dict[str, int], set[int], list, tuple[list[int], int]),
+        *(int | list[int], Line, FrozenBox, FrozenNode, Item, Struct, Annotated[list[int], 1]),
+    ],
+    ids=str,
+)
+def test_these_types_may_have_one(annotation: Any) -> None:
+    assert not is_immutable_type(annotation)

@@ -1,0 +1,313 @@
+"""The architecture, held as a test: who may import what, who owns which dependency, what is seen.
+
+Tables come first. An entry in an exception table carries its reason; an entry that is no longer
+needed fails as well, so that the tables only shrink.
+"""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from holdfast.objects import errors
+
+ROOT = Path(__file__).resolve().parent.parent
+
+LAYERS = ("objects", "journal", "runtime", "ingress")
+"""A room may import itself and those before it."""
+
+OWNERS: dict[str, set[str]] = {
+    "rocksdict": {"journal/rocks.py", "journal/rocks_open.py"},
+    "aiohttp": {"ingress/server.py"},
+    "msgpack": {"journal/codec.py"},
+    "uvloop": {"holdfast/cli.py"},
+    "click": {"holdfast/cli.py", "holdfast/demo/story.py"},
+}
+"""The only modules that import a dependency. What is not named here anyone may import."""
+
+NEVER = {
+    "pickle": "unpickling runs whatever the bytes say",
+    "marshal": "as pickle, and its format changes with Python",
+    "shelve": "it is pickle",
+    "dill": "it is pickle",
+}
+
+WORLD_MODULES = {"time", "secrets", "threading", "concurrent", "multiprocessing", "subprocess"}
+"""Modules that reach the world; the rooms below ``ingress`` import them in the seams only."""
+
+WORLD_NAMES = re.compile(
+    r"(datetime\.)?datetime\.(now|utcnow|today)|date\.today"
+    r"|random\.(?!Random$)\w+|uuid\.uuid[1-8]|os\.urandom"
+    r"|asyncio\.(sleep|to_thread|open_connection|open_unix_connection|create_subprocess_\w+)"
+)
+
+SEAMS = "runtime/seams.py"
+
+WORLD_EXCEPTIONS: dict[tuple[str, str], str] = {
+    ("journal/memory.py", "threading"): "a lock: `sync` may run in another thread than `write`",
+    ("journal/rocks.py", "threading"): "locks: `sync` may run in another thread than `write`",
+    ("journal/tide_mark.py", "threading"): "the tide mark is synced beside the commit it follows",
+}
+"""(module, what it uses): why it may."""
+
+MODULE_LINES_MAX = 500
+FUNCTION_LINES_MAX = 60
+LONG_MODULES: dict[str, int] = {}
+"""Modules over the limit, with the length they may not exceed. It only ever gets smaller."""
+LONG_FUNCTIONS: dict[tuple[str, str], int] = {}
+"""(module, function) over the limit, with the length they may not exceed."""
+
+DEFERRED_IMPORTS: dict[tuple[str, str], str] = {
+    ("objects/pydantic_models.py", "make_adapter"): "pydantic is there only for those who use it",
+    ("holdfast/__init__.py", "__getattr__"): "importing the package must not load the runtime",
+    ("holdfast/loading.py", "_import_module"): "what to import is named on the command line",
+}
+"""(module, function) that imports when called: why."""
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def sources(*folders: str) -> list[Path]:
+    """The Python files below ``folders``, each once: symlinked rooms are left to their own name."""
+    return sorted(
+        path
+        for folder in folders
+        for path in (ROOT / folder).rglob("*.py")
+        if not (folder == "holdfast" and path.relative_to(ROOT).parts[1] in LAYERS)
+    )
+
+
+LIBRARY = sources("holdfast", *LAYERS)
+ROOMS = sources(*LAYERS)
+EVERYTHING = [*LIBRARY, *sources("tests", "examples", "bench")]
+TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in EVERYTHING}
+
+
+def package_of(path: Path) -> list[str]:
+    """The package a module's relative imports start from."""
+    parts = list(path.relative_to(ROOT).parts[:-1])
+    return parts if parts[0] == "holdfast" else ["holdfast", *parts]
+
+
+def imported_modules(path: Path) -> Iterator[str]:
+    """The full names of the modules that ``path`` imports from, wherever in the file."""
+    for node in ast.walk(TREES[path]):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            package = package_of(path)
+            start = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*start, *filter(None, [node.module])])
+            yield module
+            # `from . import errors` names a module, `from .errors import X` a thing in one.
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def functions(path: Path) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    for node in ast.walk(TREES[path]):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.name, node
+
+
+def test_the_rooms_are_relative_symlinks_into_the_package() -> None:
+    for room in LAYERS:
+        link = ROOT / "holdfast" / room
+        assert link.is_symlink(), f"holdfast/{room} must be a symlink to ../{room}"
+        assert link.readlink() == Path("..") / room
+
+
+@pytest.mark.parametrize("path", ROOMS, ids=name_of)
+def test_imports_point_to_the_left(path: Path) -> None:
+    room = path.relative_to(ROOT).parts[0]
+    allowed = LAYERS[: LAYERS.index(room) + 1]
+    for module in imported_modules(path):
+        parts = module.split(".")
+        if parts[0] == "holdfast" and len(parts) > 1:
+            assert parts[1] in allowed, f"{room} must not know {module}"
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=name_of)
+def test_the_package_imports_itself_relatively(path: Path) -> None:
+    for node in ast.walk(TREES[path]):
+        absolute = (
+            [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+        )
+        if isinstance(node, ast.Import):
+            absolute = [alias.name for alias in node.names]
+        for module in absolute:
+            assert module.split(".")[0] not in {"holdfast", *LAYERS}
+
+
+@pytest.mark.parametrize("path", sources("tests", "examples", "bench"), ids=name_of)
+def test_nobody_outside_imports_a_room_by_its_folder(path: Path) -> None:
+    """From the root ``journal`` resolves too, to a second copy of every module in it."""
+    for module in imported_modules(path):
+        assert module.split(".")[0] not in LAYERS
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=name_of)
+def test_every_dependency_has_its_owners(path: Path) -> None:
+    for module in imported_modules(path):
+        owners = OWNERS.get(module.split(".")[0])
+        assert owners is None or name_of(path) in owners, f"{module} belongs to {owners}"
+
+
+@pytest.mark.parametrize(("package", "owners"), OWNERS.items(), ids=lambda value: str(value)[:20])
+def test_every_owner_uses_what_it_owns(package: str, owners: set[str]) -> None:
+    for owner in owners:
+        assert any(module.split(".")[0] == package for module in imported_modules(ROOT / owner))
+
+
+@pytest.mark.parametrize("path", EVERYTHING, ids=name_of)
+def test_nothing_is_unpickled_or_evaluated(path: Path) -> None:
+    for module in imported_modules(path):
+        reason = NEVER.get(module.split(".")[0])
+        assert reason is None, f"{module}: {reason}"
+    for node in ast.walk(TREES[path]):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id not in {"eval", "exec"}, f"line {node.lineno}"
+
+
+def world_uses(path: Path) -> set[str]:
+    """What of the world a module reaches: modules it imports, names it spells out."""
+    uses = {module.split(".")[0] for module in imported_modules(path)} & WORLD_MODULES
+    for node in ast.walk(TREES[path]):
+        if isinstance(node, ast.Attribute):
+            dotted = ast.unparse(node)
+            if WORLD_NAMES.fullmatch(dotted):
+                uses.add(dotted)
+    for module in imported_modules(path):
+        if WORLD_NAMES.fullmatch(module):  # from random import choice
+            uses.add(module)
+    return uses
+
+
+@pytest.mark.parametrize("path", sources("objects", "journal", "runtime"), ids=name_of)
+def test_the_world_comes_in_through_the_seams(path: Path) -> None:
+    if name_of(path) == SEAMS:
+        return
+    allowed = {use for module, use in WORLD_EXCEPTIONS if module == name_of(path)}
+    assert world_uses(path) == allowed
+
+
+def is_import(node: ast.AST) -> bool:
+    called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+    by_name = {"import_module", "importlib.import_module", "__import__"}
+    return isinstance(node, ast.Import | ast.ImportFrom) or called in by_name
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=name_of)
+def test_imports_are_at_the_top(path: Path) -> None:
+    for name, function in functions(path):
+        defers = any(is_import(node) for node in ast.walk(function))
+        assert defers == ((name_of(path), name) in DEFERRED_IMPORTS), f"{name}"
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=name_of)
+def test_modules_and_functions_fit_a_head(path: Path) -> None:
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines <= LONG_MODULES.get(name_of(path), MODULE_LINES_MAX)
+    for name, function in functions(path):
+        assert function.end_lineno is not None
+        length = function.end_lineno - function.lineno + 1
+        limit = LONG_FUNCTIONS.get((name_of(path), name), FUNCTION_LINES_MAX)
+        assert length <= limit, f"{name} has {length} lines"
+
+
+def test_the_ratchets_hold_what_is_still_too_long() -> None:
+    for module, limit in LONG_MODULES.items():
+        assert len((ROOT / module).read_text().splitlines()) > MODULE_LINES_MAX, f"free {module}"
+        assert limit > MODULE_LINES_MAX
+    for module, name in LONG_FUNCTIONS:
+        long = [
+            each
+            for found, each in functions(ROOT / module)
+            if found == name and (each.end_lineno or 0) - each.lineno + 1 > FUNCTION_LINES_MAX
+        ]
+        assert long, f"free {module} {name}"
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=name_of)
+def test_every_module_says_what_it_owns(path: Path) -> None:
+    assert ast.get_docstring(TREES[path])
+
+
+def error_classes() -> list[type[errors.HoldfastError]]:
+    found = [errors.HoldfastError]
+    for cls in found:
+        found.extend(cls.__subclasses__())
+    return [cls for cls in dict.fromkeys(found) if cls.__module__.startswith("holdfast.")]
+
+
+@pytest.mark.parametrize("cls", error_classes()[1:], ids=lambda cls: cls.__name__)
+def test_every_error_has_a_page(cls: type[errors.HoldfastError]) -> None:
+    page = ROOT / "objects" / "error_codes" / f"{cls.code}.md"
+    assert page.is_file(), f"{cls.__name__} needs objects/error_codes/{cls.code}.md"
+    assert cls.__name__ in page.read_text(encoding="utf-8")
+    assert f"{cls.__name__} " in (errors.__doc__ or ""), "and a line in the tree of errors.py"
+
+
+def test_no_two_errors_share_a_code() -> None:
+    codes = [cls.code for cls in error_classes()]
+    assert len(codes) == len(set(codes))
+
+
+def test_every_page_belongs_to_an_error() -> None:
+    pages = {page.stem for page in (ROOT / "objects" / "error_codes").glob("*.md")}
+    assert pages == {cls.code for cls in error_classes()[1:]}
+
+
+@pytest.mark.parametrize("room", LAYERS)
+def test_every_room_says_why_it_is_as_it_is(room: str) -> None:
+    assert (ROOT / room / "DESIGN.md").is_file()
+
+
+def tracked_texts() -> Iterator[tuple[str, str]]:
+    """Every text file of the project."""
+    listing = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listing.returncode != 0:
+        pytest.skip("needs a git checkout to know which files are the project's")
+    for name in listing.stdout.splitlines():
+        path = ROOT / name
+        if path.is_file() and not path.is_symlink():
+            yield name, path.read_text(encoding="utf-8", errors="replace")
+
+
+def test_no_file_names_the_machine_it_was_written_on() -> None:
+    private = re.compile(r"(?<![\w.])/(work|home|root|Users)/\w")
+    for name, text in tracked_texts():
+        found = private.search(text)
+        assert found is None, f"{name} names {found[0] if found else ''}..."
+
+
+def test_every_news_fragment_has_a_kind_and_a_sentence() -> None:
+    for path in (ROOT / "changes").iterdir():
+        if path.name == "README.md":
+            continue
+        kind = path.name.split(".")[1:]
+        assert kind in [[each, "md"] for each in ("added", "changed", "fixed", "removed", "format")]
+        assert path.read_text(encoding="utf-8").strip().endswith(".")
+
+
+def test_importing_the_package_loads_neither_store_nor_http() -> None:
+    program = (
+        "import sys, holdfast; "
+        "print(*[name for name in ('rocksdict', 'aiohttp', 'uvloop', 'opentelemetry', 'pydantic') "
+        "if name in sys.modules])"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert loaded.stdout.split() == []
