@@ -211,10 +211,10 @@ async def _wait_leave(watch: SourceWatch | None) -> Stopped | Changed:
 
     def leave(number: signal.Signals) -> None:
         signalled.set()
-        click.echo("stopping; once more ends it at once")
         # From here on the system answers, so a second Ctrl-C works whatever the loop is doing.
         loop.remove_signal_handler(number)
         signal.signal(number, signal.SIG_DFL)
+        click.echo("stopping; once more ends it at once")
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, leave, number)

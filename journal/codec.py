@@ -20,7 +20,7 @@ Payloads (arguments, results, state rows) are opaque here: they are passed throu
 and encoded again. A tag once given is never used for anything else.
 """
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, assert_never
 
 import msgpack
@@ -72,9 +72,15 @@ def unpack(row: bytes, what: str) -> Any:
         raise StoreDamagedError(message) from None
 
 
-def encode_input(argument: bytes, headers: Mapping[str, str], seed: bytes | None) -> bytes:
-    """The first entry of a journal."""
-    return pack([0, argument, dict(headers), seed])
+@dataclass(frozen=True, slots=True)
+class InputRow:
+    """The first entry of a journal, encoded when it is written: most never are."""
+
+    input: Input
+
+    def encode(self) -> bytes:
+        """The row."""
+        return pack([0, self.input.argument, dict(self.input.headers), self.input.seed])
 
 
 def encode_command(command: Command, deliveries: int, source: str) -> bytes:

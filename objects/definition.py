@@ -112,6 +112,7 @@ class ServiceDefinition:
         setattr(instance, SYSCALLS_ATTRIBUTE, syscalls)
         # After binding, so that an ``__init__`` of the user's may read state.
         instance.__init__()  # type: ignore[misc]  # takes no arguments: _check_init saw to it
+        instance._holdfast_is_made = True  # noqa: SLF001 - our own base class's
         return instance
 
 

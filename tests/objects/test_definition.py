@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
 from holdfast import (
     Context,
+    ContextMisuseError,
     HandlerOptions,
     InvalidArgumentError,
     InvalidDefinitionError,
@@ -455,3 +456,28 @@ def test_arguments_left_to_their_defaults_are_not_sent() -> None:
     )
     assert define(Inn).handlers["limit"].encode_argument((), {}) == b""
     assert define(Inn).handlers["limit"].encode_argument((), {"rooms": 2}) == b"2"
+
+
+def test_a_body_with_many_digits_may_leave_a_parameter_to_its_default() -> None:
+    body = b'{"city":"1234567890123456789","breakfast":true}'
+    arguments = define(Assistant).handlers["book-trip"].decode_argument(body)
+    assert arguments == ((), {"city": "1234567890123456789", "breakfast": True})
+
+
+def test_an_attribute_that_is_no_state_field_is_refused_in_a_handler() -> None:
+    class Session(VirtualObject):
+        kept: int = state(0)
+
+        def __init__(self) -> None:
+            self.made_here = 1
+
+        @handler
+        async def run(self, ctx: Context) -> None: ...
+
+    syscalls: Any = SimpleNamespace(state_set=lambda field, value: None)
+    instance = define(Session).new_instance(syscalls)
+    instance._scratch = 1
+    instance.kept = 2
+
+    with pytest.raises(ContextMisuseError, match=r"Session.lost .* declare it in the class"):
+        instance.lost = 3

@@ -9,9 +9,17 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from holdfast.journal.values import FieldValue, RowChange, ValueType, make_value_type
 from holdfast.objects.serde import packed_serde
@@ -20,11 +28,12 @@ MESSAGES = make_value_type(list[dict[str, Any]], packed_serde)
 NUMBERS = make_value_type(list[int], packed_serde)
 BY_NAME = make_value_type(dict[str, dict[str, Any]], packed_serde)
 
-messages = st.builds(
-    lambda size, tag: {"content": "x" * size, "tags": [tag]},
-    st.sampled_from([1, 30, 300, 3000]),
-    st.integers(0, 9),
-)
+
+def make_message(size: int, tag: int) -> dict[str, Any]:
+    return {"content": "x" * size, "tags": [tag]}
+
+
+messages = st.builds(make_message, st.sampled_from([1, 30, 300, 3000]), st.integers(0, 9))
 positions = st.integers(0, 10**6)
 few = st.lists(messages, max_size=4)
 
@@ -250,8 +259,11 @@ class ListMachine(FieldMachine):
 
     @rule()
     def sort(self) -> None:
+        def rank(message: dict[str, Any]) -> tuple[int, list[int]]:
+            return len(message["content"]), message["tags"]
+
         for value in (self.live, self.model):
-            value.sort(key=lambda message: (len(message["content"]), message["tags"]))
+            value.sort(key=rank)
 
     @rule()
     def reverse(self) -> None:
@@ -328,6 +340,16 @@ class HeapMachine(FieldMachine):
         self.save()
 
 
+WAYS_TO_COPY_A_DICT: list[Callable[[dict[str, Any]], dict[str, Any]]] = [
+    lambda live: live.copy(),
+    lambda live: {**live},
+    lambda live: dict(live.items()),
+    lambda live: dict(zip(live, live.values(), strict=True)),
+    lambda live: dict[str, Any]() | live,
+    lambda live: live | {},
+]
+
+
 class DictMachine(FieldMachine):
     value_type = BY_NAME
     empty = staticmethod(dict[str, Any])
@@ -392,17 +414,10 @@ class DictMachine(FieldMachine):
         key = self.key(position)
         self.held.append((self.live.get(key)["tags"], self.model[key]["tags"]))
 
-    @rule(way=st.integers(0, 5))
+    @rule(way=st.integers(0, len(WAYS_TO_COPY_A_DICT) - 1))
     def hold_a_copy(self, way: int) -> None:
-        copies: list[Any] = [
-            lambda live: live.copy(),
-            lambda live: {**live},
-            lambda live: dict(live.items()),
-            lambda live: dict(zip(live, live.values(), strict=True)),
-            lambda live: {} | live,
-            lambda live: live | {},
-        ]
-        self.held += [(value, self.model[key]) for key, value in copies[way](self.live).items()]
+        copied_somehow = WAYS_TO_COPY_A_DICT[way](self.live)
+        self.held += [(value, self.model[key]) for key, value in copied_somehow.items()]
 
     @rule()
     def clear(self) -> None:
@@ -420,9 +435,9 @@ class DictMachine(FieldMachine):
         self.save()
 
 
-for machine in (ListMachine, HeapMachine, DictMachine):
-    machine.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+SETTINGS = settings(max_examples=40, stateful_step_count=30, deadline=None)
 
-TestAnyUseOfAList = ListMachine.TestCase
-TestAnyUseOfAHeap = HeapMachine.TestCase
-TestAnyUseOfADict = DictMachine.TestCase
+
+@pytest.mark.parametrize("machine", [ListMachine, HeapMachine, DictMachine])
+def test_any_use_of_a_live_value_is_saved_and_can_be_undone(machine: type[FieldMachine]) -> None:
+    run_state_machine_as_test(machine, settings=SETTINGS)

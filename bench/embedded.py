@@ -1,0 +1,63 @@
+"""Durable calls per second without HTTP: 64 callers of one runtime in the same process."""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from holdfast import Runtime
+
+from .harness import Figure, Options, Scenario, median, run_embedded, scratch, show
+from .objects import Counter
+
+_CALLERS = 64
+_KEYS = 10_000
+_LATER_GOAL = 25_000
+
+
+async def _round(runtime: Runtime, numbers: "itertools.count[int]", seconds: float) -> float:
+    """Calls per second over ``seconds``."""
+    deadline = time.perf_counter() + seconds
+    calls = 0
+
+    async def call_again_and_again() -> None:
+        nonlocal calls
+        while time.perf_counter() < deadline:
+            await runtime.object(Counter, f"k{next(numbers) % _KEYS}").add(1)
+            calls += 1
+
+    started = time.perf_counter()
+    await asyncio.gather(*(call_again_and_again() for _ in range(_CALLERS)))
+    return calls / (time.perf_counter() - started)
+
+
+async def _measure(directory: Path, rounds: int, seconds: float) -> tuple[list[float], float]:
+    """The rounds, and calls per fsync."""
+    numbers = itertools.count()
+    async with Runtime([Counter], data_dir=directory / "data", durability="fsync") as runtime:
+        await _round(runtime, numbers, 1)
+        before = runtime.statistics()
+        results = [await _round(runtime, numbers, seconds) for _ in range(rounds)]
+        after = runtime.statistics()
+    calls = after.invocations_completed - before.invocations_completed
+    return results, calls / (after.syncs - before.syncs)
+
+
+def _run(options: Options) -> Iterable[Figure]:
+    rounds, seconds = (3, 3.0) if options.is_short else (7, 10.0)
+    with scratch(options) as directory:
+        results, calls_per_fsync = run_embedded(_measure(directory, rounds, seconds))
+    yield Figure(
+        what="durable counter calls",
+        value=median(results),
+        unit="/s",
+        note=f"a later goal is {_LATER_GOAL:,}; rounds: "
+        + " ".join(show(round(each)) for each in results),
+    )
+    yield Figure(what="calls per fsync", value=calls_per_fsync, unit="")
+
+
+EMBEDDED = Scenario(
+    name="embedded", title="Embedded calls, 64 callers, 10,000 keys, fsync", run=_run
+)

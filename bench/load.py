@@ -1,0 +1,72 @@
+"""Load on a server: ``wrk`` where it is installed, else our own generator in its own process.
+
+Both keep their connections open, send the next request of a connection when the answer to the one
+before is complete, and walk through the keys in turn.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from .harness import ROOT, BenchmarkError
+
+_SCRIPT = Path(__file__).resolve().parent / "load.lua"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is sent again and again; ``*`` in the path stands for the key."""
+
+    path: str
+    body: str
+    keys: int = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of one round. Every request was answered with a 2xx."""
+
+    per_second: float
+    p50_seconds: float
+    p99_seconds: float
+
+
+def generator_name() -> str:
+    """What makes the load here, and what to install where it is not wrk."""
+    if shutil.which("wrk"):
+        return "wrk, 1 thread"
+    return "our own, in asyncio (slower than wrk; on Debian: apt install wrk)"
+
+
+def put_load(port: int, request: Request, *, connections: int, seconds: int) -> Outcome:
+    """Load the server at ``port`` and wait for the end.
+
+    Raises:
+        BenchmarkError: a request failed or was refused, or the generator did.
+    """
+    arguments = [request.path, str(request.keys), request.body]
+    if shutil.which("wrk"):
+        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(_SCRIPT)]
+        command += [f"http://127.0.0.1:{port}", "--", *arguments]
+    else:
+        command = [sys.executable, "-m", "bench.generator", str(port), str(connections)]
+        command += [str(seconds), *arguments]
+    ended = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=seconds + 30, check=False
+    )
+    lines = ended.stdout.strip().splitlines()
+    if ended.returncode or not lines:
+        message = f"{command[0]} failed: {(ended.stderr or ended.stdout).strip()[-1000:]}"
+        raise BenchmarkError(message)
+    counted: dict[str, float] = json.loads(lines[-1])
+    if counted["failures"] or not counted["requests"]:
+        message = f"{counted['failures']:.0f} requests to {request.path} failed: {ended.stdout}"
+        raise BenchmarkError(message)
+    return Outcome(
+        per_second=counted["requests"] / counted["seconds"],
+        p50_seconds=counted["p50_us"] / 1e6,
+        p99_seconds=counted["p99_us"] / 1e6,
+    )
