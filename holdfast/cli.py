@@ -8,6 +8,7 @@ person can cause comes out as one sentence on stderr, never as a traceback.
     2    the command line is wrong
     75   the disk failed while serving; start again, which recovers
     78   the data directory has lost acknowledged data; a person has to look
+    130  Ctrl-C while nothing was being served
 
 75 and 78 are EX_TEMPFAIL and EX_CONFIG of sysexits, so that a supervisor can tell "start me again"
 from "do not".
@@ -42,6 +43,7 @@ else:
     new_event_loop = uvloop.new_event_loop
 
 EXIT_CANNOT_START = 1
+EXIT_INTERRUPTED = 130
 EXIT_STORE_FAILED = 75
 EXIT_STORE_DAMAGED = 78
 
@@ -77,7 +79,7 @@ class Changed:
 def main() -> NoReturn:
     """Run the command line of this process, then exit."""
     try:
-        code = commands.main(standalone_mode=False)
+        code = commands.main(prog_name="holdfast", standalone_mode=False)
     except click.ClickException as error:
         _say(error.format_message())
         sys.exit(error.exit_code)
@@ -85,9 +87,9 @@ def main() -> NoReturn:
         _say(str(error))
         sys.exit(_exit_code(error))
     except (click.Abort, KeyboardInterrupt):
-        # Before there was anything to stop; the server itself takes signals another way.
-        sys.exit(0)
-    sys.exit(code)
+        # Nothing was being served; a server takes signals another way, and exits with 0.
+        sys.exit(EXIT_INTERRUPTED)
+    sys.exit(code or 0)
 
 
 @click.group(invoke_without_command=True)

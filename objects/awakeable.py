@@ -1,9 +1,12 @@
 """A promise that someone outside keeps, by its id."""
 
-from asyncio import Future
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    # Importing asyncio takes longer than all of Holdfast's objects.
+    from asyncio import Future
 
 T_co = TypeVar("T_co", covariant=True)
 

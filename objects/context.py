@@ -4,12 +4,11 @@ Whatever may take long gives back a future, and the command exists when the call
 or not anyone awaits it: two steps that are started and then awaited run side by side.
 """
 
-from asyncio import Future
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from logging import Logger
 from random import Random
-from typing import Any, Final, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast, overload
 from uuid import UUID
 
 from . import proxy
@@ -23,6 +22,10 @@ from .retry import RetryPolicy
 from .serde import json_serde
 from .step import Step, make_step_options
 from .syscalls import OnUnknown, StepOptions, Syscalls
+
+if TYPE_CHECKING:
+    # Importing asyncio takes longer than all of Holdfast's objects.
+    from asyncio import Future
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -1,14 +1,17 @@
 """A step with options of its own: ``ctx.step(timeout=...).run(name, function, ...)``."""
 
-from asyncio import Future
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
 
 from .actions import make_action
 from .errors import InvalidArgumentError
 from .retry import RetryPolicy
 from .syscalls import OnUnknown, StepOptions, Syscalls
+
+if TYPE_CHECKING:
+    # Importing asyncio takes longer than all of Holdfast's objects.
+    from asyncio import Future
 
 P = ParamSpec("P")
 R = TypeVar("R")

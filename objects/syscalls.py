@@ -9,7 +9,6 @@ Durable operations return futures, never bare coroutines: when the call returns,
 exists, whether or not anyone awaits it.
 """
 
-from asyncio import Future
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,6 +20,9 @@ from .identity import AwakeableId, Target
 from .retry import RetryPolicy
 
 if TYPE_CHECKING:
+    # Importing asyncio takes longer than all of Holdfast's objects.
+    from asyncio import Future
+
     from .errors import TerminalError
     from .fields import StateField
     from .serde import Serde

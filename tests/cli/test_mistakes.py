@@ -12,20 +12,43 @@ import pytest
 from holdfast.cli import main
 
 
-def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    """The exit code of ``holdfast`` with these arguments."""
-    monkeypatch.setattr(sys, "argv", ["holdfast", *arguments])
+class CommandLine:
+    """``holdfast`` in this process and an empty directory."""
+
+    def __init__(self, directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.directory = directory
+        self._capsys = capsys
+        self.printed = ""
+
+    def run(self, *arguments: str) -> int:
+        """The exit code of ``holdfast`` with these arguments."""
+        sys.argv = ["holdfast", *arguments]
+        with pytest.raises(SystemExit) as ended:
+            main()
+        self.printed = self._capsys.readouterr().out
+        assert isinstance(ended.value.code, int)
+        return ended.value.code
+
+    def run_wrong(self, *arguments: str, code: int) -> str:
+        """The one sentence said about these arguments, with this exit code."""
+        sys.argv = ["holdfast", *arguments]
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = self._capsys.readouterr().err
+        assert ended.value.code == code
+        assert said.startswith("holdfast: ")
+        assert said.count("\n") == 1, said
+        return said
+
+
+@pytest.fixture
+def command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> CommandLine:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [])
     monkeypatch.setattr(sys, "path", list(sys.path))
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert isinstance(ended.value.code, int)
-    return ended.value.code
-
-
-def assert_one_sentence(text: str) -> None:
-    assert text.startswith("holdfast: ")
-    assert text.count("\n") == 1, text
-    assert "Traceback" not in text
+    return CommandLine(tmp_path, capsys)
 
 
 @pytest.mark.parametrize(
@@ -48,31 +71,16 @@ def assert_one_sentence(text: str) -> None:
     ids=lambda value: str(value)[:12].split(".")[0],
 )
 def test_a_broken_target_says_what_and_where(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    name: str,
-    source: str,
-    expected: str,
+    command_line: CommandLine, name: str, source: str, expected: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / name).write_text(source)
-    assert run(monkeypatch, "serve", name) == 1
-    said = capsys.readouterr().err
-    assert_one_sentence(said)
-    assert expected in said
-    assert not (tmp_path / "data").exists()
+    (command_line.directory / name).write_text(source)
+    assert expected in command_line.run_wrong("serve", name, code=1)
+    assert not (command_line.directory / "data").exists()
 
 
 @pytest.mark.parametrize("target", ["nowhere.py", "no_such_module", "some/where"])
-def test_a_target_that_is_not_there_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], target: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert run(monkeypatch, "serve", target) == 1
-    said = capsys.readouterr().err
-    assert_one_sentence(said)
-    assert target in said
+def test_a_target_that_is_not_there_is_named(command_line: CommandLine, target: str) -> None:
+    assert target in command_line.run_wrong("serve", target, code=1)
 
 
 @pytest.mark.parametrize(
@@ -87,17 +95,11 @@ def test_a_target_that_is_not_there_is_named(
     ],
     ids=" ".join,
 )
-def test_a_wrong_command_line_exits_with_2(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
-) -> None:
-    assert run(monkeypatch, *arguments) == 2
-    assert_one_sentence(capsys.readouterr().err)
+def test_a_wrong_command_line_exits_with_2(command_line: CommandLine, arguments: list[str]) -> None:
+    command_line.run_wrong(*arguments, code=2)
 
 
-def test_the_bare_command_shows_what_there_is(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(monkeypatch) == 0
-    shown = capsys.readouterr().out
+def test_the_bare_command_shows_what_there_is(command_line: CommandLine) -> None:
+    assert command_line.run() == 0
     for command in ("serve", "dev", "demo", "--version"):
-        assert command in shown
+        assert command in command_line.printed

@@ -111,7 +111,7 @@ async def as_completes() -> Any:
 async def as_completes_in_time() -> Any:
     trace: list[Any] = []
     try:
-        for item in asyncio.as_completed([tick(1), asyncio.sleep(10)], timeout=0.01):
+        for item in asyncio.as_completed([tick(1), tick(2, 10)], timeout=0.01):
             trace.append(await item)  # noqa: PERF401  # what came before the exception is wanted
     except TimeoutError:
         trace.append("timeout")
@@ -391,11 +391,11 @@ def test_a_pump_ends_at_its_bound_and_the_next_goes_on() -> None:
     world = LoopWorld()
     task = world.loop.start(handler())
     assert world.pump(callbacks_max=10) is PumpResult.BOUND
-    assert world.loop.has_ready
-    assert not world.loop.is_quiescent
+    states = [(world.loop.has_ready, world.loop.is_quiescent)]
     assert world.pump(callbacks_max=1_000) is PumpResult.QUIESCENT
     assert task.result() == 1
-    assert world.loop.is_quiescent
+    states.append((world.loop.has_ready, world.loop.is_quiescent))
+    assert states == [(True, False), (False, True)]
     world.loop.close()
 
 
@@ -605,14 +605,14 @@ def test_remaining_tasks_are_cancelled_in_the_order_they_were_created() -> None:
     world = LoopWorld()
     task = world.start(handler())
     assert task.result() == "outcome"
-    assert world.loop.has_tasks
+    has_tasks = [world.loop.has_tasks]
     world.loop.cancel_remaining()
     assert trace == []
     world.pump()
     assert trace == [0, 1, 2, 3, 4]
     world.pump_and_fire()
     assert trace == [0, 1, 2, 3, 4] * 2
-    assert not world.loop.has_tasks
+    assert [*has_tasks, world.loop.has_tasks] == [True, False]
     assert [command for command in world.commands if command[1] == 1.0] == [("set", 1.0)] * 5
     world.loop.close()
 
@@ -783,7 +783,7 @@ def test_a_generator_in_a_cycle_is_ended_with_the_handler_whatever_the_collector
 # -- Cost ---------------------------------------------------------------------------------------
 
 
-def test_a_hundred_thousand_tasks_cost_time_in_proportion() -> None:
+def test_many_tasks_cost_time_in_proportion() -> None:
     async def handler(count: int) -> None:
         for _ in range(count // 100):
             await asyncio.gather(*(tick(1) for _ in range(100)))
@@ -793,5 +793,5 @@ def test_a_hundred_thousand_tasks_cost_time_in_proportion() -> None:
         run(handler(count))
         return time.process_time() - begin
 
-    few = min(cpu_seconds(5_000) for _ in range(3))
-    assert cpu_seconds(100_000) < 20 * few * 3
+    few = min(cpu_seconds(3_000) for _ in range(3))
+    assert cpu_seconds(60_000) < 20 * few * 3
