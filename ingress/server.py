@@ -194,7 +194,7 @@ class HttpServer:
 
     def _reply(self, request: web.BaseRequest, response: Response) -> web.Response:
         reply = _to_aiohttp(response)
-        # The rest of an unread body would be taken for the next request's head.
+        # Nothing more is answered on a connection whose body was not worth reading to its end.
         if self._is_closing() or not request.content.is_eof():
             reply.force_close()
         return reply

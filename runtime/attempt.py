@@ -62,6 +62,7 @@ from .object_state import ExclusiveState, NoState, SharedState, StateTable
 from .seams import Clock
 from .sources import SourceFinder
 from .steps import StepPlan, Steps
+from .tracing import Tracing, end_span
 from .waits import find_deadlock
 
 DIGEST_BYTES = 8
@@ -102,6 +103,7 @@ class AttemptParts:
     table: StateTable
     host: AttemptHost
     sources: SourceFinder
+    tracing: Tracing
 
 
 class Awaited(Enum):
@@ -187,6 +189,9 @@ class Attempt:
         # Why the attempt must not go on, although the handler may have caught the exception.
         self._fault: HoldfastError | None = None
         self._state: ExclusiveState | SharedState | NoState = NoState()
+        # The attempt's span, where tracing is on, and what ended it badly.
+        self._span: Any = None
+        self._error: BaseException | None = None
 
     # -- Driven by the host ------------------------------------------------------------------
 
@@ -225,6 +230,7 @@ class Attempt:
             return
         self.is_dead = True
         self._loop.close()
+        end_span(self._span, self._error)
         self._parts.host.left(self)
 
     # -- The run -----------------------------------------------------------------------------
@@ -245,6 +251,10 @@ class Attempt:
         self._is_loaded = True
         invocation.input = None
         self._state = self._make_state()
+        if self._parts.tracing.is_on:
+            self._span = self._parts.tracing.begin_attempt(
+                str(self.target), self.invocation_id, self._input.headers
+            )
         try:
             prepared = invocation.prepared or self._handler.decode_argument(self._input.argument)
         except HoldfastError as error:
@@ -402,6 +412,7 @@ class Attempt:
             return failure_of(TerminalError("the handler cancelled itself", status_code=409))
         error = main.exception()
         if error is not None:
+            self._error = error
             return failure_of(error)
         try:
             return self._handler.result.encode(main.result())
@@ -429,6 +440,7 @@ class Attempt:
 
     def _fail_attempt(self, error: BaseException) -> None:
         policy = self._handler.options.retry or self._parts.config.retry
+        self._error = error
         self.drop()
         self._lifecycle.fail_attempt(self.invocation, describe(error), policy, failure_of(error))
 
@@ -455,6 +467,7 @@ class Attempt:
             options=options,
             result=result_serde_of(action.function),
             context=copy_context(),
+            span=self._span,
         )
         self._unstarted.append(index)
         return self._await(

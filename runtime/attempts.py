@@ -18,6 +18,7 @@ from .object_state import StateTable
 from .seams import Clock, Threads
 from .sources import SourceFinder
 from .steps import Steps
+from .tracing import Tracing
 
 
 class Attempts:
@@ -29,6 +30,7 @@ class Attempts:
         clock: Clock,
         threads: Threads,
         config: RuntimeConfig,
+        tracing: Tracing,
         request_turn: Callable[[], None],
     ) -> None:
         """Begin with none."""
@@ -36,7 +38,7 @@ class Attempts:
         self._clock = clock
         self._config = config
         self._request_turn = request_turn
-        self.steps = Steps(lifecycle, clock, threads, self)
+        self.steps = Steps(lifecycle, clock, threads, tracing, self)
         self._parts = AttemptParts(
             lifecycle=lifecycle,
             clock=clock,
@@ -45,6 +47,7 @@ class Attempts:
             table=StateTable(lifecycle.commits),
             host=self,
             sources=SourceFinder(),
+            tracing=tracing,
         )
         self._resident: dict[InvocationId, Attempt] = {}
         self._ready: deque[Attempt] = deque()

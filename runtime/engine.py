@@ -15,6 +15,8 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
+from opentelemetry.trace import TracerProvider
+
 from ..journal import codec, keys
 from ..journal.entry import Failure, Issued, MakeAwakeable
 from ..journal.rocks import RocksStore
@@ -51,6 +53,7 @@ from .lifecycle import Lifecycle, Result, describe
 from .requests import Answer, CallRequest, RuntimeStatistics
 from .retention import Retention
 from .seams import Alarm, Clock, Randomness, SystemClock, SystemRandomness, SystemThreads, Threads
+from .tracing import Tracing
 
 logger = logging.getLogger("holdfast.runtime")
 
@@ -80,6 +83,7 @@ class Engine:
         clock: Clock | None = None,
         randomness: Randomness | None = None,
         threads: Threads | None = None,
+        tracer_provider: TracerProvider | None = None,
     ) -> None:
         """Register ``classes``; nothing is opened before ``start``.
 
@@ -92,6 +96,8 @@ class Engine:
             clock: where the time comes from.
             randomness: where ids come from.
             threads: what runs that would stop the loop.
+            tracer_provider: who gets OpenTelemetry spans of attempts and steps; without one,
+                whoever the program has set up globally when the runtime is made.
 
         Raises:
             InvalidDefinitionError: a class cannot be what it is declared to be.
@@ -112,6 +118,7 @@ class Engine:
         self._clock = clock or SystemClock()
         self._randomness = randomness or SystemRandomness()
         self._threads = threads or SystemThreads()
+        self._tracing = Tracing(tracer_provider)
         self._failure: StoreFailedError | None = None
         self._failed = asyncio.Event()
         # Answers that callers outside wait for.
@@ -174,7 +181,12 @@ class Engine:
             epoch=self._store.epoch,
         )
         self._attempts = Attempts(
-            self._lifecycle, self._clock, self._threads, self.config, self._request_turn
+            self._lifecycle,
+            self._clock,
+            self._threads,
+            self.config,
+            self._tracing,
+            self._request_turn,
         )
         self._lifecycle.connect(self._attempts)
         self._retention = Retention(self._lifecycle, self._clock, self.config)

@@ -38,6 +38,7 @@ from ..objects.syscalls import Action, Happened, Intent, NeverHappened, StepOpti
 from .failures import failure_of
 from .lifecycle import Lifecycle, OpenInvocation, describe
 from .seams import Alarm, Clock, Threads
+from .tracing import Tracing, end_span
 
 logger = logging.getLogger("holdfast.steps")
 
@@ -52,6 +53,8 @@ class StepPlan:
     result: Serde[Any]
     context: contextvars.Context
     """The handler's context variables when it asked."""
+    span: Any = None
+    """The span of the handler's attempt, where tracing is on."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -70,6 +73,7 @@ class Step:
     """What runs is the user's ``verify`` about an interrupted attempt, not the action."""
     task: "asyncio.Task[Any] | None" = None
     alarm: Alarm | None = None
+    span: Any = None
 
     @property
     def idempotency_key(self) -> str:
@@ -92,8 +96,16 @@ class Owner(Protocol):
 class Steps:
     """All steps whose action is about to run, runs, or has been told to end."""
 
-    def __init__(self, lifecycle: Lifecycle, clock: Clock, threads: Threads, owner: Owner) -> None:
+    def __init__(
+        self,
+        lifecycle: Lifecycle,
+        clock: Clock,
+        threads: Threads,
+        tracing: Tracing,
+        owner: Owner,
+    ) -> None:
         """Begin with none."""
+        self._tracing = tracing
         self._lifecycle = lifecycle
         self._commits = lifecycle.commits
         self._clock = clock
@@ -214,6 +226,10 @@ class Steps:
             invocation_id=format_invocation_id(step.invocation_id),
         )
         plan.context.run(current_step.set, info)
+        if self._tracing.is_on:
+            step.span = self._tracing.begin_step(
+                plan.name, step.attempt, step.idempotency_key, plan.span, plan.context
+            )
         if plan.options.timeout is not None:
             seconds = plan.options.timeout.total_seconds()
             step.alarm = self._clock.call_later(seconds, partial(self._time_out, step))
@@ -274,6 +290,7 @@ class Steps:
             return  # The runtime has stopped, and what became of the action is not recorded.
         if step.alarm is not None:
             step.alarm.cancel()
+        end_span(step.span, error)
         self._leave(step)
         if self._commits.has_failed:
             return

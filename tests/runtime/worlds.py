@@ -18,6 +18,8 @@ from holdfast.runtime.testing import InlineThreads, ManualClock, SeededRandomnes
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable, Iterator, Mapping
 
+    from opentelemetry.trace import TracerProvider
+
     from holdfast.journal.store import Store, StoreStatistics
 
 
@@ -30,6 +32,7 @@ class World:
         self.clock = ManualClock()
         self.store = MemoryStore()
         self.runtime: Engine
+        self.tracer_provider: TracerProvider | None = None
         self._seed = 0
 
     async def start(self, *, store: Store | None = None) -> Engine:
@@ -42,6 +45,7 @@ class World:
             clock=self.clock,
             randomness=SeededRandomness(self._seed),
             threads=InlineThreads(),
+            tracer_provider=self.tracer_provider,
         )
         await self.runtime.start()
         return self.runtime
