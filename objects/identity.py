@@ -105,11 +105,14 @@ def check_key(key: object) -> str:
     """``key``, when it can name an object.
 
     Raises:
-        InvalidArgumentError: it is no text, empty, longer than 512 bytes of UTF-8, or holds a
-            lone surrogate.
+        InvalidArgumentError: it is no text, empty, longer than 512 bytes of UTF-8, or holds a NUL
+            or a lone surrogate.
     """
     if not isinstance(key, str):
         message = f"a key is a str, but this one is {type(key).__name__}: {key!r:.80}"
+        raise InvalidArgumentError(message)
+    if "\0" in key:
+        message = f"the key {key!r:.80} holds a NUL character, which no key may"
         raise InvalidArgumentError(message)
     if not key:
         message = "a key must not be empty: it names one object, for example a session id"

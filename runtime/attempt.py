@@ -262,11 +262,12 @@ class Attempt:
             self._fail_attempt(error)
             return
         invocation.prepared = None
-        args, kwargs = prepared
+        self._main = self._loop.start(self._call_handler(*prepared))
+
+    async def _call_handler(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        # Made here and not before, because a class's own __init__ is the user's code too.
         instance = self._service.new_instance(self)
-        self._main = self._loop.start(
-            self._handler.function(instance, Context(self), *args, **kwargs)
-        )
+        return await self._handler.function(instance, Context(self), *args, **kwargs)
 
     def _make_state(self) -> ExclusiveState | SharedState | NoState:
         invocation, table = self.invocation, self._parts.table
@@ -349,6 +350,7 @@ class Attempt:
         self._start_steps()
         if self.is_dead:
             return  # A step of unknown outcome has paused the invocation.
+        self._save_while_waiting()
         has_steps = self._parts.steps.is_busy(self.invocation.id)
         if not has_steps and not self._pending:
             self._fail_stuck("it waits for something that nothing can bring about")
@@ -426,6 +428,15 @@ class Attempt:
             state.save_last(self.invocation.next_index if has_journal else None)
         elif isinstance(state, SharedState):
             state.check_unchanged()
+
+    def _save_while_waiting(self) -> None:
+        """Let others see what the handler has set before it waits: an awakeable's id, say."""
+        if self._cursor.is_replaying or not isinstance(self._state, ExclusiveState):
+            return
+        try:
+            self._state.save(self.invocation.next_index)
+        except HoldfastError:
+            return  # The next command, or the end, says it where the handler can see it.
 
     def _must_be_retried(self) -> bool:
         """End the attempt if the handler raised something that is not an outcome."""

@@ -99,11 +99,6 @@ class Commits:
             self._new.add(key)
         self._pending[key] = row
 
-    def put_first(self, key: bytes, row: bytes) -> None:
-        """Write a row unless this turn already wrote it: an undo row keeps the oldest value."""
-        if key not in self._pending:
-            self.put_new(key, row)
-
     def delete(self, key: bytes) -> None:
         """Delete a row with this turn's batch."""
         if key in self._new:
@@ -130,6 +125,15 @@ class Commits:
             self._effects.append(effect)
             self._request_turn()
 
+    def guard(self, decision: Callable[[], None]) -> None:
+        """Call ``decision``; when it raises, it may be half staged, so nothing is written again."""
+        if self.has_failed:
+            return
+        try:
+            decision()
+        except Exception as error:  # noqa: BLE001  # whatever it is, the rows cannot be trusted
+            self._stop(error)
+
     def write(self) -> None:
         """End the turn: write the batch and see that what waits for it becomes durable."""
         if self.has_failed:
@@ -152,10 +156,8 @@ class Commits:
         self._sync()
 
     def _sync(self) -> None:
+        self._release()
         if self._is_syncing or not self._gated:
-            return
-        if self._gated[0][0] <= self._durable:
-            self._release(self._durable)
             return
         self._is_syncing = True
         if self._sync_inline:
@@ -176,14 +178,13 @@ class Commits:
             self._stop(error or AssertionError("a sync returned no position"))
             return
         self._durable = position
-        self._release(position)
         self._sync()
 
-    def _release(self, position: int) -> None:
+    def _release(self) -> None:
         gated = self._gated
-        while gated and gated[0][0] <= position:
+        while gated and gated[0][0] <= self._durable:
             for effect in gated.popleft()[1]:
-                effect()
+                self.guard(effect)
 
     def _stop(self, error: BaseException) -> None:
         self.has_failed = True

@@ -63,6 +63,7 @@ Health = Literal["new", "ok", "stopping", "stopped", "failed"]
 
 _DIGEST_BYTES = 16
 _CUT_OFF_SECONDS = 1.0
+_LAST_TURNS_MAX = 100
 _COLLECT_AGAIN_MS = 20
 
 
@@ -468,14 +469,7 @@ class Engine:
         """Run what is ready, then write all that was decided since the last turn."""
         if self.health in {"failed", "stopped"}:
             return
-        try:
-            self._attempts.run_turn()
-        except Exception as error:
-            # A decision may be half staged. Nothing of it may reach the disk.
-            logger.critical("a decision failed inside the runtime", exc_info=error)
-            self._commits.has_failed = True
-            self._fail(error)
-            return
+        self._commits.guard(self._attempts.run_turn)
         # What is staged from here on, by effects of the write, belongs to the next turn.
         self._turn_requested = False
         self._commits.write()
@@ -488,12 +482,16 @@ class Engine:
     def _maintain(self) -> None:
         if self.health != "ok":
             return
-        self._attempts.suspend_idle()
-        has_more = self._retention.collect()
+        self._commits.guard(self._attempts.suspend_idle)
+        self._commits.guard(self._retention.collect)
+        if self._failure is not None:
+            return
         if not self._is_maintaining:
             self._is_maintaining = True
             self._threads.run("maintenance", self._store.maintain, self._maintained)
-        self._schedule_maintenance(_COLLECT_AGAIN_MS if has_more else self.config.maintenance_ms)
+        self._schedule_maintenance(
+            _COLLECT_AGAIN_MS if self._retention.has_more else self.config.maintenance_ms
+        )
 
     def _maintained(self, _: Any, error: BaseException | None) -> None:
         self._is_maintaining = False
@@ -513,7 +511,9 @@ class Engine:
         alarm.cancel()
         tasks = steps.cut_off()
         # Results of the last actions are staged by now; let the handlers see them once more.
-        while self._turn_requested and self.health == "stopping":
+        for _ in range(_LAST_TURNS_MAX):
+            if not self._turn_requested or self.health != "stopping":
+                break
             await self._yield()
         if self.health == "stopping":
             self._attempts.drop_all()
@@ -523,6 +523,7 @@ class Engine:
             self._commits.when_durable(partial(self._settle, durable, None))
             self._commits.write()
             await asyncio.wait([durable])
+            durable.exception()  # Looked at, so that asyncio does not complain; `_fail` has said it.
         if tasks:
             await asyncio.wait(tasks, timeout=_CUT_OFF_SECONDS)
         message = (
@@ -539,7 +540,7 @@ class Engine:
             f"the store failed ({describe(error)}), so the outcome of what was under way is "
             f"unknown until the next start; retry with the same idempotency key"
         )
-        logger.critical("%s", message)
+        logger.critical("%s", message, exc_info=error)
         self.health = "failed"
         self._failure = StoreFailedError(message)
         self._failure.__cause__ = error

@@ -10,10 +10,11 @@ This module finds the line and writes the sentence. It runs nothing.
 """
 
 import asyncio
+import gc
 import os
 import sysconfig
 from collections.abc import Iterator, Sequence
-from types import FrameType, TracebackType
+from types import AsyncGeneratorType, CodeType, FrameType, TracebackType
 from typing import Any, Final, NoReturn
 
 from ..objects.errors import ForbiddenInHandlerError
@@ -27,6 +28,16 @@ _PACKAGE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + 
 _STDLIB: Final = tuple(sysconfig.get_paths()[kind] + os.sep for kind in ("stdlib", "platstdlib"))
 _ASYNCIO: Final = os.path.dirname(asyncio.__file__) + os.sep  # noqa: PTH120
 _INSTALLED: Final = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+
+# What a coroutine awaits while an async generator works for it. Python does not name the types.
+_GENERATOR_STEPS: Final = frozenset(
+    {"async_generator_asend", "async_generator_athrow", "anext_awaitable"}
+)
+
+Place = tuple[CodeType, int]
+"""Code, and a line in its file."""
+
+UNKNOWN_LINE: Final = "an unknown line"
 
 # What asyncio says when something that belongs to one loop is used on another.
 _OTHER_LOOP: Final = ("different event loop", "different loop", "belongs to a different loop")
@@ -44,59 +55,66 @@ def is_asyncio_file(name: str) -> bool:
     return name.startswith(_ASYNCIO)
 
 
-def find_line(frames: Sequence[FrameType], source_files: Sequence[str]) -> str | None:
+def find_line(places: Sequence[Place], source_files: Sequence[str]) -> str | None:
     """Name the line of user code nearest to what happened, as ``file:line``.
 
     Args:
-        frames: the innermost first.
+        places: the innermost first.
         source_files: files that count as the user's wherever they are installed.
     """
     for wanted in (is_user_file, source_files.__contains__):
-        for frame in frames:
-            if wanted(frame.f_code.co_filename):
-                return _name_line(frame)
+        for code, line in places:
+            if wanted(code.co_filename):
+                return f"{code.co_filename}:{line}"
     return None
 
 
-def _name_line(frame: FrameType) -> str:
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
-
-
-def walk_stack(frame: FrameType | None) -> Iterator[FrameType]:
-    """Give the frames of this stack, the innermost first, up to the pump that runs the handler."""
+def walk_stack(frame: FrameType | None) -> Iterator[Place]:
+    """Give the places on this stack, the innermost first, up to the pump that runs the handler."""
     while frame is not None:
         code = frame.f_code
         if code.co_name == "pump" and code.co_filename.startswith(_PACKAGE):
             return
-        yield frame
+        yield code, frame.f_lineno
         frame = frame.f_back
 
 
-def walk_traceback(traceback: TracebackType | None) -> list[FrameType]:
-    """Give the frames an exception passed, the innermost first."""
-    frames: list[FrameType] = []
+def walk_traceback(traceback: TracebackType | None) -> list[Place]:
+    """Give the places an exception passed, the innermost first."""
+    places: list[Place] = []
     while traceback is not None:
-        frames.append(traceback.tb_frame)
+        places.append((traceback.tb_frame.f_code, traceback.tb_lineno))
         traceback = traceback.tb_next
-    return frames[::-1]
+    return places[::-1]
 
 
-def walk_suspended(coroutine: object) -> list[FrameType]:
-    """Give the frames in which a suspended coroutine waits, the innermost first."""
-    frames: list[FrameType] = []
+def walk_suspended(coroutine: object) -> list[Place]:
+    """Give the places in which a suspended coroutine waits, the innermost first."""
+    frames = (
+        _first_of(inner, "cr_frame", "gi_frame", "ag_frame") for inner in walk_awaits(coroutine)
+    )
+    return [(frame.f_code, frame.f_lineno) for frame in frames if frame is not None][::-1]
+
+
+def walk_awaits(coroutine: object) -> Iterator[object]:
+    """Give a suspended coroutine, what it waits for, what that waits for, and so on."""
     while coroutine is not None:
-        frame = _first_of(coroutine, "cr_frame", "gi_frame", "ag_frame")
-        if frame is not None:
-            frames.append(frame)
-        coroutine = _first_of(coroutine, "cr_await", "gi_yieldfrom", "ag_await")
-    return frames[::-1]
+        yield coroutine
+        if is_generator_step(coroutine):
+            # It does not say whose step it is, but the collector has to know.
+            referents = gc.get_referents(coroutine)
+            coroutine = next(filter(_is_below_step, referents), None)
+        else:
+            coroutine = _first_of(coroutine, "cr_await", "gi_yieldfrom", "ag_await")
 
 
-def find_awaited(coroutine: object) -> object:
-    """Give what a suspended coroutine waits for in the end: a future, or what hides one."""
-    while (inner := _first_of(coroutine, "cr_await", "gi_yieldfrom", "ag_await")) is not None:
-        coroutine = inner
-    return coroutine
+def is_generator_step(awaitable: object) -> bool:
+    """Whether this is what a coroutine awaits while an async generator works for it."""
+    return type(awaitable).__name__ in _GENERATOR_STEPS
+
+
+def _is_below_step(thing: object) -> bool:
+    return isinstance(thing, AsyncGeneratorType) or is_generator_step(thing)
 
 
 def _first_of(source: object, *names: str) -> Any:
@@ -108,7 +126,7 @@ class HandlerStack:
 
     def __init__(self, frame: FrameType, main: object, source_files: Sequence[str]) -> None:
         """Look at the stack from ``frame`` outwards; ``main`` is the handler's coroutine."""
-        self._frames = list(walk_stack(frame))
+        self._places = list(walk_stack(frame))
         self._main = main
         self._source_files = source_files
 
@@ -120,19 +138,19 @@ class HandlerStack:
         line; then it is the line on which the handler itself waits.
         """
         return (
-            find_line(self._frames, self._source_files)
+            find_line(self._places, self._source_files)
             or find_line(walk_suspended(self._main), self._source_files)
-            or (_name_line(self._frames[0]) if self._frames else "an unknown line")
+            or UNKNOWN_LINE
         )
 
     def name_touched(self, method: str) -> str:
         """Name what the user called: the public function of asyncio if there was one."""
         name = f"loop.{method}"
-        for frame in self._frames:
-            if is_asyncio_file(frame.f_code.co_filename):
-                if not frame.f_code.co_name.startswith("_"):
-                    name = f"asyncio.{frame.f_code.co_name}"
-            elif not frame.f_code.co_filename.startswith(_PACKAGE):
+        for code, _ in self._places:
+            if is_asyncio_file(code.co_filename):
+                if not code.co_name.startswith("_"):
+                    name = f"asyncio.{code.co_name}"
+            elif not code.co_filename.startswith(_PACKAGE):
                 break
         return name
 
@@ -173,7 +191,7 @@ def explain_other_loop(
         words in str(error) for words in _OTHER_LOOP
     ):
         return None
-    line = find_line(walk_traceback(error.__traceback__), source_files) or "an unknown line"
+    line = find_line(walk_traceback(error.__traceback__), source_files) or UNKNOWN_LINE
     explained = ForbiddenInHandlerError(
         f"{who}: {line} waits for something that belongs to another handler or to the program "
         f"around it ({error}). {_SHARED}"

@@ -25,7 +25,7 @@ from enum import Enum
 from types import CodeType
 from typing import Any, TypeVar
 
-from .forbidden import explain_other_loop, find_line, walk_suspended
+from .forbidden import UNKNOWN_LINE, explain_other_loop, find_line, walk_suspended
 from .loop_closing import AsyncGenerators, close_generator, close_task
 from .loop_futures import HandlerTask, ReadyHandle
 from .loop_host import DeadHost, LoopHost
@@ -144,7 +144,7 @@ class HandlerLoop(ScheduleLoop):
                 line = _find_definition(handle.callback)
             if line is not None:
                 return line
-        return "an unknown line"
+        return UNKNOWN_LINE
 
     def pump(
         self, callbacks_max: int, seconds_max: float, clock: Callable[[], float]

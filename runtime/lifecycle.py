@@ -403,14 +403,6 @@ class Lifecycle:
         """Call ``tell`` with the outcome once it is decided and durable."""
         self._waiters.setdefault(id_, []).append(tell)
 
-    def forget_waiter(self, id_: InvocationId, tell: Callable[[Result], None]) -> None:
-        """The one who awaited the outcome has gone; the invocation goes on."""
-        waiters = self._waiters.get(id_)
-        if waiters is not None and tell in waiters:
-            waiters.remove(tell)
-            if not waiters:
-                del self._waiters[id_]
-
     # -- Parts -------------------------------------------------------------------------------
 
     def _take_place(self, invocation: OpenInvocation) -> None:

@@ -17,7 +17,14 @@ from types import CodeType
 from typing import Any, Final
 from weakref import ref
 
-from .forbidden import find_awaited, find_line, is_asyncio_file, walk_suspended
+from .forbidden import (
+    UNKNOWN_LINE,
+    find_line,
+    is_asyncio_file,
+    is_generator_step,
+    walk_awaits,
+    walk_suspended,
+)
 
 Report = Callable[[str, BaseException | None], None]
 
@@ -25,10 +32,6 @@ Report = Callable[[str, BaseException | None], None]
 _CLOSES_MAX: Final = 100
 _IGNORED: Final = "ignored GeneratorExit"
 _FAILED: Final = "clean-up failed when the attempt was dropped"
-# What a coroutine waits for while an async generator works for it.
-_STEPS_OF_GENERATORS: Final = frozenset(
-    {"async_generator_asend", "async_generator_athrow", "anext_awaitable"}
-)
 
 
 def close_task(task: asyncio.Task[Any], context: Context, report: Report) -> None:
@@ -59,10 +62,10 @@ def close_coroutine(coroutine: Any, report: Report) -> None:
                 return
         else:
             return
-        frames = walk_suspended(coroutine)
-        if not is_reported and frames and not _is_leaving(frames[0].f_code):
+        places = walk_suspended(coroutine)
+        if not is_reported and places and not _is_leaving(places[0][0]):
             is_reported = True
-            line = find_line(frames, ()) or "an unknown line"
+            line = find_line(places, ()) or UNKNOWN_LINE
             report(
                 f"{line} waited in clean-up; the attempt was dropped, so it waited in vain", None
             )
@@ -74,14 +77,13 @@ def _is_leaving(code: CodeType) -> bool:
 
 
 def _end_generators(coroutine: object, report: Report) -> None:
-    """End the async generator a coroutine waits for, if it does.
+    """End the async generators a coroutine waits for, the innermost first.
 
-    Before Python 3.13, closing a coroutine leaves such a generator suspended, and for ever marked
-    as running, so that it could not be ended afterwards either.
+    Before Python 3.13, closing a coroutine leaves them suspended, and for ever marked as running,
+    so that they could not be ended afterwards either.
     """
-    awaited = find_awaited(coroutine)
-    if type(awaited).__name__ in _STEPS_OF_GENERATORS:
-        _throw_until_ended(awaited, report)
+    for step in reversed(list(filter(is_generator_step, walk_awaits(coroutine)))):
+        _throw_until_ended(step, report)
 
 
 def close_generator(generator: AsyncGenerator[Any, Any], report: Report) -> None:

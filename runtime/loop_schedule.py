@@ -397,14 +397,15 @@ class ScheduleLoop(LoopWithoutOutside):
 
     def _generator_dropped(self, generator: AsyncGenerator[Any, Any]) -> None:
         """Nobody holds a generator that is unfinished; whoever drops it gives it to us."""
-        if self._generators is None or self._is_closed:
+        if self._generators is None:
             return
-        if _running_loop() is self:
+        if self._is_closed or _running_loop() is not self:
+            # Collected, or dropped by what is being closed: it waits for the end like the others.
+            self._generators.keep(generator)
+        else:
             # The handler let go of it: in every run at this point, as nothing is collected now.
             self._generators.discard(generator)
             self.call_soon(self._end_generator, generator)
-        else:
-            self._generators.keep(generator)
 
     def _end_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
         self.create_task(generator.aclose())

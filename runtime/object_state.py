@@ -85,8 +85,12 @@ class StateTable:
         self, object_: bytes, sequence: int, index: int, name: str, change: RowChange
     ) -> None:
         """Stage what takes a changed row back to before command ``index`` of the turn."""
-        old = _ABSENT if change.old is None else _PRESENT + change.old
-        self._commits.put_first(keys.undo(object_, sequence, index, name, change.part), old)
+        key = keys.undo(object_, sequence, index, name, change.part)
+        # While the handler waits, its state may be saved more than once before a command: the
+        # oldest value is the one to go back to.
+        if self._commits.get(key) is None:
+            old = _ABSENT if change.old is None else _PRESENT + change.old
+            self._commits.put_new(key, old)
 
     def read_undo(self, object_: bytes, sequence: int) -> dict[str, dict[bytes, bytes | None]]:
         """The rows as they were when the turn began, where they differ: by field, then part."""

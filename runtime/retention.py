@@ -40,9 +40,10 @@ class Retention:
         self._written_bytes = int.from_bytes(self._commits.get(_BYTES) or b"", "big")
         lifecycle.retained_bytes += self._written_bytes
         self.collected_count = 0
+        self.has_more = False
 
-    def collect(self) -> bool:
-        """One bounded round; ``True`` when there is more to delete now."""
+    def collect(self) -> None:
+        """One bounded round; ``has_more`` tells whether the next should come soon."""
         now_ms = self._clock.now_ms()
         due = self._due_by_expiry(now_ms)
         is_over = self._lifecycle.retained_bytes > self._config.retained_bytes_max
@@ -51,7 +52,7 @@ class Retention:
         for id_, outcome in due:
             self._forget(id_, outcome)
         self.write_down()
-        return len(due) >= self._config.collect_rows_max
+        self.has_more = len(due) >= self._config.collect_rows_max
 
     def write_down(self) -> None:
         """Stage the number of bytes that are kept."""

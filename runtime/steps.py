@@ -288,12 +288,13 @@ class Steps:
     def _ended(self, step: Step, result: Any, error: BaseException | None) -> None:
         if self._steps.get(step.invocation_id, {}).get(step.index) is not step:
             return  # The runtime has stopped, and what became of the action is not recorded.
+        self._commits.guard(partial(self._end, step, result, error))
+
+    def _end(self, step: Step, result: Any, error: BaseException | None) -> None:
         if step.alarm is not None:
             step.alarm.cancel()
         end_span(step.span, error)
         self._leave(step)
-        if self._commits.has_failed:
-            return
         if not step.is_cancelled:
             self._settle(step, result, error)
         self._owner.steps_changed(step.invocation_id)

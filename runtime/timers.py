@@ -97,4 +97,7 @@ class Timers:
 
     def _ring(self) -> None:
         self._alarm = None
+        self._commits.guard(self._ring_due)
+
+    def _ring_due(self) -> None:
         self.fire_due()

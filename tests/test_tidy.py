@@ -63,9 +63,7 @@ LONG_MODULES: dict[str, tuple[int, str]] = {
     "runtime/lifecycle.py": (560, "every change of an invocation's status, in one module"),
 }
 """Modules over the limit: the length they may not exceed, and why. It only ever gets smaller."""
-LONG_FUNCTIONS: dict[tuple[str, str], tuple[int, str]] = {
-    ("journal/rocks.py", "__init__"): (75, "the order of opening is the point, and is one story"),
-}
+LONG_FUNCTIONS: dict[tuple[str, str], tuple[int, str]] = {}
 """(module, function) over the limit: the length it may not exceed, and why."""
 
 DEFERRED_IMPORTS: dict[tuple[str, str], str] = {
@@ -216,13 +214,19 @@ def test_imports_are_at_the_top(path: Path) -> None:
         assert defers == ((name_of(path), name) in DEFERRED_IMPORTS), f"{name}"
 
 
+def lines_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """The lines of a function without its docstring: a long contract is no long function."""
+    assert function.end_lineno is not None
+    doc = ast.get_docstring(function, clean=False)
+    return function.end_lineno - function.lineno + 1 - (doc.count("\n") + 1 if doc else 0)
+
+
 @pytest.mark.parametrize("path", LIBRARY, ids=name_of)
 def test_modules_and_functions_fit_a_head(path: Path) -> None:
     lines = len(path.read_text(encoding="utf-8").splitlines())
     assert lines <= LONG_MODULES.get(name_of(path), (MODULE_LINES_MAX, ""))[0]
     for name, function in functions(path):
-        assert function.end_lineno is not None
-        length = function.end_lineno - function.lineno + 1
+        length = lines_of(function)
         limit = LONG_FUNCTIONS.get((name_of(path), name), (FUNCTION_LINES_MAX, ""))[0]
         assert length <= limit, f"{name} has {length} lines"
 
@@ -234,7 +238,7 @@ def test_the_ratchets_hold_what_is_still_too_long() -> None:
         long = [
             each
             for found, each in functions(ROOT / module)
-            if found == name and (each.end_lineno or 0) - each.lineno + 1 > FUNCTION_LINES_MAX
+            if found == name and lines_of(each) > FUNCTION_LINES_MAX
         ]
         assert long, f"free {module} {name}"
 

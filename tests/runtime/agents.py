@@ -75,6 +75,14 @@ class Agent(VirtualObject):
         return await awakeable
 
     @handler
+    async def offer(self, ctx: Context) -> str:
+        awakeable = ctx.awakeable(str)
+        self.done.append(awakeable.id)
+        answer = await awakeable
+        self.done.append(answer)
+        return answer
+
+    @handler
     async def both(self, ctx: Context) -> list[str]:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._one(ctx, name)) for name in ("a", "b", "c")]

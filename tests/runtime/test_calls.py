@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from holdfast import MailboxFullError, TerminalError, UnknownTargetError
-from holdfast.objects.identity import Target
+from holdfast.objects.identity import Target, parse_awakeable_id
 from holdfast.runtime.config import RuntimeConfig
 from holdfast.runtime.requests import CallRequest
 from holdfast.runtime.testing import settle
@@ -156,3 +156,19 @@ async def test_an_unknown_handler_is_refused(world: World) -> None:
 
     with pytest.raises(UnknownTargetError, match="did you mean 'add'"):
         await runtime.call_by_name("Counter", "a", "ad", 1)
+
+
+async def test_what_a_waiting_handler_has_set_can_be_read_beside_it(world: World) -> None:
+    runtime = await world.start()
+    answer = asyncio.ensure_future(runtime.object(Agent, "s").offer())
+    await settle()
+    (awakeable_id,) = await runtime.object(Agent, "s").history()
+    runtime.suspend_idle()
+    await world.restart()
+    runtime = world.runtime
+    assert await runtime.object(Agent, "s").history() == [awakeable_id]
+    assert await runtime.complete_awakeable(parse_awakeable_id(awakeable_id), b'"yes"')
+    await settle()
+
+    assert await runtime.object(Agent, "s").history() == [awakeable_id, "yes"]
+    assert answer.exception() is not None

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import gc
 import inspect
 import os
 import re
@@ -207,10 +208,13 @@ def test_waiting_for_what_belongs_to_another_handler_is_explained() -> None:
     first, second = LoopWorld("First/a/h (inv_1)"), LoopWorld("Second/b/h (inv_2)")
 
     async def wait() -> None:
-        await shared.acquire()
         await shared.acquire()  # here: lock
 
-    first.start(wait())
+    async def wait_twice() -> None:
+        await shared.acquire()
+        await shared.acquire()
+
+    first.start(wait_twice())
     task = second.start(wait())
     error = task.exception()
     assert type(error) is RuntimeError
@@ -353,6 +357,7 @@ def test_as_completed_of_a_lazy_iterable_of_coroutines_is_refused() -> None:
             await item
 
     assert re.search("given a map.*Give it a list", refusal_of(handler()))
+    gc.collect()
 
 
 def test_as_completed_of_a_set_or_lazy_iterable_of_tasks_is_fine() -> None:

@@ -1,0 +1,222 @@
+"""The objects that are killed: every kind of work a handler can do, each reporting to the ledger.
+
+``holdfast serve`` runs this file. Every exclusive handler writes its token into the history of its
+object before it does anything else, so the history is the order of turns; every action reports its
+beginning and its end, and names the steps that must have ended for good before it.
+"""
+
+import asyncio
+import os
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from holdfast import Context, Service, VirtualObject, handler, shared, state, step_info
+from tests.crash.ledger import LEDGER_VARIABLE, Began, Finished, Ledger
+
+LEDGER = Ledger(Path(os.environ[LEDGER_VARIABLE]))
+
+
+class _Recorded(VirtualObject):
+    """Remembers who had a turn, in order."""
+
+    history: list[str] = state(default_factory=list)
+
+    @shared
+    async def dump(self, ctx: Context) -> list[str]:
+        return self.history
+
+
+class Counter(_Recorded):
+    """No steps: one commit per call."""
+
+    total: int = state(0)
+
+    @handler
+    async def add(self, ctx: Context, token: str, amount: int) -> dict[str, int]:
+        self.total += amount
+        self.history.append(token)
+        return {"count": len(self.history), "total": self.total}
+
+    @shared
+    async def read(self, ctx: Context) -> dict[str, int]:
+        return {"count": len(self.history), "total": self.total}
+
+
+class Agent(_Recorded):
+    """A turn with steps, async ones and one in a thread."""
+
+    said: list[str] = state(default_factory=list)
+
+    @handler
+    async def turn(self, ctx: Context, token: str) -> list[str]:
+        self.history.append(token)
+        first = await ctx.run("plan", act, begin(ctx), f"{token} plan")
+        self.said.append(first)
+        second = await ctx.run("act", act, begin(ctx, "plan"), f"{first}, act")
+        self.said.append(second)
+        third = await ctx.run("answer", act, begin(ctx, "act"), f"{second}, answer", 0.02)
+        self.said.append(third)
+        return self.said[-3:]
+
+    @handler
+    async def compute(self, ctx: Context, token: str) -> list[str]:
+        self.history.append(token)
+        sums = await ctx.run("sums", act_in_thread, begin(ctx), f"{token} sums")
+        checked = await ctx.run("check", act_in_thread, begin(ctx, "sums"), f"{sums}, check")
+        return [sums, checked]
+
+
+class Sender(_Recorded):
+    """Sends to others, now and later."""
+
+    @handler
+    async def scatter(self, ctx: Context, token: str, inboxes: list[str], delay_ms: int) -> int:
+        self.history.append(token)
+        for number, inbox in enumerate(inboxes):
+            due_ms = now_ms(ctx) + delay_ms
+            await ctx.object(Inbox, inbox).receive.send(
+                f"{token}>{number}", due_ms, delay=timedelta(milliseconds=delay_ms)
+            )
+            if number == 0:
+                await ctx.run("between", act, begin(ctx), token)
+        return len(inboxes)
+
+
+class Inbox(_Recorded):
+    """Gets what was sent."""
+
+    @handler
+    async def receive(self, ctx: Context, token: str, due_ms: int) -> None:
+        self.history.append(token)
+        await ctx.run("received", act, Beginning(after=(), not_before_ms=due_ms), token)
+
+
+class Sleeper(_Recorded):
+    """Waits for time to pass."""
+
+    @handler
+    async def nap(self, ctx: Context, token: str, milliseconds: int) -> str:
+        self.history.append(token)
+        await ctx.run("before", act, begin(ctx), token)
+        due_ms = now_ms(ctx) + milliseconds
+        await asyncio.sleep(milliseconds / 1000)
+        return await ctx.run("woken", act, begin(ctx, "before", not_before_ms=due_ms), token)
+
+    @handler
+    async def race(self, ctx: Context, token: str, milliseconds: int) -> str:
+        self.history.append(token)
+        try:
+            async with asyncio.timeout(milliseconds / 1000):
+                await ctx.run("slow", act, begin(ctx), token, 0.03)
+        except TimeoutError:
+            outcome = "late"
+        else:
+            outcome = "in time"
+        return await ctx.run("verdict", act, begin(ctx, "slow"), f"{token} {outcome}")
+
+
+class Approval(_Recorded):
+    """Waits for a word from outside."""
+
+    @handler
+    async def ask(self, ctx: Context, token: str) -> str:
+        self.history.append(token)
+        word = ctx.awakeable(str)
+        await ctx.run("publish", act, begin(ctx), f"{token} {word.id}")
+        return await ctx.run("granted", act, begin(ctx, "publish"), await word)
+
+
+class Chain(_Recorded):
+    """Calls the next one."""
+
+    @handler
+    async def relay(self, ctx: Context, token: str, depth: int) -> int:
+        self.history.append(token)
+        if depth == 0:
+            await ctx.run("end", act, begin(ctx), token)
+            return 0
+        number = int(ctx.key.rpartition("-")[2])
+        after = ctx.object(Chain, f"{ctx.key.rpartition('-')[0]}-{number + 1}")
+        return 1 + await after.relay(token, depth - 1)
+
+
+class Fan(Service):
+    """Does several things at once, without a key."""
+
+    @handler
+    async def spread(self, ctx: Context, token: str) -> list[str]:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._branch(ctx, token, name)) for name in "abc"]
+        words = [task.result() for task in tasks]
+        ends = tuple(f"{name} second" for name in "abc")
+        await ctx.run("join", act, begin(ctx, *ends), " ".join(words))
+        return words
+
+    async def _branch(self, ctx: Context, token: str, name: str) -> str:
+        first = await ctx.run(f"{name} first", act, begin(ctx), f"{token} {name}1")
+        start = begin(ctx, f"{name} first")
+        return await ctx.run(f"{name} second", act, start, f"{first} {name}2")
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What the ledger is told when an action begins."""
+
+    target: str
+    after: tuple[str, ...]
+    not_before_ms: int
+
+
+def begin(ctx: Context, *after: str, not_before_ms: int = 0, target: str = "") -> Beginning:
+    """For a step that is asked for when the steps ``after`` have ended for good."""
+    return Beginning(target, after, not_before_ms)
+
+
+def now_ms(ctx: Context) -> int:
+    return round(ctx.time() * 1000)
+
+
+async def act(beginning: Beginning, payload: str, seconds: float = 0.005) -> str:
+    report_began(beginning, payload)
+    await asyncio.sleep(seconds)
+    report_finished()
+    return payload
+
+
+def act_in_thread(beginning: Beginning, payload: str) -> str:
+    report_began(beginning, payload)
+    time.sleep(0.005)
+    report_finished()
+    return payload
+
+
+def report_began(beginning: Beginning, payload: str) -> None:
+    info = step_info()
+    LEDGER.append(
+        Began(
+            invocation=info.invocation_id,
+            target=beginning.target,
+            step=info.name,
+            attempt=info.attempt,
+            key=info.idempotency_key,
+            after=beginning.after,
+            payload=payload,
+            not_before_ms=beginning.not_before_ms,
+            process=os.getpid(),
+            at_ms=time.time_ns() // 1_000_000,
+        )
+    )
+
+
+def report_finished() -> None:
+    info = step_info()
+    LEDGER.append(
+        Finished(
+            invocation=info.invocation_id,
+            step=info.name,
+            process=os.getpid(),
+            at_ms=time.time_ns() // 1_000_000,
+        )
+    )

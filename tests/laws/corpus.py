@@ -1,0 +1,349 @@
+"""The corpus: handlers that use everything once, and the scripts of those who call them."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from holdfast import (
+    Context,
+    RetryPolicy,
+    Service,
+    StepFailedError,
+    TerminalError,
+    VirtualObject,
+    handler,
+    shared,
+    state,
+    step_info,
+)
+
+from .stage import OUTSIDE, act
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from .stage import Play
+
+
+async def tell(name: str, awakeable_id: str) -> None:
+    OUTSIDE.promises[name] = awakeable_id
+
+
+async def fail_at_first(times: int) -> str:
+    if OUTSIDE.count(step_info().idempotency_key) <= times:
+        message = "not yet"
+        raise OSError(message)
+    return "at last"
+
+
+def plain(value: int) -> int:
+    return value * 2
+
+
+class Tally(VirtualObject):
+    """Counts what arrives."""
+
+    total: int = state(0)
+    arrived: list[str] = state(default_factory=list)
+
+    @handler
+    async def add(self, ctx: Context, name: str) -> int:
+        self.total += 1
+        self.arrived.append(name)
+        return self.total
+
+    @handler
+    async def keep(self, ctx: Context, name: str, awakeable_id: str) -> None:
+        self.arrived.append(await ctx.run("look", act, "look", 0, name))
+        ctx.resolve_awakeable(awakeable_id, f"kept {name}")
+
+    @handler
+    async def break_(self, ctx: Context, awakeable_id: str) -> None:
+        ctx.reject_awakeable(awakeable_id, TerminalError("not today", status_code=410))
+
+
+class Pure(Service):
+    """No key."""
+
+    @handler
+    async def double(self, ctx: Context, value: int) -> int:
+        return await ctx.run("double", plain, value)
+
+
+class Desk(VirtualObject):
+    """One handler per thing that can go wrong."""
+
+    lines: list[str] = state(default_factory=list)
+    facts: dict[str, Any] = state(default_factory=dict)
+    total: int = state(0)
+    token: str = state(default_factory=lambda: str(uuid4()))
+
+    @handler
+    async def sequence(self, ctx: Context, count: int) -> list[str]:
+        for number in range(count):
+            self.lines.append(await ctx.run(f"s{number}", act, "s", number, f"r{number}"))
+            self.facts[f"k{number}"] = {"n": number}
+            self.total += 1
+        self.facts["k0"]["n"] = 99
+        return self.lines
+
+    @handler
+    async def group(self, ctx: Context) -> list[str]:
+        async def lane(name: str, ms: int) -> str:
+            first = await ctx.run(f"{name}0", act, name, 0, name, ms)
+            self.lines.append(f"{name}0")
+            second = await ctx.run(f"{name}1", act, name, 1, first * 2, ms)
+            self.lines.append(f"{name}1")
+            return str(second)
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(lane(name, ms)) for name, ms in (("a", 70), ("b", 0), ("c", 30))
+            ]
+        return [task.result() for task in tasks]
+
+    @handler
+    async def race(self, ctx: Context) -> list[str]:
+        slow = ctx.run("slow", act, "slow", 0, "slow", 60_000)
+        fast = ctx.run("fast", act, "fast", 0, "fast", 20)
+        nap = asyncio.ensure_future(asyncio.sleep(30))
+        done, pending = await asyncio.wait(
+            [slow, fast, nap], return_when=asyncio.FIRST_COMPLETED
+        )
+        for loser in pending:
+            loser.cancel()
+        self.lines += [str(winner.result()) for winner in done]
+        self.lines.append(await ctx.run("after", act, "fast", 1, "after"))
+        return self.lines
+
+    @handler
+    async def timeouts(self, ctx: Context) -> list[str]:
+        try:
+            async with asyncio.timeout(0.05):
+                await ctx.run("slow", act, "slow", 0, "slow", 60_000)
+        except TimeoutError:
+            self.lines.append("step timed out")
+        promise = ctx.awakeable(str)
+        try:
+            async with asyncio.timeout(0.2):
+                await promise
+        except TimeoutError:
+            self.lines.append("promise timed out")
+        async with asyncio.timeout(5):
+            self.lines.append(await ctx.run("quick", act, "slow", 1, "in time", 10))
+        return self.lines
+
+    @handler
+    async def naps(self, ctx: Context) -> list[float]:
+        times = [ctx.time()]
+        for seconds in (0.05, 0.0, 0.3):
+            await asyncio.sleep(seconds)
+            times.append(ctx.time())
+        await asyncio.gather(asyncio.sleep(0.2), ctx.sleep(0.1), ctx.sleep(timedelta(0)))
+        times.append(ctx.time())
+        return [round(time - times[0], 3) for time in times]
+
+    @handler
+    async def chain(self, ctx: Context, depth: int) -> int:
+        self.total += 1
+        below = 0
+        if depth:
+            below = await ctx.object(Desk, f"{ctx.key}+").chain(depth - 1)
+            below += await ctx.service(Pure).double(depth)
+        self.lines.append(f"below {below}")
+        return below + await ctx.run("leaf", act, "leaf", 0, 1)
+
+    @handler
+    async def sends(self, ctx: Context) -> int:
+        for number in range(3):
+            await ctx.object(Tally, "sent").add.send(f"now {number}")
+            delay = timedelta(milliseconds=50 * (3 - number))
+            await ctx.object(Tally, "sent").add.send(f"later {number}", delay=delay)
+        await ctx.run("between", act, "between", 0)
+        await ctx.object(Tally, "sent").add.send("last")
+        return await ctx.object(Tally, "called").add("call")
+
+    @handler
+    async def promises(self, ctx: Context) -> list[str]:
+        kept, broken, told = ctx.awakeable(str), ctx.awakeable(str), ctx.awakeable(str)
+        await ctx.object(Tally, "keeper").keep.send("word", kept.id)
+        self.lines.append(await kept)
+        await ctx.object(Tally, "keeper").break_(broken.id)
+        try:
+            await broken
+        except TerminalError as error:
+            self.lines.append(f"{error.status_code} {error.message}")
+        await ctx.run("tell", tell, "told", told.id)
+        self.lines.append(await told)
+        return self.lines
+
+    @handler
+    async def long(self, ctx: Context) -> list[Any]:
+        """Long values, changed in place, between commands."""
+        self.lines.extend(f"line {number} {'x' * 20}" for number in range(300))
+        self.facts.update({f"fact {number}": [number, "y" * 20] for number in range(200)})
+        seen = [await ctx.run("s0", act, "s", 0, len(self.lines))]
+        self.lines[150] = "changed"
+        self.lines.append("tail")
+        self.facts["fact 7"].append("more")
+        del self.facts["fact 8"]
+        seen.append(await ctx.run("s1", act, "s", 1, [len(self.lines), len(self.facts)]))
+        del self.lines[10:20]
+        self.lines.insert(0, "head")
+        self.lines.sort()
+        seen.append(await ctx.run("s2", act, "s", 2, self.lines[0]))
+        self.facts = dict(sorted(self.facts.items(), reverse=True)[:50])
+        await asyncio.sleep(0.01)
+        self.lines.pop()
+        ctx.set("extra", {"a": [1]})
+        ctx.get("extra")["a"].append(2)
+        seen.append(await ctx.run("s3", act, "s", 3, len(self.lines)))
+        ctx.clear("extra")
+        return [seen, self.lines[:2], len(self.facts), ctx.keys()]
+
+    @handler
+    async def defaults(self, ctx: Context) -> bool:
+        """A default is drawn once, whatever happens."""
+        before = self.token
+        at_first = await ctx.run("keep", act, "s", 0, before)
+        later = await ctx.run("again", act, "s", 1, self.token)
+        return before == at_first == later == self.token
+
+    @handler
+    async def flaky(self, ctx: Context, times: int) -> list[str]:
+        self.lines.append("began")
+        self.lines.append(await ctx.run("s0", act, "s", 0, "zero"))
+        self.lines.append("not kept by a failed attempt")
+        if OUTSIDE.count(f"flaky {ctx.invocation_id}") <= times:
+            message = "flaky"
+            raise OSError(message)
+        self.lines.append(await ctx.run("s1", act, "s", 1, "one"))
+        return self.lines
+
+    @handler
+    async def flaky_steps(self, ctx: Context) -> list[str]:
+        policy = RetryPolicy(max_attempts=3, initial_interval=timedelta(milliseconds=20))
+        first, second = await asyncio.gather(
+            ctx.run("flaky", fail_at_first, 2),
+            ctx.step(retry=policy).run("doomed", fail_at_first, 1_000),
+            return_exceptions=True,
+        )
+        assert isinstance(second, StepFailedError), second
+        self.lines += [str(first), f"{second.type_name} {second.message}"]
+        return self.lines
+
+    @handler
+    async def terminal(self, ctx: Context) -> None:
+        self.lines.append(await ctx.run("s0", act, "s", 0, "kept"))
+        self.total = 7
+        message = "no way"
+        raise TerminalError(message, status_code=422)
+
+    @handler
+    async def cleans_up(self, ctx: Context) -> str:
+        async def background() -> None:
+            try:
+                await asyncio.sleep(1_000)
+            finally:
+                self.lines.append(await ctx.run("clean", act, "clean", 0, "cleaned"))
+
+        task = asyncio.create_task(background())
+        await ctx.run("s0", act, "s", 0)
+        assert not task.done()
+        return "answer"
+
+    @handler
+    async def append(self, ctx: Context, number: int) -> int:
+        self.lines.append(f"{number} began")
+        await ctx.run("s0", act, "s", 0, number, 5)
+        self.lines.append(f"{number} ended")
+        return len(self.lines)
+
+    @shared
+    async def look(self, ctx: Context) -> bool:
+        """Reads, asks, and reads again while others change what it reads."""
+        first = len(self.lines)
+        asked = ctx.run("s0", act, "s", 0, first, 7)
+        between = list(self.lines)
+        same = await asked == first
+        again = len(self.lines)
+        same = same and await ctx.run("s1", act, "s", 1, again, 7) == again
+        await ctx.object(Tally, "looked").add(ctx.key)
+        last = list(self.lines)
+        kept = await ctx.run("s2", act, "s", 2, [len(between), len(last)], 7)
+        await asyncio.sleep(0.012)
+        return bool(same and kept == [len(between), len(last)])
+
+
+CLASSES: list[type] = [Desk, Tally, Pure]
+
+Script = "Callable[[Play], Awaitable[Any]]"
+
+
+def call_once(handler_name: str, argument: Any = None) -> Callable[[Play], Awaitable[Any]]:
+    async def script(play: Play) -> None:
+        await play.ask("call", f"Desk/d/{handler_name}", argument)
+
+    return script
+
+
+async def promises(play: Play) -> None:
+    asked = play.ask("call", "Desk/d/promises")
+    await play.resolve(await play.promise("told"), "from outside")
+    await asked
+
+
+async def queue(play: Play) -> None:
+    await asyncio.gather(*(play.ask(f"q{n}", "Desk/d/append", n) for n in range(5)))
+
+
+async def lookers(play: Play) -> None:
+    asked = [play.ask(f"look {n}", "Desk/d/look") for n in range(2)]
+    asked += [play.ask(f"q{n}", "Desk/d/append", n) for n in range(4)]
+    asked.append(play.ask("look 3", "Desk/d/look"))
+    await asyncio.gather(*asked)
+
+
+async def duplicates(play: Play) -> None:
+    asked = [
+        play.ask(f"ask {n}", "Desk/d/append", 1, idempotency_key="same") for n in range(3)
+    ]
+    sent = [
+        play.ask(f"sent {n}", "Tally/t/add", "once", idempotency_key="one send", waits=n == 1)
+        for n in range(3)
+    ]
+    await asyncio.gather(*asked, *sent)
+    await play.ask("late", "Desk/d/append", 1, idempotency_key="same")
+
+
+async def delayed(play: Play) -> None:
+    await asyncio.gather(
+        play.ask("b", "Tally/t/add", "b", delay_ms=200, waits=False),
+        play.ask("a", "Tally/t/add", "a", delay_ms=100, waits=False),
+        play.ask("now", "Tally/t/add", "now"),
+    )
+
+
+SCRIPTS: dict[str, Callable[[Play], Awaitable[Any]]] = {
+    "sequence": call_once("sequence", 4),
+    "group": call_once("group"),
+    "race": call_once("race"),
+    "timeouts": call_once("timeouts"),
+    "naps": call_once("naps"),
+    "chain": call_once("chain", 3),
+    "sends": call_once("sends"),
+    "promises": promises,
+    "long": call_once("long"),
+    "defaults": call_once("defaults"),
+    "flaky": call_once("flaky", 2),
+    "flaky steps": call_once("flaky_steps"),
+    "terminal": call_once("terminal"),
+    "clean-up": call_once("cleans_up"),
+    "queue": queue,
+    "lookers": lookers,
+    "duplicates": duplicates,
+    "delayed": delayed,
+}

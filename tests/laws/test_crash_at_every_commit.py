@@ -1,0 +1,55 @@
+"""Whatever commit a process dies at, the clients and the objects end as if it had not.
+
+Each script of the corpus is played once undisturbed and then for each of its commits: killed just
+before the commit, killed just after it, and with the power cut, which loses all that was not
+synced; each of these once with a recovery that is left in peace, and once with one that dies too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from holdfast import RuntimeConfig
+
+from .corpus import CLASSES, SCRIPTS
+from .stage import OUTSIDE, Death, Ending, Play, check_lines
+
+CONFIG = RuntimeConfig()
+
+
+def comparable(name: str, ending: Ending) -> Ending:
+    """What must be the same; a drawn default and what a bystander happened to see may differ."""
+    state = {key: row for key, row in ending.state.items() if b"token" not in key}
+    steps = [] if name in {"defaults", "lookers"} else ending.steps
+    return replace(ending, state=state, steps=steps)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+async def test_a_crash_at_any_commit_changes_nothing(name: str) -> None:
+    script = SCRIPTS[name]
+    undisturbed = Play(CLASSES, CONFIG)
+    expected = comparable(name, await undisturbed.run(script))
+    check_lines(OUTSIDE.lines)
+    assert undisturbed.writes >= 2
+
+    for death in deaths(undisturbed.writes):
+        play = Play(CLASSES, CONFIG, death=death)
+        try:
+            ending = comparable(name, await play.run(script))
+            check_lines(OUTSIDE.lines)
+        except BaseException as error:
+            error.add_note(f"{name} with {death}")
+            raise
+        assert ending == expected, f"{name} with {death}"
+        assert play.crashes >= 1, f"{name} with {death}"
+
+
+def deaths(writes: int) -> list[Death]:
+    return [
+        Death(at_write, is_applied=is_applied, is_power_cut=is_cut, again_at_write=again)
+        for at_write in range(writes)
+        for is_applied, is_cut in ((False, False), (True, False), (False, True))
+        for again in (None, at_write % 3)
+    ]
