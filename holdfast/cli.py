@@ -156,7 +156,11 @@ def dev(**options: Any) -> None:
         if not reloaded:
             raise
         _say(f"{error}; waiting for a change")
-        _become_new(_wait_change(SourceWatch(Path(sys.path[0]), started_ns)))
+        try:
+            changed = _wait_change(SourceWatch(Path(sys.path[0]), started_ns))
+        except KeyboardInterrupt:
+            sys.exit(0)
+        _become_new(changed)
     watch = SourceWatch(loaded.directory, started_ns)
     ended = _run(_serve(loaded, chosen, watch))
     if isinstance(ended, Changed):

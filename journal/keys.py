@@ -16,7 +16,7 @@ A key is a one-byte table tag, then its fields, each encoded so that bytes compa
     h    turn          object                            u64(sequence) id: who holds the turn
     q    inbox         object u64(sequence)              id: who waits for the turn
     s    state         object text(field) part           u64(sequence) row, see ``values``
-    u    undo          object u64(sequence) u32(index) text(field) part    00, or 01 old value
+    u    undo          object u64(sequence) u32(index) text(field) part    00, 01 old value, or 02 default read
     t    timer         u64(due ms) id u32(index)         records.TimerKind, one byte
     d    idempotency   text(service) text(key) text(handler) text(idempotency key)   id digest
     a    awakeable     id u32(index)                     empty: open

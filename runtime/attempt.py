@@ -17,6 +17,7 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum, auto
+from functools import partial
 from logging import Logger
 from random import Random
 from typing import Any, Protocol
@@ -152,6 +153,13 @@ class DurableFuture(HandlerFuture[Any]):
         return super().cancel(msg)
 
 
+class Concluding:
+    """Stands in for an attempt that is over while its last actions end."""
+
+    def accept(self, completion: Completion) -> None:
+        """As ``Resident.accept``: nobody is left to be told."""
+
+
 class Attempt:
     """One attempt of one invocation; implements ``Syscalls``, ``LoopHost`` and ``Resident``."""
 
@@ -229,6 +237,10 @@ class Attempt:
         if self.is_dead:
             return
         self.is_dead = True
+        for index in self._unstarted:
+            pending = self._pending.get(index)
+            if pending is not None and not (pending.is_recorded or pending.is_started):
+                self._parts.steps.never_began(self.invocation.id, index)
         self._loop.close()
         end_span(self._span, self._error)
         self._parts.host.left(self)
@@ -371,16 +383,16 @@ class Attempt:
         """Replay is over: start what was asked for and is still wanted."""
         if self._cursor.is_replaying:
             return
-        unstarted, self._unstarted = self._unstarted, []
-        for index in unstarted:
+        for index in self._unstarted:
             pending = self._pending.get(index)
-            if pending is None or pending.plan is None:
+            if pending is None or pending.plan is None or self.is_dead:
                 continue
             pending.is_started = True
             if pending.is_recorded:
                 self._parts.steps.take_up(self.invocation, index, pending.plan)
             else:
                 self._parts.steps.begin(self.invocation, index, pending.plan)
+        self._unstarted.clear()
 
     # -- The end -----------------------------------------------------------------------------
 
@@ -453,16 +465,26 @@ class Attempt:
         policy = self._handler.options.retry or self._parts.config.retry
         self._error = error
         self.drop()
-        self._lifecycle.fail_attempt(self.invocation, describe(error), policy, failure_of(error))
+        if not self._lifecycle.fail_attempt(self.invocation, describe(error), policy):
+            self._conclude(failure_of(error))
 
     def _fail_stuck(self, reason: str) -> None:
         """No attempt of this code could get further: that is an outcome."""
         error = HandlerStuckError(f"{self.invocation.name} will never end: {reason}")
         logger.error("%s", error.message)
+        self.drop()
+        self._conclude(failure_of(error))
+
+    def _conclude(self, result: Failure) -> None:
+        """The attempt was dropped and none follows: record ``result`` once no action runs."""
+        self.invocation.attempt = Concluding()
+        self._lifecycle.blocked(self.invocation, has_steps=True, callees=None)
+        self._parts.steps.end_all(self.invocation.id, partial(self._concluded, result))
+
+    def _concluded(self, result: Failure) -> None:
         for index in list(self._pending):
             self._withdraw(index, self._pending.pop(index))
-        self.drop()
-        self._lifecycle.complete(self.invocation, failure_of(error))
+        self._lifecycle.complete(self.invocation, result)
 
     # -- Syscalls: commands ------------------------------------------------------------------
 
@@ -678,6 +700,8 @@ class Attempt:
     def _follow(self, command: Command) -> tuple[int, Command | None]:
         """Match a command with the journal: its index, and what was recorded (``None``: new)."""
         self._check()
+        if self._fault is not None:
+            raise self._fault
         try:
             match = self._cursor.match(command, self._parts.sources.find())
         except JournalMismatchError as error:
@@ -700,8 +724,7 @@ class Attempt:
         if isinstance(state, ExclusiveState):
             state.save(self.invocation.next_index)
         elif isinstance(state, SharedState):
-            reads = state.take_reads()
-            if reads is not None:
+            for reads in state.take_reads():
                 self._lifecycle.append(self.invocation, codec.encode_reads(reads))
 
     def _write(self, command: Command) -> int:

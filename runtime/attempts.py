@@ -118,8 +118,6 @@ class Attempts:
         self._resident[invocation.id] = attempt
         self.started_count += 1
         self.ready(attempt)
-        while len(self._resident) > self._config.resident_attempts_max and self._idle:
-            self._suspend(next(iter(self._idle)))
 
     def step_due(self, invocation: OpenInvocation, index: int) -> None:
         """As ``Host.step_due``."""
@@ -144,6 +142,8 @@ class Attempts:
             return
         attempt.idle_since = self._clock.monotonic()
         self._idle[attempt] = None
+        while len(self._resident) > self._config.resident_attempts_max and self._idle:
+            self._suspend(next(iter(self._idle)))
 
     def left(self, attempt: Attempt) -> None:
         """As ``AttemptHost.left``."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Literal
 
 from ..objects.retry import DEFAULT_RETRY, RetryPolicy
 
@@ -48,6 +49,10 @@ class RuntimeConfig:
 
     unsteps_result_bytes_max: int = 1_024
     """A larger result of a call without steps and without idempotency key is not kept."""
+
+    tide_mark: Literal["overlapped", "strict"] = "overlapped"
+    """How the mark is written that tells a later start how much must be there: after each sync, or
+    before each acknowledgement, which costs another fsync and finds damage to the very last ones."""
 
     stop_grace: timedelta = timedelta(seconds=5)
     """How long a graceful stop lets running actions finish."""

@@ -164,7 +164,9 @@ class Engine:
             raise RuntimeClosedError(message)
         self._loop = asyncio.get_running_loop()
         self._store = self._given_store or RocksStore(
-            os.fspath(self._data_dir or ""), durability=self._durability
+            os.fspath(self._data_dir or ""),
+            durability=self._durability,
+            tide_mark=self.config.tide_mark,
         )
         self._commits = Commits(
             self._store,

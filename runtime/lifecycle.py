@@ -334,18 +334,21 @@ class Lifecycle:
                 self._begin(successor)
 
     def fail_attempt(
-        self, invocation: OpenInvocation, reason: str, policy: RetryPolicy, failure: Failure
-    ) -> None:
-        """An attempt failed and has left memory: try again later, pause, or give up."""
+        self, invocation: OpenInvocation, reason: str, policy: RetryPolicy
+    ) -> bool:
+        """An attempt failed and has left memory: try again later, or pause.
+
+        ``False``: it was the last one, and its failure is to become the outcome. Nothing was
+        staged then.
+        """
         record = invocation.record
         record.failures += 1
         delay_ms = policy.delay_ms(record.failures)
         if delay_ms is None:
             if policy.on_max_attempts == "fail":
-                self.complete(invocation, failure)
-            else:
-                self.pause(invocation, f"the last of {record.failures} attempts failed: {reason}")
-            return
+                return False
+            self.pause(invocation, f"the last of {record.failures} attempts failed: {reason}")
+            return True
         logger.warning(
             "%s failed (attempt %d, next in %d ms): %s",
             invocation.name,
@@ -357,6 +360,7 @@ class Lifecycle:
         record.next_attempt_ms = self.clock.now_ms() + delay_ms
         self.timers.add(record.next_attempt_ms, invocation.id, RETRY_INDEX, TimerKind.RETRY)
         self._rest(invocation)
+        return True
 
     def pause(self, invocation: OpenInvocation, reason: str) -> None:
         """Stop trying until a person resumes it; it keeps its turn."""
@@ -380,7 +384,10 @@ class Lifecycle:
             return False
         record.state = InvocationState.BEGUN
         record.failures = 0
-        record.next_attempt_ms = 0
+        if record.next_attempt_ms:
+            # A step paused it while its next attempt was due later; that one begins now.
+            self.timers.remove(record.next_attempt_ms, id_, RETRY_INDEX)
+            record.next_attempt_ms = 0
         self.commits.put(keys.invocation(id_), record)
         self._wake(invocation)
         return True

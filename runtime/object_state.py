@@ -29,8 +29,12 @@ from .commits import Commits
 SEQUENCE_BYTES = 8
 HEAD = b""
 
+_NAMES = ""
+"""Among what a shared handler read: the names, as parts without rows. No field is called this."""
+
 _ABSENT = b"\x00"
 _PRESENT = b"\x01"
+_DEFAULT = b"\x02"
 
 Rows = dict[bytes, bytes]
 
@@ -92,17 +96,36 @@ class StateTable:
             old = _ABSENT if change.old is None else _PRESENT + change.old
             self._commits.put_new(key, old)
 
-    def read_undo(self, object_: bytes, sequence: int) -> dict[str, dict[bytes, bytes | None]]:
-        """The rows as they were when the turn began, where they differ: by field, then part."""
+    def write_undo_default(
+        self, object_: bytes, sequence: int, index: int, name: str, head: bytes
+    ) -> None:
+        """Stage that a field was absent before command ``index``, and read as this default."""
+        self._commits.put_first(
+            keys.undo(object_, sequence, index, name, HEAD), _DEFAULT + head
+        )
+
+    def read_undo(
+        self, object_: bytes, sequence: int
+    ) -> tuple[dict[str, dict[bytes, bytes | None]], set[str]]:
+        """The rows as they were when the turn began, where they differ: by field, then part.
+
+        With them come the fields that were absent then and whose default the turn has recorded;
+        their rows are those of the default.
+        """
         first: dict[str, dict[bytes, bytes | None]] = {}
+        defaults: set[str] = set()
         prefix = keys.undo_of_turn(object_, sequence)
         start, end = keys.prefix_range(prefix)
         for key, row in self._commits.scan(start, end):
             name, stop = keys.split_text(key, len(prefix) + 4)
             parts = first.setdefault(name, {})
+            part = key[stop:]
             # Undo rows come in command order, and the earliest tells the beginning.
-            parts.setdefault(key[stop:], row[1:] if row[:1] == _PRESENT else None)
-        return first
+            if part not in parts:
+                parts[part] = None if row[:1] == _ABSENT else row[1:]
+                if row[:1] == _DEFAULT:
+                    defaults.add(name)
+        return first, defaults
 
 
 class ExclusiveState:
@@ -129,12 +152,15 @@ class ExclusiveState:
         self._table = table
         self._object = object_
         self._sequence = sequence
-        self._undo = table.read_undo(object_, sequence) if is_replaying else {}
+        # What the turn has overwritten, and the fields whose default it recorded.
+        self._undo, self._undo_defaults = (
+            table.read_undo(object_, sequence) if is_replaying else ({}, set[str]())
+        )
         self._values = {} if cached is None else cached
         # Values that were read, set or cleared in this turn; only these can have changed.
         self._touched: dict[str, FieldValue] = {}
-        # Defaults read where nothing was stored. They are recorded with the first command, and
-        # without an undo row, so that a replay reads what was read and not a new default.
+        # Defaults read where nothing was stored. They are recorded with the next command, and
+        # their undo row keeps the default, so that a replay reads what was read and no new one.
         self._defaults: dict[str, list[RowChange]] = {}
 
     def values_for_next_turn(self) -> dict[str, FieldValue]:
@@ -165,7 +191,7 @@ class ExclusiveState:
         for name, parts in self._undo.items():
             if HEAD in parts:
                 names.discard(name)
-                if parts[HEAD] is not None:
+                if parts[HEAD] is not None and name not in self._undo_defaults:
                     names.add(name)
         for name, value in self._touched.items():
             names.discard(name)
@@ -181,7 +207,7 @@ class ExclusiveState:
         """
         changes = self._collect()
         for name in list(self._defaults):
-            self._store_default(name)
+            self._store_default(name, index)
         for name, change in changes:
             self._table.write_undo(self._object, self._sequence, index, name, change)
             self._table.write(self._object, self._sequence, name, change)
@@ -193,7 +219,7 @@ class ExclusiveState:
         on it.
         """
         for name, change in self._collect():
-            self._store_default(name)
+            self._store_default(name, index)
             if index is not None:
                 self._table.write_undo(self._object, self._sequence, index, name, change)
             self._table.write(self._object, self._sequence, name, change)
@@ -213,8 +239,13 @@ class ExclusiveState:
             for change in _changes(value, name)
         ]
 
-    def _store_default(self, name: str) -> None:
+    def _store_default(self, name: str, index: int | None) -> None:
         for change in self._defaults.pop(name, ()):
+            if change.part == HEAD and index is not None:
+                assert change.new is not None, "a default without a value"
+                self._table.write_undo_default(
+                    self._object, self._sequence, index, name, change.new
+                )
             self._table.write(self._object, self._sequence, name, change)
 
     def _touch(self, field: StateField[Any]) -> FieldValue:
@@ -234,6 +265,9 @@ class ExclusiveState:
                 value = FieldValue(name, value_type_of(field.annotation), rows)
                 self._values[name] = value
             self._touched[name] = value
+            if name in self._undo_defaults:
+                # The command that recorded it is still to be issued again.
+                self._defaults[name] = []
         return value
 
 
@@ -247,8 +281,10 @@ class SharedState:
         self._cursor = cursor
         self._deliveries = cursor.deliveries
         self._values: dict[str, FieldValue] = {}
-        # What was read since the last delivery and is not in the journal.
-        self._reads: dict[str, Rows] = {}
+        self._names: list[str] | None = None
+        # What was read since the last command, by the number of deliveries before; the next
+        # command may depend on all of it.
+        self._reads: dict[int, dict[str, Rows]] = {}
 
     def get(self, field: StateField[Any]) -> Any:
         """A private copy of the value at the last delivery."""
@@ -256,18 +292,15 @@ class SharedState:
         self._follow()
         value = self._values.get(name)
         if value is None:
-            recorded = self._cursor.reads.get(self._cursor.deliveries)
-            rows: Mapping[bytes, bytes]
-            if recorded is not None and name in recorded.fields:
-                rows = recorded.fields[name]
-            else:
+            rows = self._find_recorded(name)
+            if rows is None:
                 rows = self._table.read_field(self._object, name)
                 if not rows:
                     default = FieldValue(name, value_type_of(field.annotation), {})
                     default.set_default(field.make_default())
                     _changes(default, name)
                     rows = default.dump()
-                self._reads[name] = dict(rows)
+                self._keep(name, rows)
             value = FieldValue(name, value_type_of(field.annotation), rows, frozen=True)
             self._values[name] = value
         return value.get()
@@ -281,17 +314,21 @@ class SharedState:
         raise _read_only(field.name)
 
     def names(self) -> list[str]:
-        """The stored names, sorted."""
-        return sorted(self._table.names(self._object))
+        """The stored names at the last delivery, sorted."""
+        self._follow()
+        if self._names is None:
+            rows = self._find_recorded(_NAMES)
+            if rows is None:
+                rows = {name.encode(): b"" for name in self._table.names(self._object)}
+                self._keep(_NAMES, rows)
+            self._names = sorted(name.decode() for name in rows)
+        return list(self._names)
 
-    def take_reads(self) -> Reads | None:
+    def take_reads(self) -> list[Reads]:
         """What has to be journaled before a command that may depend on it."""
         self.check_unchanged()
-        if not self._reads:
-            return None
-        reads = Reads(self._deliveries, self._reads)
-        self._reads = {}
-        return reads
+        taken, self._reads = self._reads, {}
+        return [Reads(deliveries, fields) for deliveries, fields in taken.items()]
 
     def check_unchanged(self) -> None:
         """Refuse a value that was changed in place.
@@ -307,7 +344,14 @@ class SharedState:
             self.check_unchanged()
             self._deliveries = self._cursor.deliveries
             self._values.clear()
-            self._reads = {}
+            self._names = None
+
+    def _find_recorded(self, name: str) -> Mapping[bytes, bytes] | None:
+        recorded = self._cursor.reads.get(self._deliveries)
+        return None if recorded is None else recorded.fields.get(name)
+
+    def _keep(self, name: str, rows: Mapping[bytes, bytes]) -> None:
+        self._reads.setdefault(self._deliveries, {})[name] = dict(rows)
 
 
 class NoState:

@@ -113,6 +113,8 @@ class Steps:
         self._owner = owner
         # Invariant: no inner mapping is empty.
         self._steps: dict[InvocationId, dict[int, Step]] = {}
+        # What to do when the last action of an invocation has ended.
+        self._when_ended: dict[InvocationId, Callable[[], None]] = {}
         self._is_stopping = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -152,11 +154,23 @@ class Steps:
         """The handler no longer wants the result: stop the action, forget the step's row."""
         self._forget_row(invocation_id, index)
         step = self._steps.get(invocation_id, {}).get(index)
-        if step is None:
+        if step is not None:
+            _tell_to_end(step)
+
+    def end_all(self, invocation_id: InvocationId, then: Callable[[], None]) -> None:
+        """Stop the actions of an invocation without touching rows; ``then``, once all ended."""
+        steps = self._steps.get(invocation_id)
+        if steps is None:
+            then()
             return
-        step.is_cancelled = True
-        if step.task is not None:
-            step.task.cancel()
+        self._when_ended[invocation_id] = then
+        for step in steps.values():
+            _tell_to_end(step)
+
+    def never_began(self, invocation_id: InvocationId, index: int) -> None:
+        """A new step whose attempt ends before ``begin``: its action certainly did not run."""
+        record = StepRecord(state=StepState.NOT_STARTED)
+        self._commits.put(keys.step(invocation_id, index), record)
 
     def resume(self, invocation: OpenInvocation) -> None:
         """A person resumed the invocation: steps of unknown outcome run again, counters restart."""
@@ -188,6 +202,7 @@ class Steps:
             step.task for steps in self._steps.values() for step in steps.values() if step.task
         ]
         self._steps.clear()
+        self._when_ended.clear()
         self._idle.set()
         for task in tasks:
             task.cancel()
@@ -441,10 +456,19 @@ class Steps:
             del self._steps[step.invocation_id]
             if not self._steps:
                 self._idle.set()
+            then = self._when_ended.pop(step.invocation_id, None)
+            if then is not None:
+                then()
 
     def _policy_of(self, invocation: OpenInvocation) -> RetryPolicy:
         own = None if invocation.handler is None else invocation.handler.options.retry
         return own or self._lifecycle.config.retry
+
+
+def _tell_to_end(step: Step) -> None:
+    step.is_cancelled = True
+    if step.task is not None:
+        step.task.cancel()
 
 
 def _is_async(function: Callable[..., Any]) -> bool:

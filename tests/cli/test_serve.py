@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.version import __version__
-from tests.processes import holdfast, post
+from tests.processes import Running, holdfast, post
 
 COUNTER = """
 from holdfast import Context, VirtualObject, Service, handler, state
@@ -189,11 +189,10 @@ def test_handlers_may_log_and_it_is_seen(tmp_path: Path) -> None:
 
 
 def test_the_command_is_installed_under_its_name() -> None:
-    """``python -m holdfast`` and the script are one function."""
     script = Path(sys.executable).parent / "holdfast"
     if not script.exists():
         pytest.skip("holdfast is not installed in this environment")
-    with holdfast("--help", cwd=Path.cwd()) as command:
+    with Running(str(script), "--help", cwd=Path.cwd()) as command:
         assert command.wait_exit() == 0
         for name in ("serve", "dev", "demo"):
             assert name in command.stdout

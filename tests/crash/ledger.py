@@ -64,7 +64,6 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     target: str
     handler: str
     argument: Any
-    is_keyed: bool
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -27,6 +27,10 @@ class _Recorded(VirtualObject):
     async def dump(self, ctx: Context) -> list[str]:
         return self.history
 
+    def beginning(self, ctx: Context, *after: str, not_before_ms: int = 0) -> "Beginning":
+        """For a step that is asked for when the steps ``after`` have ended for good."""
+        return Beginning(f"{type(self).__name__}/{ctx.key}", after, not_before_ms)
+
 
 class Counter(_Recorded):
     """No steps: one commit per call."""
@@ -52,19 +56,19 @@ class Agent(_Recorded):
     @handler
     async def turn(self, ctx: Context, token: str) -> list[str]:
         self.history.append(token)
-        first = await ctx.run("plan", act, begin(ctx), f"{token} plan")
+        first = await ctx.run("plan", act, self.beginning(ctx), f"{token} plan")
         self.said.append(first)
-        second = await ctx.run("act", act, begin(ctx, "plan"), f"{first}, act")
+        second = await ctx.run("act", act, self.beginning(ctx, "plan"), f"{first}, act")
         self.said.append(second)
-        third = await ctx.run("answer", act, begin(ctx, "act"), f"{second}, answer", 0.02)
+        third = await ctx.run("answer", act, self.beginning(ctx, "act"), f"{second}, answer", 0.02)
         self.said.append(third)
         return self.said[-3:]
 
     @handler
     async def compute(self, ctx: Context, token: str) -> list[str]:
         self.history.append(token)
-        sums = await ctx.run("sums", act_in_thread, begin(ctx), f"{token} sums")
-        checked = await ctx.run("check", act_in_thread, begin(ctx, "sums"), f"{sums}, check")
+        sums = await ctx.run("sums", act_in_thread, self.beginning(ctx), f"{token} sums")
+        checked = await ctx.run("check", act_in_thread, self.beginning(ctx, "sums"), f"{sums}, check")
         return [sums, checked]
 
 
@@ -80,7 +84,7 @@ class Sender(_Recorded):
                 f"{token}>{number}", due_ms, delay=timedelta(milliseconds=delay_ms)
             )
             if number == 0:
-                await ctx.run("between", act, begin(ctx), token)
+                await ctx.run("between", act, self.beginning(ctx), token)
         return len(inboxes)
 
 
@@ -90,7 +94,7 @@ class Inbox(_Recorded):
     @handler
     async def receive(self, ctx: Context, token: str, due_ms: int) -> None:
         self.history.append(token)
-        await ctx.run("received", act, Beginning(after=(), not_before_ms=due_ms), token)
+        await ctx.run("received", act, self.beginning(ctx, not_before_ms=due_ms), token)
 
 
 class Sleeper(_Recorded):
@@ -99,22 +103,22 @@ class Sleeper(_Recorded):
     @handler
     async def nap(self, ctx: Context, token: str, milliseconds: int) -> str:
         self.history.append(token)
-        await ctx.run("before", act, begin(ctx), token)
+        await ctx.run("before", act, self.beginning(ctx), token)
         due_ms = now_ms(ctx) + milliseconds
         await asyncio.sleep(milliseconds / 1000)
-        return await ctx.run("woken", act, begin(ctx, "before", not_before_ms=due_ms), token)
+        return await ctx.run("woken", act, self.beginning(ctx, "before", not_before_ms=due_ms), token)
 
     @handler
     async def race(self, ctx: Context, token: str, milliseconds: int) -> str:
         self.history.append(token)
         try:
             async with asyncio.timeout(milliseconds / 1000):
-                await ctx.run("slow", act, begin(ctx), token, 0.03)
+                await ctx.run("slow", act, self.beginning(ctx), token, 0.03)
         except TimeoutError:
             outcome = "late"
         else:
             outcome = "in time"
-        return await ctx.run("verdict", act, begin(ctx, "slow"), f"{token} {outcome}")
+        return await ctx.run("verdict", act, self.beginning(ctx, "slow"), f"{token} {outcome}")
 
 
 class Approval(_Recorded):
@@ -124,8 +128,8 @@ class Approval(_Recorded):
     async def ask(self, ctx: Context, token: str) -> str:
         self.history.append(token)
         word = ctx.awakeable(str)
-        await ctx.run("publish", act, begin(ctx), f"{token} {word.id}")
-        return await ctx.run("granted", act, begin(ctx, "publish"), await word)
+        await ctx.run("publish", act, self.beginning(ctx), f"{token} {word.id}")
+        return await ctx.run("granted", act, self.beginning(ctx, "publish"), await word)
 
 
 class Chain(_Recorded):
@@ -135,7 +139,7 @@ class Chain(_Recorded):
     async def relay(self, ctx: Context, token: str, depth: int) -> int:
         self.history.append(token)
         if depth == 0:
-            await ctx.run("end", act, begin(ctx), token)
+            await ctx.run("end", act, self.beginning(ctx), token)
             return 0
         number = int(ctx.key.rpartition("-")[2])
         after = ctx.object(Chain, f"{ctx.key.rpartition('-')[0]}-{number + 1}")
@@ -151,12 +155,12 @@ class Fan(Service):
             tasks = [group.create_task(self._branch(ctx, token, name)) for name in "abc"]
         words = [task.result() for task in tasks]
         ends = tuple(f"{name} second" for name in "abc")
-        await ctx.run("join", act, begin(ctx, *ends), " ".join(words))
+        await ctx.run("join", act, Beginning("Fan", ends, 0), " ".join(words))
         return words
 
     async def _branch(self, ctx: Context, token: str, name: str) -> str:
-        first = await ctx.run(f"{name} first", act, begin(ctx), f"{token} {name}1")
-        start = begin(ctx, f"{name} first")
+        first = await ctx.run(f"{name} first", act, Beginning("Fan", (), 0), f"{token} {name}1")
+        start = Beginning("Fan", (f"{name} first",), 0)
         return await ctx.run(f"{name} second", act, start, f"{first} {name}2")
 
 
@@ -167,11 +171,6 @@ class Beginning:
     target: str
     after: tuple[str, ...]
     not_before_ms: int
-
-
-def begin(ctx: Context, *after: str, not_before_ms: int = 0, target: str = "") -> Beginning:
-    """For a step that is asked for when the steps ``after`` have ended for good."""
-    return Beginning(target, after, not_before_ms)
 
 
 def now_ms(ctx: Context) -> int:

@@ -1,6 +1,7 @@
 """Calls from outside and between objects: answers, order, state, mailboxes."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
@@ -18,10 +19,12 @@ CLASSES = [Counter, Agent, Caller, Echo, Faulty]
 
 
 @pytest.fixture
-def world() -> World:
+async def world() -> AsyncIterator[World]:
     Ledger.lines.clear()
     Faulty.tries.clear()
-    return World(CLASSES)
+    world = World(CLASSES)
+    yield world
+    world.close()
 
 
 async def test_state_is_kept_between_calls_and_across_a_crash(world: World) -> None:

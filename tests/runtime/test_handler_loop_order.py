@@ -58,14 +58,14 @@ def run_elsewhere(batch: list[Program], hash_seed: int) -> list[str]:
 
 
 def assert_runs_alike(batch: list[Program]) -> None:
-    first, *others = [run_elsewhere(batch, hash_seed) for hash_seed in (1, 2, 3)]
+    first, *others = [run_elsewhere(batch, hash_seed) for hash_seed in (1, 2)]
     assert len(first) == len(batch)
     for other in others:
         for program, one, another in zip(batch, first, other, strict=True):
             assert json.loads(one) == json.loads(another), program
 
 
-@settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=4, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.lists(programs, min_size=40, max_size=60))
 def test_a_program_takes_the_same_course_in_every_process(batch: list[Program]) -> None:
     assert_runs_alike(batch)

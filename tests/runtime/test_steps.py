@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -112,9 +113,11 @@ class Shop(VirtualObject):
 
 
 @pytest.fixture
-async def world() -> World:
+async def world() -> AsyncIterator[World]:
     Outside.reset()
-    return World([Shop])
+    world = World([Shop])
+    yield world
+    world.close()
 
 
 def ask(world: World, handler_name: str, argument: bytes) -> "asyncio.Future[Answer]":

@@ -63,6 +63,11 @@ class World:
         await self.crash(keep_written=keep_written)
         return await self.start()
 
+    def close(self) -> None:
+        """Let nothing of the last runtime outlive the test."""
+        if hasattr(self, "runtime"):
+            self.runtime.kill()
+
     async def finish(self, answer: Awaitable[Any], seconds: float = 3600) -> Any:
         """What ``answer`` gives, with as much time passing as it takes, up to ``seconds``."""
         task = asyncio.ensure_future(answer)

@@ -1,0 +1,279 @@
+"""The callers: a mixed load on a server that comes and goes, every acknowledgement written down.
+
+A request with an idempotency key is sent until a whole 2xx has been read, through as many servers
+as it takes. One without is sent once, and may or may not have happened. Which requests are made is
+decided by the seed alone; how far a client gets is not.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from tests.crash.ledger import Answered, Asked, Began, Ledger, LedgerReader, Resolved
+from tests.ingress.http_caller import Connection, Reply, connect, post
+
+ANSWER_SECONDS = 60.0
+"""A server that is up and says nothing for so long has lost the request."""
+
+KEYS = 5
+"""Objects of each class: few, so that calls meet in mailboxes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One call of one handler."""
+
+    token: str
+    target: str
+    """``Counter/c1``, or ``Fan`` for a service."""
+    handler: str
+    argument: dict[str, Any] | str | None
+    is_keyed: bool = True
+
+    def encode(self, *, is_send: bool = False) -> bytes:
+        path = f"/{self.target}/{self.handler}{'/send' if is_send else ''}"
+        key = [f"idempotency-key: {self.token}"] if self.is_keyed else []
+        body = b"" if self.argument is None else json.dumps(self.argument).encode()
+        return post(path, body, *key)
+
+
+class UnexpectedAnswerError(Exception):
+    """The server answered what it never should."""
+
+
+class Caller:
+    """One connection to the server, opened again whenever it breaks."""
+
+    def __init__(self, port: int, ledger: Ledger) -> None:
+        self._port = port
+        self.ledger = ledger
+        self._stack = AsyncExitStack()
+        self._connection: Connection | None = None
+
+    async def ask(self, request: Request, *, is_send: bool = False) -> Any:
+        """Send until it is acknowledged, and write that down; gives the result."""
+        reply = await self._send_until_answered(request.encode(is_send=is_send), request.token)
+        return self._acknowledge(request, reply, is_send=is_send)
+
+    async def ask_once(self, request: Request) -> None:
+        """Send once; what becomes of it nobody knows, unless it is acknowledged."""
+        reply = await self._exchange(request.encode())
+        if reply is not None and reply.status == 200:
+            self._acknowledge(request, reply, is_send=False)
+
+    def note(self, request: Request) -> None:
+        """Write down that it is about to be made."""
+        self.ledger.append(
+            Asked(
+                token=request.token,
+                target=request.target,
+                handler=request.handler,
+                argument=request.argument,
+            )
+        )
+
+    async def fetch(self, path: str) -> Any:
+        """The JSON that a shared handler answers; nothing is written down."""
+        return json.loads((await self._send_until_answered(post(path), path)).body)
+
+    async def hang_up_on(self, request: Request) -> None:
+        """Send it and go away before the answer."""
+        await self.close()
+        try:
+            async with connect(self._port) as connection:
+                connection.writer.write(request.encode())
+                await connection.writer.drain()
+        except OSError:
+            return  # Nobody was there.
+
+    async def resolve(self, awakeable: str, value: str, token: str) -> None:
+        """Resolve an awakeable, until that is acknowledged."""
+        path = f"/restate/awakeables/{awakeable}/resolve"
+        await self._send_until_answered(post(path, json.dumps(value).encode()), token)
+
+    def make_another(self) -> "Caller":
+        """A caller with a connection of its own."""
+        return Caller(self._port, self.ledger)
+
+    async def close(self) -> None:
+        self._connection = None
+        await self._stack.aclose()
+
+    def _acknowledge(self, request: Request, reply: Reply, *, is_send: bool) -> Any:
+        body = json.loads(reply.body) if reply.body else None
+        self.ledger.append(
+            Answered(
+                token=request.token,
+                invocation=reply.headers["x-restate-id"],
+                is_send=is_send,
+                result=None if is_send else body,
+            )
+        )
+        return body
+
+    async def _send_until_answered(self, data: bytes, token: str) -> Reply:
+        while True:
+            reply = await self._exchange(data)
+            if reply is not None and reply.status in {200, 202}:
+                return reply
+            if reply is not None and reply.status != 503:
+                message = f"{token} was answered with {reply.status}: {reply.body.decode()}"
+                raise UnexpectedAnswerError(message)
+            await asyncio.sleep(0.02)
+
+    async def _exchange(self, data: bytes) -> Reply | None:
+        """The answer, or ``None`` when the connection broke."""
+        try:
+            if self._connection is None:
+                self._connection = await self._stack.enter_async_context(connect(self._port))
+            return await asyncio.wait_for(self._connection.ask(data), ANSWER_SECONDS)
+        except (ConnectionError, EOFError):
+            await self.close()
+            return None
+        except BaseException:
+            await self.close()
+            raise
+
+
+@dataclass(slots=True)
+class Client:
+    """Makes one request after the other."""
+
+    name: str
+    prefix: str
+    """What its tokens and the keys it calls begin with."""
+    caller: Caller
+    random: Random
+    doing: str = ""
+    """The token it waits for."""
+    made: list[Request] = field(default_factory=list[Request])
+    """The requests with a key that were acknowledged."""
+    _count: int = 0
+
+    async def run(self, is_over: Callable[[], bool]) -> None:
+        """Work until it is over and what was begun is acknowledged."""
+        try:
+            while not is_over():
+                await self._work()
+                await asyncio.sleep(self.random.random() * 0.02)
+        finally:
+            await self.caller.close()
+
+    async def _work(self) -> None:
+        chance = self.random.random()
+        if chance < 0.08:
+            await self._read()
+        elif chance < 0.14 and self.made:
+            await self._ask(self.random.choice(self.made))
+        elif chance < 0.18:
+            request = self._request("Counter", "add", {"amount": 7}, is_keyed=False)
+            self._note(request)
+            await self.caller.ask_once(request)
+        else:
+            request = self._choose()
+            self._note(request)
+            await self._ask(request)
+            self.made.append(request)
+
+    async def _ask(self, request: Request) -> None:
+        chance = self.random.random()
+        if chance < 0.25:
+            await self.caller.ask(request, is_send=True)
+        elif chance < 0.3:
+            # Two at once; the second one goes by a connection of its own.
+            other = self.caller.make_another()
+            try:
+                await asyncio.gather(self.caller.ask(request), other.ask(request))
+            finally:
+                await other.close()
+        else:
+            if chance < 0.35:
+                await self.caller.hang_up_on(request)
+            await self.caller.ask(request)
+
+    async def _read(self) -> None:
+        request = self._request("Counter", "read", None, is_keyed=False)
+        self._note(request)
+        await self.caller.ask_once(request)
+
+    def _note(self, request: Request) -> None:
+        self.doing = request.token
+        self.caller.note(request)
+
+    def _choose(self) -> Request:
+        random = self.random
+        kinds: list[tuple[int, Callable[[], Request]]] = [
+            (8, lambda: self._request("Counter", "add", {"amount": random.randrange(100)})),
+            (5, lambda: self._request("Agent", "turn", {})),
+            (3, lambda: self._request("Agent", "compute", {})),
+            (3, self._scatter),
+            (2, lambda: self._request("Sleeper", "nap", {"milliseconds": random.randrange(150)})),
+            (3, lambda: self._request("Sleeper", "race", {"milliseconds": random.randrange(60)})),
+            (3, lambda: self._request("Approval", "ask", None)),
+            (3, lambda: self._request("Chain", "relay", {"depth": random.randrange(6)})),
+            (3, lambda: self._request("Fan", "spread", None)),
+        ]
+        (_, make), *_ = random.choices(kinds, [weight for weight, _ in kinds])
+        return make()
+
+    def _scatter(self) -> Request:
+        inboxes = [f"{self.prefix}{self.random.randrange(KEYS)}" for _ in range(3)]
+        delay_ms = self.random.choice([0, 0, 100, 700])
+        return self._request("Sender", "scatter", {"inboxes": inboxes, "delay_ms": delay_ms})
+
+    def _request(
+        self, name: str, handler: str, arguments: dict[str, Any] | None, *, is_keyed: bool = True
+    ) -> Request:
+        """A request; ``arguments`` are those beside the token, ``None``: it stands alone."""
+        self._count += 1
+        token = f"{self.prefix}{self.name}.{self._count}"
+        key = f"{self.prefix}{self.random.randrange(KEYS)}"
+        if name == "Chain":
+            key += "-0"
+        argument: dict[str, Any] | str | None = token if arguments is None else None
+        if handler == "read":
+            argument = None
+        elif arguments is not None:
+            argument = {"token": token, **arguments}
+        return Request(
+            token=token,
+            target=name if name == "Fan" else f"{name}/{key}",
+            handler=handler,
+            argument=argument,
+            is_keyed=is_keyed,
+        )
+
+
+class Resolver:
+    """Resolves every awakeable that a handler has published, some of them twice."""
+
+    def __init__(self, caller: Caller, random: Random) -> None:
+        self._caller = caller
+        self._random = random
+        self._reader = LedgerReader(caller.ledger.path)
+        self._resolved: set[str] = set()
+
+    async def run(self) -> None:
+        """Go on until cancelled."""
+        try:
+            while True:
+                for line in self._reader.read():
+                    if isinstance(line, Began) and line.step == "publish":
+                        await self._resolve(*line.payload.split(" "))
+                await asyncio.sleep(0.02)
+        finally:
+            await self._caller.close()
+
+    async def _resolve(self, token: str, awakeable: str) -> None:
+        if token in self._resolved:
+            return
+        self._resolved.add(token)
+        value = f"yes to {token}"
+        await self._caller.resolve(awakeable, value, token)
+        self._caller.ledger.append(Resolved(token=token, value=value))
+        if self._random.random() < 0.3:
+            await self._caller.resolve(awakeable, "too late", token)

@@ -1,0 +1,175 @@
+"""One round: load and kills, then quiet, then judgement.
+
+A round has its own ledger and its own keys, so that rounds may follow each other on one data
+directory that grows old with them.
+"""
+
+import asyncio
+import socket
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from tests.crash.judge import Histories, expected_turns, find_violations
+from tests.crash.ledger import Answered, Asked, Began, Ledger, read_ledger
+from tests.crash.load import Caller, Client, Request, Resolver
+from tests.crash.nemesis import Nemesis, plan_lives
+
+CLIENTS = 10
+QUIET_SECONDS_MAX = 30.0
+"""Within this after the last restart, all that was accepted has been done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a round is to be."""
+
+    seed: str
+    """Decides requests, kills and moments."""
+    prefix: str
+    """What tokens and keys begin with; no other round on the directory has it."""
+    kills: int
+    directory: Path
+    port: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """How a round went."""
+
+    violations: list[str]
+    kills: int
+    early_kills: int
+    stops: int
+    slowest_stop: float
+    requests: int
+    answers: int
+    steps: int
+    repeated_steps: int
+    """Executions beyond the first: the interrupted ones."""
+    seconds: float
+    sample: list[tuple[Request, Any]] = field(default_factory=list[tuple[Request, Any]])
+    """Some requests with their results, to be asked for again much later."""
+
+
+async def run_round(plan: Plan, earlier: Iterable[tuple[Request, Any]] = ()) -> Report:
+    """Run one round; ``earlier`` are requests of former rounds that must not have changed."""
+    begun = time.monotonic()
+    ledger = Ledger(plan.directory / f"ledger-{plan.prefix}")
+    nemesis = Nemesis(port=plan.port, directory=plan.directory, ledger=ledger)
+    try:
+        violations, histories, results = await _storm(plan, nemesis, ledger, earlier)
+    finally:
+        ledger.close()
+    lines = read_ledger(ledger.path)
+    violations += [*nemesis.complaints, *find_violations(lines, histories)]
+    began = [line for line in lines if isinstance(line, Began)]
+    return Report(
+        violations=violations,
+        kills=nemesis.kills,
+        early_kills=nemesis.early_kills,
+        stops=nemesis.stops,
+        slowest_stop=nemesis.slowest_stop,
+        requests=sum(isinstance(line, Asked) for line in lines),
+        answers=sum(isinstance(line, Answered) for line in lines),
+        steps=len(began),
+        repeated_steps=len(began) - len({(line.invocation, line.step) for line in began}),
+        seconds=time.monotonic() - begun,
+        sample=results[:: max(1, len(results) // 20)],
+    )
+
+
+def find_port() -> int:
+    """A free port that no outgoing connection is ever given: clients knock at it while it is shut."""
+    for port in range(18_000 + Random().randrange(10_000), 32_000):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
+    message = "no port is free"
+    raise OSError(message)
+
+
+async def _storm(
+    plan: Plan, nemesis: Nemesis, ledger: Ledger, earlier: Iterable[tuple[Request, Any]]
+) -> tuple[list[str], Histories, list[tuple[Request, Any]]]:
+    """Load and kills, then quiet; gives violations, histories and all results."""
+    clients = [
+        Client(
+            name=str(number),
+            prefix=f"{plan.prefix}.",
+            caller=Caller(plan.port, ledger),
+            random=Random(f"{plan.seed} client {number}"),
+        )
+        for number in range(CLIENTS)
+    ]
+    is_over = asyncio.Event()
+    resolver = Resolver(Caller(plan.port, ledger), Random(f"{plan.seed} resolver"))
+    resolving = asyncio.create_task(resolver.run())
+    working = {asyncio.create_task(each.run(is_over.is_set)): each for each in clients}
+    lives = plan_lives(Random(f"{plan.seed} nemesis"), plan.kills)
+    asking = Caller(plan.port, ledger)
+    try:
+        await asyncio.to_thread(nemesis.torment, lives)
+        server = await asyncio.to_thread(nemesis.start_last)
+        try:
+            is_over.set()
+            violations = await _finish(working)
+            violations += _faults_of(resolving, "the resolver")
+            await _wait_quiet(asking, ledger)
+            made = [request for each in clients for request in each.made]
+            results = [(request, await asking.ask(request)) for request in made]
+            for request, result in earlier:
+                if await asking.ask(request) != result:
+                    violations.append(f"the result of {request.token}, long ago, has changed")
+            # Read last: what was asked for again must not have run again.
+            histories = await _read_histories(asking, _expected_turns(ledger))
+        finally:
+            await asyncio.to_thread(nemesis.stop_last, server)
+    finally:
+        for task in (resolving, *working):
+            task.cancel()
+        await asyncio.wait([resolving, *working])
+        await asking.close()
+    return violations, histories, results
+
+
+async def _finish(working: Mapping[asyncio.Task[None], Client]) -> list[str]:
+    """Wait until every client has its last answer; gives what went wrong."""
+    _, waiting = await asyncio.wait(working, timeout=QUIET_SECONDS_MAX)
+    violations = [f"{working[task].doing} was never answered" for task in waiting]
+    for task, client in working.items():
+        violations += _faults_of(task, client.doing)
+    return violations
+
+
+def _faults_of(task: asyncio.Task[None], doing: str) -> list[str]:
+    error = task.exception() if task.done() else None
+    return [] if error is None else [f"{doing}: {type(error).__name__}: {error}"]
+
+
+async def _wait_quiet(caller: Caller, ledger: Ledger) -> None:
+    """Wait until all that was acknowledged has happened, or has had time enough to."""
+    answered = {line.token for line in read_ledger(ledger.path) if isinstance(line, Answered)}
+    expected = {
+        (object_, token)
+        for object_, token in _expected_turns(ledger)
+        if token.partition(">")[0] in answered
+    }
+    deadline = time.monotonic() + QUIET_SECONDS_MAX
+    while time.monotonic() < deadline:
+        histories = await _read_histories(caller, expected)
+        if expected <= {(name, token) for name, history in histories.items() for token in history}:
+            return
+        await asyncio.sleep(0.1)
+
+
+async def _read_histories(caller: Caller, turns: Iterable[tuple[str, str]]) -> Histories:
+    return {object_: await caller.fetch(f"/{object_}/dump") for object_ in {each[0] for each in turns}}
+
+
+def _expected_turns(ledger: Ledger) -> list[tuple[str, str]]:
+    lines = read_ledger(ledger.path)
+    return [turn for line in lines if isinstance(line, Asked) for turn in expected_turns(line)]

@@ -1,0 +1,178 @@
+"""Pinned: a directory written by any release must open in this one."""
+
+import pytest
+
+from holdfast import StoreDamagedError, StoreFormatError
+from holdfast.journal import codec, keys, records
+from holdfast.journal.entry import (
+    Call,
+    Cancel,
+    Command,
+    CompleteAwakeable,
+    Completion,
+    Entry,
+    Failure,
+    Input,
+    Issued,
+    MakeAwakeable,
+    Reads,
+    Run,
+    Send,
+    Sleep,
+)
+from holdfast.objects.identity import InvocationId, Target
+
+ID = InvocationId(bytes(range(16)))
+ID_HEX = ID.hex()
+TARGET = Target("A", "b\0c", "d")
+OBJECT = keys.object_key("A", "b\0c")
+OBJECT_HEX = "41 00 01 62 00 ff 63 00 01".replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        (keys.invocation(ID), "69" + ID_HEX),
+        (keys.outcome(ID), "6f" + ID_HEX),
+        (keys.journal(ID, 7), "6a" + ID_HEX + "00000007"),
+        (keys.live(ID), "6c" + ID_HEX),
+        (keys.turn(OBJECT), "68" + OBJECT_HEX),
+        (keys.inbox(OBJECT, 1), "71" + OBJECT_HEX + "0000000000000001"),
+        (keys.state(OBJECT, "f", b"\x05"), "73" + OBJECT_HEX + "66000105"),
+        (
+            keys.undo(OBJECT, 1, 2, "f", b""),
+            "75" + OBJECT_HEX + "0000000000000001" + "00000002" + "660001",
+        ),
+        (keys.timer(258, ID, 3), "74" + "0000000000000102" + ID_HEX + "00000003"),
+        (keys.idempotency(TARGET, "k"), "64" + OBJECT_HEX + "640001" + "6b0001"),
+        (keys.awakeable(ID, 1), "61" + ID_HEX + "00000001"),
+        (keys.waiting(ID), "77" + ID_HEX),
+        (keys.step(ID, 1), "70" + ID_HEX + "00000001"),
+        (keys.expiry(1, ID), "78" + "0000000000000001" + ID_HEX),
+        (keys.meta("x"), "6d780001"),
+    ],
+)
+def test_keys_do_not_change(key: bytes, expected: str) -> None:
+    assert key.hex() == expected
+
+
+FAILURE = Failure("HF0001", 422, "no", "Odd", (("a", "b"),), (("E", "e"),))
+FAILURE_HEX = "96a6484630303031cd01a6a26e6fa34f646481a161a1629192a145a165"
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        (Run("llm"), "01 94 01 02 a5 782e70793a a3 6c6c6d"),
+        (Sleep(5), "01 94 02 02 a5 782e70793a 05"),
+        (
+            Call(TARGET, b"dg", ID),
+            "01 96 03 02 a5 782e70793a 93 a141 a3620063 a164 c402 6467 c410" + ID_HEX,
+        ),
+        (
+            Send(TARGET, b"dg", 9, ID),
+            "01 97 04 02 a5 782e70793a 93 a141 a3620063 a164 c402 6467 09 c410" + ID_HEX,
+        ),
+        (MakeAwakeable(), "01 93 05 02 a5 782e70793a"),
+        (
+            CompleteAwakeable(ID, 3, b"dg"),
+            "01 96 06 02 a5 782e70793a c410" + ID_HEX + "03 c402 6467",
+        ),
+        (Cancel(4), "01 94 07 02 a5 782e70793a 04"),
+    ],
+)
+def test_commands_do_not_change(command: Command, expected: str) -> None:
+    row = codec.encode_command(command, 2, "x.py:")
+
+    assert row == bytes.fromhex(expected)
+    assert codec.decode_entry(row) == Issued(command, 2, "x.py:")
+
+
+@pytest.mark.parametrize(
+    ("entry", "row", "expected"),
+    [
+        (
+            Input(argument=b"{}", headers={"a": "b"}),
+            codec.InputRow(Input(argument=b"{}", headers={"a": "b"})).encode(),
+            "01 94 00 c402 7b7d 81 a161 a162 c0",
+        ),
+        (
+            Completion(1, 9, b"x"),
+            codec.encode_completion(Completion(1, 9, b"x")),
+            "01 94 10 01 09 c401 78",
+        ),
+        (
+            Completion(1, 9, None),
+            codec.encode_completion(Completion(1, 9, None)),
+            "01 94 10 01 09 c0",
+        ),
+        (
+            Completion(1, 9, FAILURE),
+            codec.encode_completion(Completion(1, 9, FAILURE)),
+            "01 94 11 01 09" + FAILURE_HEX,
+        ),
+        (
+            Reads(3, {"f": {b"": b"x"}}),
+            codec.encode_reads(Reads(3, {"f": {b"": b"x"}})),
+            "01 93 08 03 81 a166 81 c400 c401 78",
+        ),
+    ],
+)
+def test_other_entries_do_not_change(entry: Entry, row: bytes, expected: str) -> None:
+    assert row == bytes.fromhex(expected)
+    assert codec.decode_entry(row) == entry
+
+
+def test_records_do_not_change() -> None:
+    record = records.InvocationRecord(
+        target=TARGET,
+        state=records.InvocationState.BEGUN,
+        sequence=1,
+        is_exclusive=True,
+        begun_ms=2,
+        caller=ID,
+        caller_index=3,
+        idempotency_key="k",
+        failures=4,
+        next_attempt_ms=5,
+        last_failure="e",
+    )
+    outcome = records.OutcomeRecord(
+        target=TARGET,
+        sequence=1,
+        completed_ms=2,
+        kept=records.Kept.JOURNAL,
+        result=FAILURE,
+        idempotency_key="k",
+        expires_ms=3,
+    )
+    step = records.StepRecord(
+        state=records.StepState.FAILED, attempt=2, failures=1, next_attempt_ms=9, last_failure="e"
+    )
+
+    assert record.encode() == bytes.fromhex(
+        "01 9d 02 a141 a3620063 a164 01 c3 02 c410" + ID_HEX + "03 a16b 04 05 a165"
+    )
+    assert records.decode_invocation(record.encode()) == record
+    assert outcome.encode() == bytes.fromhex(
+        "01 99 a141 a3620063 a164 01 02 01" + FAILURE_HEX + "a16b 03"
+    )
+    assert records.decode_outcome(outcome.encode()) == outcome
+    assert step.encode() == bytes.fromhex("01 95 01 02 01 09 a165")
+    assert records.decode_step(step.encode()) == step
+    assert [kind.encode().hex() for kind in records.TimerKind] == ["00", "01", "02", "03"]
+
+
+def test_object_names_cannot_run_into_each_other() -> None:
+    assert keys.object_key("a", "b") != keys.object_key("ab", "")
+    assert not keys.object_key("A", "bc").startswith(keys.object_key("A", "b"))
+    assert keys.split_text(keys.text("b\0c") + b"rest", 0) == ("b\0c", 5 + 1)
+
+
+def test_a_row_of_a_later_format_is_refused_with_a_sentence() -> None:
+    with pytest.raises(StoreFormatError, match="format 02; this release reads format 01"):
+        codec.decode_entry(b"\x02\x90")
+    with pytest.raises(StoreFormatError, match="tag 99"):
+        codec.decode_entry(codec.pack([99, 0, ""]))
+    with pytest.raises(StoreDamagedError, match="cannot be read"):
+        codec.decode_entry(b"\x01\x94\x10")

@@ -1,0 +1,217 @@
+"""Single cases of replay that once went wrong, each named after what the user saw."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from holdfast import (
+    Context,
+    OutcomeUnknownError,
+    RetryPolicy,
+    RuntimeConfig,
+    TerminalError,
+    VirtualObject,
+    handler,
+    shared,
+    state,
+    step_info,
+)
+from holdfast.journal import keys
+from holdfast.objects.identity import Target
+from holdfast.runtime.requests import Answer, CallRequest
+
+from ..runtime.worlds import World
+from .stage import OUTSIDE, StepClock, act, quiesce
+
+AT_ONCE = RetryPolicy(initial_interval=timedelta(0), max_attempts=2)
+
+
+def submit(world: World, path: str, argument: bytes = b"") -> asyncio.Future[Answer]:
+    service, key, name = path.split("/")
+    request = CallRequest(
+        target=Target(service, key, name), argument=argument, idempotency_key=path
+    )
+    return world.runtime.submit(request, wait=True)
+
+
+class Cases(VirtualObject):
+    """One handler per case."""
+
+    number: int = state(0)
+    names: list[str] = state(default_factory=list)
+
+    @handler
+    async def keys_before_and_after(self, ctx: Context) -> list[Any]:
+        before = ctx.keys()
+        self.names.append("x")
+        changed = ctx.keys()
+        assert self.number == 0
+        read = ctx.keys()
+        await asyncio.sleep(10)
+        return [before, changed, read, ctx.keys()]
+
+    @handler
+    async def count(self, ctx: Context) -> int:
+        self.number += 1
+        return self.number
+
+    @shared
+    async def read_between(self, ctx: Context) -> list[int]:
+        asked = ctx.sleep(1)
+        between = self.number
+        await asked
+        after = self.number
+        await ctx.sleep(1)
+        return [between, after]
+
+    @shared
+    async def names_of_shared(self, ctx: Context) -> list[str]:
+        found = ctx.keys()
+        await ctx.sleep(1)
+        return found
+
+    @handler(retry=AT_ONCE)
+    async def fail_before_the_step_began(self, ctx: Context) -> str:
+        step = ctx.step(on_unknown="fail").run("s", act, "s", 0, "ran")
+        if OUTSIDE.count("failed before") == 1:
+            message = "once"
+            raise OSError(message)
+        try:
+            return str(await step)
+        except OutcomeUnknownError as error:
+            return error.message
+
+    @handler(retry=RetryPolicy(max_attempts=1, on_max_attempts="fail"))
+    async def give_up_beside_a_step(self, ctx: Context) -> None:
+        step = ctx.run("slow", slow, 5)
+        ctx.awakeable()
+        await asyncio.sleep(0.01)
+        assert not step.done()
+        message = "given up"
+        raise OSError(message)
+
+    @handler
+    async def fail_beside_a_step_that_pauses(self, ctx: Context) -> str:
+        step = ctx.step(timeout=timedelta(seconds=1), on_unknown="pause").run("s", slow_once, 50)
+        await asyncio.sleep(0.9)
+        if OUTSIDE.count("failed beside") == 1:
+            message = "once"
+            raise OSError(message)
+        await step
+        await asyncio.sleep(10)
+        return "done"
+
+
+async def slow(seconds: int) -> None:
+    OUTSIDE.count("slow began")
+    try:
+        await OUTSIDE.pause(1_000_000)
+    except asyncio.CancelledError:
+        await OUTSIDE.pause(seconds * 1000)
+        OUTSIDE.count("slow ended")
+
+
+async def slow_once(seconds: int) -> None:
+    if step_info().attempt == 1:
+        await OUTSIDE.pause(seconds * 1000)
+
+
+@pytest.fixture
+def world() -> World:
+    world = World([Cases])
+    world.clock = StepClock()
+    OUTSIDE.clear(world.clock)
+    return world
+
+
+async def test_the_names_of_stored_fields_are_the_same_on_replay(world: World) -> None:
+    await world.start()
+    submit(world, "Cases/a/keys_before_and_after")
+    await world.clock.advance(1)
+    await world.restart()
+    answer = submit(world, "Cases/a/keys_before_and_after")
+    await world.clock.advance(20)
+    replayed = (await answer).outcome
+
+    await world.start()
+    answer = submit(world, "Cases/b/keys_before_and_after")
+    await world.clock.advance(20)
+    assert replayed == (await answer).outcome
+
+
+async def test_what_a_shared_handler_read_between_two_results_is_the_same_on_replay(
+    world: World,
+) -> None:
+    runtime = await world.start()
+    answer = submit(world, "Cases/a/read_between")
+    await quiesce()
+    await runtime.object(Cases, "a").count()
+    await world.clock.advance(1.5)
+    await runtime.object(Cases, "a").count()
+    runtime.suspend_idle()
+    await world.clock.advance(2)
+
+    assert (await answer).outcome == b"[0,1]"
+
+
+async def test_the_names_a_shared_handler_saw_are_the_same_on_replay(world: World) -> None:
+    runtime = await world.start()
+    answer = submit(world, "Cases/a/names_of_shared")
+    await quiesce()
+    await runtime.object(Cases, "a").count()
+    runtime.suspend_idle()
+    await world.clock.advance(2)
+
+    assert (await answer).outcome == b"[]"
+
+
+async def test_a_step_that_never_began_is_not_of_unknown_outcome(world: World) -> None:
+    await world.start()
+    answer = submit(world, "Cases/a/fail_before_the_step_began")
+    await world.clock.advance(1)
+
+    assert (await answer).outcome == b'"ran"'
+
+
+async def test_a_handler_that_gives_up_keeps_its_key_until_its_action_has_ended(
+    world: World,
+) -> None:
+    await world.start()
+    first = submit(world, "Cases/a/give_up_beside_a_step")
+    second = submit(world, "Cases/a/count")
+    await world.clock.advance(1)
+    assert OUTSIDE.counts == {"slow began": 1}
+    assert not first.done()
+    assert not second.done()
+    # The action was told to end, and ends when it likes.
+    await world.clock.advance(10)
+
+    assert OUTSIDE.counts == {"slow began": 1, "slow ended": 1}
+    assert isinstance((await first).outcome, TerminalError)
+    assert (await second).outcome == b"1"
+    for table in (keys.AWAKEABLE, keys.TIMER, keys.STEP, keys.LIVE):
+        assert not list(world.store.scan(*keys.prefix_range(table))), table
+
+
+async def test_a_retry_that_is_due_after_a_pause_and_a_resume_begins_no_second_attempt(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.config = RuntimeConfig(retry=RetryPolicy(initial_interval=timedelta(seconds=5)))
+    runtime = await world.start()
+    request = CallRequest(
+        target=Target("Cases", "a", "fail_beside_a_step_that_pauses"), argument=b""
+    )
+    accepted = await runtime.submit(request, wait=False)
+    await world.clock.advance(1.5)
+    assert await runtime.resume(accepted.invocation_id)
+    caplog.clear()
+    with caplog.at_level(logging.ERROR):
+        await world.clock.advance(30)
+
+    assert not caplog.records
+    assert runtime.statistics().invocations_completed == 1

@@ -1,0 +1,188 @@
+"""Nothing leaves before what it depends on is durable, and nothing at all once the store failed."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from holdfast import Context, StoreFailedError, VirtualObject, handler, state
+from holdfast.journal.memory import MemoryStore
+from holdfast.objects.identity import Target
+from holdfast.runtime.engine import Engine
+from holdfast.runtime.requests import CallRequest
+from holdfast.runtime.testing import InlineThreads, ManualClock, SeededRandomness, settle
+
+from .worlds import World
+
+actions: list[str] = []
+
+
+async def act(name: str) -> str:
+    actions.append(name)
+    return name
+
+
+class Ledger(VirtualObject):
+    total: int = state(0)
+
+    @handler
+    async def add(self, ctx: Context, amount: int) -> int:
+        self.total += amount
+        return self.total
+
+    @handler
+    async def effect(self, ctx: Context) -> str:
+        return await ctx.run("effect", act, "effect")
+
+
+class HeldThreads(InlineThreads):
+    """Threads whose sync ends when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: list[Callable[[], None]] = []
+
+    def run(
+        self,
+        lane: str,
+        function: Callable[[], Any],
+        done: Callable[[Any, BaseException | None], None],
+    ) -> None:
+        if lane == "store":
+            self.held.append(partial(done, function(), None))
+        else:
+            super().run(lane, function, done)
+
+    async def let_sync_end(self) -> None:
+        held, self.held = self.held, []
+        for report in held:
+            report()
+        await settle()
+
+
+@pytest.fixture
+async def threads() -> AsyncIterator[HeldThreads]:
+    actions.clear()
+    threads = HeldThreads()
+    yield threads
+    for runtime in started:
+        runtime.kill()
+    started.clear()
+
+
+started: list[Engine] = []
+
+
+async def start(threads: HeldThreads, store: MemoryStore) -> Engine:
+    runtime = Engine(
+        [Ledger],
+        store=store,
+        clock=ManualClock(),
+        randomness=SeededRandomness(),
+        threads=threads,
+    )
+    await runtime.start()
+    started.append(runtime)
+    return runtime
+
+
+async def test_an_answer_waits_until_its_outcome_is_durable(threads: HeldThreads) -> None:
+    store = MemoryStore()
+    runtime = await start(threads, store)
+    answer = asyncio.ensure_future(runtime.object(Ledger, "a").add(1))
+    await settle()
+    assert store.statistics().batches_written == 1
+    assert not answer.done()
+    await threads.let_sync_end()
+
+    assert answer.result() == 1
+
+
+async def test_an_action_waits_until_its_intent_is_durable(threads: HeldThreads) -> None:
+    runtime = await start(threads, MemoryStore())
+    answer = asyncio.ensure_future(runtime.object(Ledger, "a").effect())
+    await settle()
+    assert actions == []
+    await threads.let_sync_end()
+    assert actions == ["effect"]
+    assert not answer.done()
+    await threads.let_sync_end()
+
+    assert answer.result() == "effect"
+
+
+async def test_a_duplicate_is_answered_only_when_the_original_is_durable(
+    threads: HeldThreads,
+) -> None:
+    runtime = await start(threads, MemoryStore())
+    request = CallRequest(target=Target("Ledger", "a", "add"), argument=b"1", idempotency_key="k")
+    original = runtime.submit(request, wait=True)
+    await settle()
+    duplicates = [runtime.submit(request, wait=wait) for wait in (True, False)]
+    await settle()
+    assert not any(future.done() for future in (original, *duplicates))
+    await threads.let_sync_end()
+
+    assert [future.result().is_duplicate for future in (original, *duplicates)] == [
+        False,
+        True,
+        True,
+    ]
+
+
+async def test_a_refusal_waits_for_what_it_was_decided_on(threads: HeldThreads) -> None:
+    runtime = await start(threads, MemoryStore())
+    strict = CallRequest(target=Target("Ledger", "a", "add"), argument=b"1", idempotency_key="k")
+    runtime.submit(strict, wait=False)
+    other = CallRequest(target=Target("Ledger", "a", "add"), argument=b"2", idempotency_key="k")
+    duplicate = runtime.submit(other, wait=False)
+    await settle()
+    assert not duplicate.done()
+    await threads.let_sync_end()
+
+    assert duplicate.result().is_other_body
+
+
+async def test_calls_that_arrive_during_a_sync_share_the_next_one(threads: HeldThreads) -> None:
+    store = MemoryStore()
+    runtime = await start(threads, store)
+    answers = [asyncio.ensure_future(runtime.object(Ledger, "first").add(1))]
+    await settle()
+    for number in range(20):
+        answers.append(asyncio.ensure_future(runtime.object(Ledger, str(number)).add(1)))
+        await settle()
+    await threads.let_sync_end()
+    await threads.let_sync_end()
+
+    assert all(answer.done() for answer in answers)
+    assert store.statistics().syncs == 2
+
+
+@pytest.mark.parametrize("durable", [False, True])
+async def test_after_a_failed_sync_nothing_is_acknowledged(*, durable: bool) -> None:
+    world = World([Ledger])
+    runtime = await world.start()
+    assert await runtime.object(Ledger, "a").add(1) == 1
+    world.store.fail_next_sync(durable=durable)
+
+    with pytest.raises(StoreFailedError, match="retry with the same idempotency key"):
+        await runtime.object(Ledger, "a").add(1)
+    with pytest.raises(StoreFailedError):
+        await runtime.object(Ledger, "b").add(1)
+    assert (await runtime.wait_failed()).code == "HF0030"
+    await runtime.stop()
+
+
+async def test_after_a_failed_write_a_restart_has_what_was_acknowledged() -> None:
+    world = World([Ledger])
+    runtime = await world.start()
+    assert await runtime.object(Ledger, "a").add(1) == 1
+    world.store.fail_next_write()
+    with pytest.raises(StoreFailedError):
+        await runtime.object(Ledger, "a").add(1)
+    world.store = world.store.crash(keep_written=True)
+    runtime = await world.start()
+
+    assert await runtime.object(Ledger, "a").add(1) == 2
