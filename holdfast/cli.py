@@ -155,8 +155,8 @@ def dev(**options: Any) -> None:
     except HoldfastError as error:
         if not reloaded:
             raise
-        _say(f"{error}; waiting for a change")
         try:
+            _say(f"{error}; waiting for a change")
             changed = _wait_change(SourceWatch(Path(sys.path[0]), started_ns))
         except KeyboardInterrupt:
             sys.exit(0)

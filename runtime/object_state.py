@@ -100,9 +100,9 @@ class StateTable:
         self, object_: bytes, sequence: int, index: int, name: str, head: bytes
     ) -> None:
         """Stage that a field was absent before command ``index``, and read as this default."""
-        self._commits.put_first(
-            keys.undo(object_, sequence, index, name, HEAD), _DEFAULT + head
-        )
+        key = keys.undo(object_, sequence, index, name, HEAD)
+        if self._commits.get(key) is None:
+            self._commits.put_new(key, _DEFAULT + head)
 
     def read_undo(
         self, object_: bytes, sequence: int

@@ -208,8 +208,8 @@ class Client:
         random = self.random
         kinds: list[tuple[int, Callable[[], Request]]] = [
             (8, lambda: self._request("Counter", "add", {"amount": random.randrange(100)})),
-            (5, lambda: self._request("Agent", "turn", {})),
-            (3, lambda: self._request("Agent", "compute", {})),
+            (5, lambda: self._request("Agent", "turn", None)),
+            (3, lambda: self._request("Agent", "compute", None)),
             (3, self._scatter),
             (2, lambda: self._request("Sleeper", "nap", {"milliseconds": random.randrange(150)})),
             (3, lambda: self._request("Sleeper", "race", {"milliseconds": random.randrange(60)})),

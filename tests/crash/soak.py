@@ -33,3 +33,49 @@ COLUMNS = (
     ("seconds", lambda report: f"{report.seconds:.0f}"),
     ("broken", lambda report: len(report.violations)),
 )
+
+
+def main() -> int:
+    """Run it; gives the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.crash.soak", description=__doc__)
+    parser.add_argument("--kills", type=int, default=1000, help="SIGKILLs in all (1000)")
+    parser.add_argument("--seed", default=secrets.token_hex(4), help="decides what is random")
+    options = parser.parse_args()
+    print(f"seed {options.seed}")
+    directory = Path(tempfile.mkdtemp(prefix="holdfast-crash-"))
+    reports = asyncio.run(_run(directory, options.seed, options.kills))
+    violations = [each for report in reports for each in report.violations]
+    print(f"{sum(each.kills for each in reports)} kills, {len(violations)} broken promises")
+    for violation in violations[:50]:
+        print(f"  {violation}")
+    print(f"seed {options.seed}")
+    if violations:
+        print(f"kept in {directory}")
+        return 1
+    shutil.rmtree(directory)
+    return 0
+
+
+async def _run(directory: Path, seed: str, kills: int) -> list[Report]:
+    reports: list[Report] = []
+    earlier: list[tuple[Request, Any]] = []
+    port = find_port()
+    random = Random(seed)
+    print("  ".join(f"{name:>8}" for name, _ in COLUMNS))
+    while (done := sum(each.kills for each in reports)) < kills:
+        plan = Plan(
+            seed=f"{seed} round {len(reports)}",
+            prefix=f"r{len(reports)}",
+            kills=min(ROUND_KILLS, kills - done),
+            directory=directory,
+            port=port,
+        )
+        report = await run_round(plan, random.sample(earlier, min(50, len(earlier))))
+        print("  ".join(f"{show(report):>8}" for _, show in COLUMNS), flush=True)
+        reports.append(report)
+        earlier += report.sample
+    return reports
+
+
+if __name__ == "__main__":
+    sys.exit(main())
