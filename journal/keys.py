@@ -16,7 +16,7 @@ A key is a one-byte table tag, then its fields, each encoded so that bytes compa
     h    turn          object                            u64(sequence) id: who holds the turn
     q    inbox         object u64(sequence)              id: who waits for the turn
     s    state         object text(field) part           u64(sequence) row, see ``values``
-    u    undo          object u64(sequence) u32(index) text(field) part    00, 01 old value, or 02 default read
+    u    undo          object u64(sequence) u32(index) text(field) part    an old row, see below
     t    timer         u64(due ms) id u32(index)         records.TimerKind, one byte
     d    idempotency   text(service) text(key) text(handler) text(idempotency key)   id digest
     a    awakeable     id u32(index)                     empty: open
@@ -24,6 +24,8 @@ A key is a one-byte table tag, then its fields, each encoded so that bytes compa
     p    step          id u32(index)                     records.StepRecord
     x    expiry        u64(ms) id                        empty: an outcome kept beyond its place
     m    meta          text(name)                        as the owner of the name says
+
+    old row   := 00 (absent) | 01 row | 02 row (absent, and this default was read)
 
 Text needs the escape and the terminator: without them ``("a", "b")`` and ``("ab", "")`` would be
 the same row, and a scan of object ``a`` would also return object ``ab``. A tag once given is never

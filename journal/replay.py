@@ -142,8 +142,8 @@ class ReplayCursor:
         attempted = f"{command!r} (at {source})"
         if command == issued.command:
             return (
-                f"entry {index}: the journal recorded {recorded} after {issued.deliveries} results, "
-                f"but the handler now asks for it after {self.deliveries}"
+                f"entry {index}: the journal recorded {recorded} after {issued.deliveries} "
+                f"results, but the handler now asks for it after {self.deliveries}"
             )
         return (
             f"entry {index}: the journal recorded {recorded}, "

@@ -32,7 +32,7 @@ SCALARS: Final = frozenset(
 """Types whose every value is immutable."""
 
 
-def is_immutable_type(  # noqa: PLR0911 - one line for each kind of annotation
+def is_immutable_type(
     annotation: Any, seen: frozenset[Any] = frozenset()
 ) -> bool:
     """Whether no value of ``annotation`` can be changed in place.

@@ -55,7 +55,7 @@ def refuse_value(value: object, error: Exception) -> InvalidArgumentError:
     return InvalidArgumentError(f"this {name} cannot be encoded: {problem}")
 
 
-def refuse_document(  # noqa: PLR0911 - one line for each way to be refused
+def refuse_document(
     data: bytes, error: Exception, expected: str
 ) -> InvalidArgumentError:
     """What to raise where decoding ``data`` as ``expected`` raised ``error``."""

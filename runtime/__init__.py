@@ -1,0 +1,1 @@
+"""What happens next: decisions, handlers, and effects that wait for the disk. See DESIGN.md."""

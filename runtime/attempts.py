@@ -24,8 +24,9 @@ from .tracing import Tracing
 class Attempts:
     """All resident attempts; implements ``Host``, ``AttemptHost`` and the steps' ``Owner``."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # the parts of one runtime, each by keyword, at one place
         self,
+        *,
         lifecycle: Lifecycle,
         clock: Clock,
         threads: Threads,

@@ -51,8 +51,8 @@ class RuntimeConfig:
     """A larger result of a call without steps and without idempotency key is not kept."""
 
     tide_mark: Literal["overlapped", "strict"] = "overlapped"
-    """How the mark is written that tells a later start how much must be there: after each sync, or
-    before each acknowledgement, which costs another fsync and finds damage to the very last ones."""
+    """How the mark is written that tells a later start how much must be there: after each sync,
+    or before each acknowledgement, which costs another fsync and finds damage to the very last."""
 
     stop_grace: timedelta = timedelta(seconds=5)
     """How long a graceful stop lets running actions finish."""

@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Iterable
 from datetime import timedelta
 from functools import partial
 from types import TracebackType
@@ -73,7 +73,7 @@ class Engine:
     Use it as ``async with Engine(...)``: entering starts it, leaving stops it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each by keyword; those after `config` are for tests
         self,
         classes: Iterable[type],
         *,
@@ -184,12 +184,12 @@ class Engine:
             epoch=self._store.epoch,
         )
         self._attempts = Attempts(
-            self._lifecycle,
-            self._clock,
-            self._threads,
-            self.config,
-            self._tracing,
-            self._request_turn,
+            lifecycle=self._lifecycle,
+            clock=self._clock,
+            threads=self._threads,
+            config=self.config,
+            tracing=self._tracing,
+            request_turn=self._request_turn,
         )
         self._lifecycle.connect(self._attempts)
         self._retention = Retention(self._lifecycle, self._clock, self.config)
@@ -278,7 +278,7 @@ class Engine:
         return send_by_name(self, service, key, handler, argument, delay=delay)
 
     def submit(self, request: CallRequest, *, wait: bool) -> "asyncio.Future[Answer]":
-        """Accept a call; the future is done when the outcome (``wait``) or the acceptance is durable.
+        """Accept a call; the future is done when that, or the outcome (``wait``), is durable.
 
         Raises:
             UnknownTargetError, InvalidArgumentError: the call fits no handler.
@@ -525,7 +525,8 @@ class Engine:
             self._commits.when_durable(partial(self._settle, durable, None))
             self._commits.write()
             await asyncio.wait([durable])
-            durable.exception()  # Looked at, so that asyncio does not complain; `_fail` has said it.
+            # Looked at, so that asyncio does not complain; `_fail` has said it.
+            durable.exception()
         if tasks:
             await asyncio.wait(tasks, timeout=_CUT_OFF_SECONDS)
         message = (

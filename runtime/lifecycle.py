@@ -120,7 +120,7 @@ class OpenInvocation:
 class Lifecycle:
     """All decisions about invocations. Belongs to the loop's thread."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # the parts of one runtime, each by keyword, at one place
         self,
         *,
         commits: Commits,
@@ -155,7 +155,7 @@ class Lifecycle:
 
     # -- Beginning ---------------------------------------------------------------------------
 
-    def accept(
+    def accept(  # noqa: PLR0913  # all by keyword, and a value would cost on the hot path
         self,
         target: Target,
         argument: bytes,
@@ -319,9 +319,12 @@ class Lifecycle:
         self.completed_count += 1
         self._keep_outcome(invocation, result)
         if logger.isEnabledFor(logging.DEBUG):
-            said = f"failed: {result.message}" if isinstance(result, Failure) else "ok"
-            took_ms = self.clock.now_ms() - (record.begun_ms or self.clock.now_ms())
-            logger.debug("%s %s in %d ms", invocation.name, said, took_ms)
+            now_ms = self.clock.now_ms()
+            took_ms = now_ms - (record.begun_ms or now_ms)
+            if isinstance(result, Failure):
+                logger.debug("%s failed in %d ms: %s", record.target, took_ms, result.message)
+            else:
+                logger.debug("%s ok in %d ms", record.target, took_ms)
         if record.caller is not None:
             self.complete_command(record.caller, record.caller_index, result)
         for tell in self._waiters.pop(id_, ()):

@@ -474,9 +474,10 @@ def test_an_attribute_that_is_no_state_field_is_refused_in_a_handler() -> None:
         @handler
         async def run(self, ctx: Context) -> None: ...
 
-    syscalls: Any = SimpleNamespace(state_set=lambda field, value: None)
+    assigned: list[object] = []
+    syscalls: Any = SimpleNamespace(state_set=lambda field, value: assigned.append((field, value)))
     instance = define(Session).new_instance(syscalls)
-    instance._scratch = 1
+    instance._scratch = 1  # noqa: SLF001  # a handler's own
     instance.kept = 2
 
     with pytest.raises(ContextMisuseError, match=r"Session.lost .* declare it in the class"):

@@ -83,7 +83,7 @@ class Node(VirtualObject):
     @handler
     async def spin(self, ctx: Context) -> None:
         while True:
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # noqa: ASYNC110  # that it never ends is the point
 
     @handler
     async def network(self, ctx: Context) -> None:

@@ -158,7 +158,7 @@ class ListMachine(FieldMachine):
         super().__init__()
         self.iterators: list[tuple[Any, Any]] = []
 
-    @initialize(count=st.sampled_from([0, 3, 100]), message=messages)
+    @initialize(count=st.sampled_from([3, 100, 101]), message=messages)
     def begin(self, count: int, message: dict[str, Any]) -> None:
         self.field.set_default([copied(message) for _ in range(count)])
         self.model = [copied(message) for _ in range(count)]
@@ -354,7 +354,7 @@ class DictMachine(FieldMachine):
     value_type = BY_NAME
     empty = staticmethod(dict[str, Any])
 
-    @initialize(count=st.sampled_from([0, 3, 100]), message=messages)
+    @initialize(count=st.sampled_from([3, 100, 101]), message=messages)
     def begin(self, count: int, message: dict[str, Any]) -> None:
         self.model = {str(number): copied(message) for number in range(count)}
         self.field.set_default(copied(self.model))
@@ -435,7 +435,7 @@ class DictMachine(FieldMachine):
         self.save()
 
 
-SETTINGS = settings(max_examples=40, stateful_step_count=30, deadline=None)
+SETTINGS = settings(max_examples=100, stateful_step_count=50, deadline=None)
 
 
 @pytest.mark.parametrize("machine", [ListMachine, HeapMachine, DictMachine])

@@ -443,7 +443,7 @@ def test_the_next_attempt_sees_what_decoding_would_give(size: int) -> None:
     value_field = make_field(list[Any], long()[:size])
     value_field.get()
     value_field.changes()
-    value_field.get().append((1, 2))
+    value_field.get().append(tuple(range(1, 3)))
     value_field.changes()
     value_field.reuse()
     assert value_field.get()[-1] == [1, 2]
@@ -471,3 +471,16 @@ def test_an_element_held_by_an_earlier_attempt_is_replaced_by_a_copy() -> None:
     leaked["text"] = "changed"
     assert value_field.get() == LONG
     assert value_field.changes() == []
+
+
+def test_a_chunk_written_twice_in_one_attempt_is_what_was_written_last() -> None:
+    value_field = make_field(list[Any], long())
+    value_field.get()
+    for text in ("first", "second"):
+        value_field.get()[0] = {"text": text}
+        value_field.get().insert(0, {"text": "x" * 3_000})
+        value_field.changes()
+    expected = copy.deepcopy(value_field.get())
+    value_field.reuse()
+    assert value_field.get() == expected
+    assert stored(value_field, list[Any]) == expected
