@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from holdfast import Runtime
@@ -16,8 +17,16 @@ _KEYS = 10_000
 _LATER_GOAL = 25_000
 
 
-async def _round(runtime: Runtime, numbers: "itertools.count[int]", seconds: float) -> float:
-    """Calls per second over ``seconds``."""
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What came of one round; the processor's time is per call, all threads together."""
+
+    per_second: float
+    processor_seconds: float
+
+
+async def _round(runtime: Runtime, numbers: "itertools.count[int]", seconds: float) -> Round:
+    """Call for ``seconds``."""
     deadline = time.perf_counter() + seconds
     calls = 0
 
@@ -27,12 +36,15 @@ async def _round(runtime: Runtime, numbers: "itertools.count[int]", seconds: flo
             await runtime.object(Counter, f"k{next(numbers) % _KEYS}").add(1)
             calls += 1
 
-    started = time.perf_counter()
+    started, processor_started = time.perf_counter(), time.process_time()
     await asyncio.gather(*(call_again_and_again() for _ in range(_CALLERS)))
-    return calls / (time.perf_counter() - started)
+    return Round(
+        per_second=calls / (time.perf_counter() - started),
+        processor_seconds=(time.process_time() - processor_started) / calls,
+    )
 
 
-async def _measure(directory: Path, rounds: int, seconds: float) -> tuple[list[float], float]:
+async def _measure(directory: Path, rounds: int, seconds: float) -> tuple[list[Round], float]:
     """The rounds, and calls per fsync."""
     numbers = itertools.count()
     async with Runtime([Counter], data_dir=directory / "data", durability="fsync") as runtime:
@@ -50,10 +62,16 @@ def _run(options: Options) -> Iterable[Figure]:
         results, calls_per_fsync = run_embedded(_measure(directory, rounds, seconds))
     yield Figure(
         what="durable counter calls",
-        value=median(results),
+        value=median(each.per_second for each in results),
         unit="/s",
         note=f"a later goal is {_LATER_GOAL:,}; rounds: "
-        + " ".join(show(round(each)) for each in results),
+        + " ".join(show(round(each.per_second)) for each in results),
+    )
+    yield Figure(
+        what="processor time per call",
+        value=median(each.processor_seconds for each in results) * 1e6,
+        unit="us",
+        note="all threads",
     )
     yield Figure(what="calls per fsync", value=calls_per_fsync, unit="")
 

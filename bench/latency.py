@@ -21,16 +21,16 @@ def _run(options: Options) -> Iterable[Figure]:
     ours: dict[str, list[Outcome]] = {name: [] for name, _, _ in _CALLS}
     with (
         scratch(options) as directory,
-        bare_server(directory) as bare_port,
-        holdfast_server(directory) as our_port,
+        bare_server(directory) as aiohttp,
+        holdfast_server(directory) as holdfast,
     ):
         for name, request, _ in _CALLS:
-            put_load(bare_port, request, connections=1, seconds=1)
-            put_load(our_port, request, connections=1, seconds=1)
+            put_load(aiohttp, request, connections=1, seconds=1)
+            put_load(holdfast, request, connections=1, seconds=1)
             for _ in range(rounds):
                 fsyncs += fsync_seconds(directory)
-                for port, outcomes in ((bare_port, bare[name]), (our_port, ours[name])):
-                    outcomes.append(put_load(port, request, connections=1, seconds=seconds))
+                for server, outcomes in ((aiohttp, bare[name]), (holdfast, ours[name])):
+                    outcomes.append(put_load(server, request, connections=1, seconds=seconds))
     fsync = median(fsyncs)
     yield Figure(what="one fsync", value=fsync * 1e6, unit="us", note="measured between rounds")
     for name, _, fsyncs_max in _CALLS:

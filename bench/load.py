@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .harness import ROOT, BenchmarkError
+from .servers import Server
 
 _SCRIPT = Path(__file__).resolve().parent / "load.lua"
 
@@ -32,6 +33,8 @@ class Outcome:
     per_second: float
     p50_seconds: float
     p99_seconds: float
+    processor_seconds: float
+    """Of the server, per request. It says the same on a busy machine as on an idle one."""
 
 
 def generator_name() -> str:
@@ -41,8 +44,8 @@ def generator_name() -> str:
     return "our own, in asyncio (slower than wrk; on Debian: apt install wrk)"
 
 
-def put_load(port: int, request: Request, *, connections: int, seconds: int) -> Outcome:
-    """Load the server at ``port`` and wait for the end.
+def put_load(server: Server, request: Request, *, connections: int, seconds: int) -> Outcome:
+    """Load the server and wait for the end.
 
     Raises:
         BenchmarkError: a request failed or was refused, or the generator did.
@@ -50,13 +53,15 @@ def put_load(port: int, request: Request, *, connections: int, seconds: int) -> 
     arguments = [request.path, str(request.keys), request.body]
     if shutil.which("wrk"):
         command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(_SCRIPT)]
-        command += [f"http://127.0.0.1:{port}", "--", *arguments]
+        command += [f"http://127.0.0.1:{server.port}", "--", *arguments]
     else:
-        command = [sys.executable, "-m", "bench.generator", str(port), str(connections)]
+        command = [sys.executable, "-m", "bench.generator", str(server.port), str(connections)]
         command += [str(seconds), *arguments]
+    processor_before = server.processor_seconds()
     ended = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=seconds + 30, check=False
     )
+    processor_seconds = server.processor_seconds() - processor_before
     lines = ended.stdout.strip().splitlines()
     if ended.returncode or not lines:
         message = f"{command[0]} failed: {(ended.stderr or ended.stdout).strip()[-1000:]}"
@@ -69,4 +74,5 @@ def put_load(port: int, request: Request, *, connections: int, seconds: int) -> 
         per_second=counted["requests"] / counted["seconds"],
         p50_seconds=counted["p50_us"] / 1e6,
         p99_seconds=counted["p99_us"] / 1e6,
+        processor_seconds=processor_seconds / counted["requests"],
     )

@@ -1,11 +1,13 @@
 """Servers as real processes of their own, started for a benchmark and gone after it."""
 
 import contextlib
+import os
 import re
 import subprocess
 import sys
 import time
 from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from .harness import ROOT, BenchmarkError
@@ -15,24 +17,39 @@ _START_SECONDS_MAX = 30.0
 _STOP_SECONDS_MAX = 10.0
 
 
-@contextlib.contextmanager
-def bare_server(directory: Path) -> Generator[int]:
-    """Bare aiohttp on the port that is given."""
-    with _server(["bench.bare"], directory / "bare.log") as port:
-        yield port
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that listens on 127.0.0.1."""
+
+    port: int
+    process_id: int
+
+    def processor_seconds(self) -> float:
+        """What it has used so far, all its threads together, in steps of 10 ms."""
+        text = Path(f"/proc/{self.process_id}/stat").read_text(encoding="utf-8")
+        # The name of the program, in parentheses, may hold spaces; user and system time follow.
+        user, system = text.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 @contextlib.contextmanager
-def holdfast_server(directory: Path) -> Generator[int]:
-    """``holdfast serve`` with fsync, as a user starts it, on the port that is given."""
+def bare_server(directory: Path) -> Generator[Server]:
+    """Bare aiohttp."""
+    with _server(["bench.bare"], directory / "bare.log") as server:
+        yield server
+
+
+@contextlib.contextmanager
+def holdfast_server(directory: Path) -> Generator[Server]:
+    """``holdfast serve`` with fsync, as a user starts it."""
     command = ["holdfast", "serve", "bench.objects", "--port", "0", "--durability", "fsync"]
     command += ["--data", str(directory / "data")]
-    with _server(command, directory / "holdfast.log") as port:
-        yield port
+    with _server(command, directory / "holdfast.log") as server:
+        yield server
 
 
 @contextlib.contextmanager
-def _server(module_and_arguments: Sequence[str], log: Path) -> Generator[int]:
+def _server(module_and_arguments: Sequence[str], log: Path) -> Generator[Server]:
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", *module_and_arguments],
@@ -42,7 +59,7 @@ def _server(module_and_arguments: Sequence[str], log: Path) -> Generator[int]:
             stderr=output,
         )
     try:
-        yield _wait_port(process, log)
+        yield Server(_wait_port(process, log), process.pid)
         if process.poll() is not None:
             message = f"a server ended while it was measured: {_tail(log)}"
             raise BenchmarkError(message)

@@ -12,6 +12,7 @@ The rules, which together make the order of everything the handler saw the same 
 * when the handler ends or waits and nothing is left to deliver, no recorded command may be left.
 """
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable
 
@@ -33,6 +34,7 @@ class ReplayCursor:
         """What a shared handler read, by the number of deliveries before."""
         self.next_index = 0
         """The index that the next entry appended to the journal gets."""
+        self._completion_indexes: list[int] = []
         self.deliveries = 0
         """How many completions the handler has been given."""
         for index, entry in entries:
@@ -42,6 +44,7 @@ class ReplayCursor:
                     self._recorded.append((index, entry))
                 case Completion():
                     self._undelivered.append(entry)
+                    self._completion_indexes.append(index)
                 case Reads():
                     self._add_reads(entry)
                 case Input():
@@ -64,6 +67,19 @@ class ReplayCursor:
     def has_undelivered(self) -> bool:
         """Whether a completion waits to be delivered."""
         return bool(self._undelivered)
+
+    def waits_at(self, indexes: Iterable[int]) -> set[int]:
+        """How many completions had been delivered when the journal ended at each of ``indexes``.
+
+        Indexes of recorded commands are left out: the handler did not wait there. To be asked
+        before the first command is matched.
+        """
+        commands = {index for index, _ in self._recorded}
+        return {
+            bisect_left(self._completion_indexes, index)
+            for index in indexes
+            if index not in commands
+        }
 
     def match(self, command: Command, source: str) -> tuple[int, Command] | None:
         """The index and the recorded form of ``command``, or ``None`` when it is a new one.

@@ -197,6 +197,8 @@ class Attempt:
         # Why the attempt must not go on, although the handler may have caught the exception.
         self._fault: HoldfastError | None = None
         self._state: ExclusiveState | SharedState | NoState = NoState()
+        # Numbers of deliveries at which earlier attempts waited and stored changes.
+        self._waits: set[int] = set()
         # The attempt's span, where tracing is on, and what ended it badly.
         self._span: Any = None
         self._error: BaseException | None = None
@@ -263,6 +265,8 @@ class Attempt:
         self._is_loaded = True
         invocation.input = None
         self._state = self._make_state()
+        if isinstance(self._state, ExclusiveState):
+            self._waits = self._cursor.waits_at(self._state.stored_at)
         if self._parts.tracing.is_on:
             self._span = self._parts.tracing.begin_attempt(
                 str(self.target), self.invocation_id, self._input.headers
@@ -322,6 +326,10 @@ class Attempt:
                     continue
                 if not self._loop.has_tasks:
                     return True
+            if self._cursor.deliveries in self._waits:
+                self._waits.discard(self._cursor.deliveries)
+                if isinstance(self._state, ExclusiveState):
+                    self._state.settle_waiting()
             completion = self._cursor.next_delivery()
             if completion is None:
                 return True
@@ -362,11 +370,11 @@ class Attempt:
         self._start_steps()
         if self.is_dead:
             return  # A step of unknown outcome has paused the invocation.
-        self._save_while_waiting()
         has_steps = self._parts.steps.is_busy(self.invocation.id)
         if not has_steps and not self._pending:
             self._fail_stuck("it waits for something that nothing can bring about")
             return
+        self._save_while_waiting()
         callees = None
         if all(pending.awaited is Awaited.CALL for pending in self._pending.values()):
             callees = [pending.callee for pending in self._pending.values() if pending.callee]
@@ -446,7 +454,7 @@ class Attempt:
         if self._cursor.is_replaying or not isinstance(self._state, ExclusiveState):
             return
         try:
-            self._state.save(self.invocation.next_index)
+            self._state.save_waiting(self.invocation.next_index)
         except HoldfastError:
             return  # The next command, or the end, says it where the handler can see it.
 

@@ -507,16 +507,11 @@ class Engine:
         steps, timers = self._attempts.steps, self._lifecycle.timers
         steps.stop_starting()
         timers.close()
-        idle = asyncio.ensure_future(steps.wait_idle())
+        idle = asyncio.ensure_future(self._wait_idle())
         alarm = self._clock.call_later(grace.total_seconds(), partial(_cancel, idle))
         await asyncio.wait([idle])
         alarm.cancel()
         tasks = steps.cut_off()
-        # Results of the last actions are staged by now; let the handlers see them once more.
-        for _ in range(_LAST_TURNS_MAX):
-            if not self._turn_requested or self.health != "stopping":
-                break
-            await self._yield()
         if self.health == "stopping":
             self._attempts.drop_all()
             self._retention.write_down()
@@ -534,6 +529,16 @@ class Engine:
             "with the same idempotency key"
         )
         self._refuse_answers(RuntimeClosedError, message)
+
+    async def _wait_idle(self) -> None:
+        """Return once no action runs and the handlers have seen the results of the last ones."""
+        for _ in range(_LAST_TURNS_MAX):
+            # Again after each turn: a handler may have asked for another step, and whoever cuts
+            # that off before it is known not to start would leave its outcome unknown.
+            await self._attempts.steps.wait_idle()
+            if not self._turn_requested or self.health != "stopping":
+                return
+            await self._yield()
 
     def _fail(self, error: BaseException) -> None:
         """The store failed, or the runtime itself: acknowledge nothing any more."""

@@ -18,7 +18,7 @@ The loop knows no journal, no store and no other loop, and has no clock of its o
 import asyncio
 import gc
 import sys
-from asyncio import events
+from asyncio import events, tasks
 from collections.abc import Callable, Coroutine, Hashable
 from contextvars import Context
 from enum import Enum
@@ -37,6 +37,8 @@ T = TypeVar("T")
 
 _running_loop = events._get_running_loop  # noqa: SLF001  # asyncio offers it to loops
 _set_running_loop = events._set_running_loop  # noqa: SLF001  # asyncio offers it to loops
+# Python 3.12 and later.
+_swap_task: Callable[[Any, Any], Any] | None = getattr(tasks, "_swap_current_task", None)
 
 
 class PumpResult(Enum):
@@ -266,6 +268,8 @@ class HandlerLoop(ScheduleLoop):
     def _end_unfinished(self, host: LoopHost) -> None:
         outer = _running_loop()
         hooks = sys.get_asyncgen_hooks()
+        # A task of the program may be what closes us; from 3.14 on, ours could not be entered.
+        closer = None if outer is None or _swap_task is None else _swap_task(outer, None)
         _set_running_loop(self)
         sys.set_asyncgen_hooks(self._generator_began, self._generator_dropped)
         try:
@@ -278,6 +282,8 @@ class HandlerLoop(ScheduleLoop):
         finally:
             sys.set_asyncgen_hooks(*hooks)
             _set_running_loop(outer)
+            if closer is not None and _swap_task is not None:
+                _swap_task(outer, closer)
 
 
 def _find_definition(function: Any) -> str | None:

@@ -13,6 +13,7 @@ The values themselves (what changed in place, how a long list becomes rows) belo
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -37,6 +38,18 @@ _PRESENT = b"\x01"
 _DEFAULT = b"\x02"
 
 Rows = dict[bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class TurnUndo:
+    """What takes the rows of an object back to the beginning of a turn."""
+
+    rows: dict[str, dict[bytes, bytes | None]] = field(default_factory=dict[str, Any])
+    """The rows as they were then, where they differ: by field, then part; ``None``: no row."""
+    defaults: set[str] = field(default_factory=set[str])
+    """Fields that were absent then and whose default the turn has recorded, as given in ``rows``."""
+    indexes: set[int] = field(default_factory=set[int])
+    """Where in the journal the turn has stored changes: at commands, and where it waited."""
 
 
 class StateTable:
@@ -104,28 +117,22 @@ class StateTable:
         if self._commits.get(key) is None:
             self._commits.put_new(key, _DEFAULT + head)
 
-    def read_undo(
-        self, object_: bytes, sequence: int
-    ) -> tuple[dict[str, dict[bytes, bytes | None]], set[str]]:
-        """The rows as they were when the turn began, where they differ: by field, then part.
-
-        With them come the fields that were absent then and whose default the turn has recorded;
-        their rows are those of the default.
-        """
-        first: dict[str, dict[bytes, bytes | None]] = {}
-        defaults: set[str] = set()
+    def read_undo(self, object_: bytes, sequence: int) -> TurnUndo:
+        """All that a turn has stored so far, as the way back."""
+        undo = TurnUndo()
         prefix = keys.undo_of_turn(object_, sequence)
         start, end = keys.prefix_range(prefix)
         for key, row in self._commits.scan(start, end):
             name, stop = keys.split_text(key, len(prefix) + 4)
-            parts = first.setdefault(name, {})
+            undo.indexes.add(int.from_bytes(key[len(prefix) : len(prefix) + 4], "big"))
+            parts = undo.rows.setdefault(name, {})
             part = key[stop:]
             # Undo rows come in command order, and the earliest tells the beginning.
             if part not in parts:
                 parts[part] = None if row[:1] == _ABSENT else row[1:]
                 if row[:1] == _DEFAULT:
-                    defaults.add(name)
-        return first, defaults
+                    undo.defaults.add(name)
+        return undo
 
 
 class ExclusiveState:
@@ -152,16 +159,18 @@ class ExclusiveState:
         self._table = table
         self._object = object_
         self._sequence = sequence
-        # What the turn has overwritten, and the fields whose default it recorded.
-        self._undo, self._undo_defaults = (
-            table.read_undo(object_, sequence) if is_replaying else ({}, set[str]())
-        )
+        self._undo = table.read_undo(object_, sequence) if is_replaying else TurnUndo()
         self._values = {} if cached is None else cached
         # Values that were read, set or cleared in this turn; only these can have changed.
         self._touched: dict[str, FieldValue] = {}
         # Defaults read where nothing was stored. They are recorded with the next command, and
         # their undo row keeps the default, so that a replay reads what was read and no new one.
         self._defaults: dict[str, list[RowChange]] = {}
+
+    @property
+    def stored_at(self) -> set[int]:
+        """Where in the journal earlier attempts of this turn have stored changes."""
+        return self._undo.indexes
 
     def values_for_next_turn(self) -> dict[str, FieldValue]:
         """All live values, once everything in them is staged; this state is of no use then."""
@@ -186,16 +195,16 @@ class ExclusiveState:
         self._touch(field).clear()
 
     def names(self) -> list[str]:
-        """The names that have a value now, sorted."""
+        """The names that have a value now, sorted; a default has one from its first read on."""
         names = self._table.names(self._object)
-        for name, parts in self._undo.items():
+        for name, parts in self._undo.rows.items():
             if HEAD in parts:
                 names.discard(name)
-                if parts[HEAD] is not None and name not in self._undo_defaults:
+                if parts[HEAD] is not None and name not in self._undo.defaults:
                     names.add(name)
         for name, value in self._touched.items():
             names.discard(name)
-            if value.is_present and name not in self._defaults:
+            if value.is_present:
                 names.add(name)
         return sorted(names)
 
@@ -209,6 +218,21 @@ class ExclusiveState:
         for name in list(self._defaults):
             self._store_default(name, index)
         for name, change in changes:
+            self._table.write_undo(self._object, self._sequence, index, name, change)
+            self._table.write(self._object, self._sequence, name, change)
+
+    def save_waiting(self, index: int) -> None:
+        """Stage all that changed, for others to see while the handler waits.
+
+        Whether a handler came to wait is not recorded, so what it sees must not depend on it: a
+        default that was only read is left to the next command, and a replay calls
+        ``settle_waiting`` at the same point.
+
+        Raises:
+            TerminalError: a value cannot be stored; the values stored before stay.
+        """
+        for name, change in self._collect():
+            self._store_default(name, index)
             self._table.write_undo(self._object, self._sequence, index, name, change)
             self._table.write(self._object, self._sequence, name, change)
 
@@ -226,6 +250,15 @@ class ExclusiveState:
         for name in self._defaults:
             # Its baseline says that the default is stored, which it is not.
             self._values.pop(name, None)
+
+    def settle_waiting(self) -> None:
+        """An earlier attempt waited here, and what changed before is in the rows already.
+
+        Without this, a replay would find what has changed since the command before, and the rows
+        that the wait stored would stay where the value no longer has them.
+        """
+        for name, _ in self._collect():
+            self._defaults.pop(name, None)
 
     def settle(self) -> None:
         """A recorded command was issued again: what changed before it is in the rows already."""
@@ -255,17 +288,17 @@ class ExclusiveState:
             value = self._values.get(name)
             if value is None:
                 rows = self._table.read_field(self._object, name)
-                for part, old in self._undo.get(name, {}).items():
+                for part, old in self._undo.rows.get(name, {}).items():
                     if old is None:
                         rows.pop(part, None)
                     else:
                         rows[part] = old
-                if name in self._undo:
+                if name in self._undo.rows:
                     rows = dict(sorted(rows.items()))
                 value = FieldValue(name, value_type_of(field.annotation), rows)
                 self._values[name] = value
             self._touched[name] = value
-            if name in self._undo_defaults:
+            if name in self._undo.defaults:
                 # The command that recorded it is still to be issued again.
                 self._defaults[name] = []
         return value

@@ -68,7 +68,13 @@ class Threads(Protocol):
 
 
 class SystemClock:
-    """The machine's clocks and the running loop's timers."""
+    """The machine's clocks, and the timers of the loop that first asks for one."""
+
+    def __init__(self) -> None:
+        """Begin without a loop."""
+        # Kept, because while a handler runs the running loop is the handler's own, and an alarm
+        # set there would be a durable timer of the handler.
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def now_ms(self) -> int:
         """As ``Clock.now_ms``."""
@@ -80,7 +86,9 @@ class SystemClock:
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Alarm:
         """As ``Clock.call_later``."""
-        return asyncio.get_running_loop().call_later(delay_s, callback)
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        return self._loop.call_later(delay_s, callback)
 
 
 class SystemRandomness:

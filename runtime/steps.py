@@ -115,14 +115,17 @@ class Steps:
         self._steps: dict[InvocationId, dict[int, Step]] = {}
         # What to do when the last action of an invocation has ended.
         self._when_ended: dict[InvocationId, Callable[[], None]] = {}
+        # Invocations with a step that a stop kept from starting or left unknown. Whatever else
+        # happens to them, they have to be taken up at the next start.
+        self._left_over: set[InvocationId] = set()
         self._is_stopping = False
         self._idle = asyncio.Event()
         self._idle.set()
         self.started_count = 0
 
     def is_busy(self, invocation_id: InvocationId) -> bool:
-        """Whether an action of the invocation is about to run or running."""
-        return invocation_id in self._steps
+        """Whether an action of the invocation is to run: now, or at the start after this stop."""
+        return invocation_id in self._steps or invocation_id in self._left_over
 
     def begin(self, invocation: OpenInvocation, index: int, plan: StepPlan) -> None:
         """A new step, whose command was staged in this turn: run it once that is durable."""
@@ -222,11 +225,14 @@ class Steps:
         self._commits.when_durable(partial(self._launch, step))
 
     def _launch(self, step: Step) -> None:
+        if self._steps.get(step.invocation_id, {}).get(step.index) is not step:
+            return  # Cut off before it began.
         if step.is_cancelled:
             self._leave(step)
             return
         if self._is_stopping:
             self._leave(step)
+            self._left_over.add(step.invocation_id)
             record = StepRecord(
                 state=StepState.NOT_STARTED, attempt=step.attempt, failures=step.failures
             )
@@ -275,7 +281,7 @@ class Steps:
     def _await(self, step: Step, awaitable: Awaitable[Any]) -> None:
         loop = asyncio.get_running_loop()
         step.task = loop.create_task(_wait(awaitable), context=step.plan.context)
-        step.task.add_done_callback(partial(self._task_done, step))
+        step.task.add_done_callback(partial(self._task_done, step, awaitable))
         if step.is_cancelled or step.has_timed_out:
             step.task.cancel()
 
@@ -286,8 +292,13 @@ class Steps:
         else:
             self._ended(step, result, error)
 
-    def _task_done(self, step: Step, task: "asyncio.Task[Any]") -> None:
+    def _task_done(
+        self, step: Step, awaitable: Awaitable[Any], task: "asyncio.Task[Any]"
+    ) -> None:
         if task.cancelled():
+            if inspect.iscoroutine(awaitable):
+                # If it has not begun, Python would complain that it was never awaited.
+                awaitable.close()
             self._ended(step, None, asyncio.CancelledError())
         else:
             error = task.exception()
@@ -327,6 +338,7 @@ class Steps:
             self._unknown(step, f"it did not end within {step.plan.options.timeout}")
         elif isinstance(error, asyncio.CancelledError):
             if self._is_stopping:
+                self._left_over.add(step.invocation_id)
                 return  # Unknown, and not counted; the next start takes it up.
             self._unknown(step, "it was cancelled")
         else:
@@ -389,6 +401,7 @@ class Steps:
     def _put_off_verification(self, step: Step, error: BaseException | None) -> None:
         """``verify`` itself failed: the outcome stays unknown, and it is asked again later."""
         if self._is_stopping:
+            self._left_over.add(step.invocation_id)
             return
         step.failures += 1
         reason = f"verify failed with {describe(error or TimeoutError())}"

@@ -82,7 +82,7 @@ class FieldValue:
         Args:
             name: the field's name, for messages.
             value_type: how its values are encoded and watched.
-            rows: its rows by part, in the order of the parts.
+            rows: its rows by part.
             frozen: changing the value, by assignment or in place, is an error.
         """
         self.name = name
@@ -222,8 +222,8 @@ class FieldValue:
         """
         if self._chunks is not None and self._segments is self._chunks:
             self._chunks.notice_reads()
-            is_held = getrefcount(self._live) > _UNHELD
-            is_kept = not is_held and self._chunks.refresh(self._live)
+            is_unheld = getrefcount(self._live) <= _UNHELD
+            is_kept = self._is_as_decoded and is_unheld and self._chunks.refresh(self._live)
         else:
             is_kept = self._is_as_decoded and type(self._live) in IMMUTABLE_TYPES
         if not is_kept:
@@ -241,8 +241,8 @@ class FieldValue:
         head = rows.get(HEAD_PART)
         kind = WHOLE if head is None else check_head(head)
         if kind != WHOLE:
-            chunks = read_chunks([(ordinal_of(part), row) for part, row in rows.items() if part])
-            self._chunks = self._make_segments(kind, chunks)
+            parts = sorted((ordinal_of(part), row) for part, row in rows.items() if part)
+            self._chunks = self._make_segments(kind, read_chunks(parts))
         self._head = head
         self._rows = None
 

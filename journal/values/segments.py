@@ -290,7 +290,10 @@ class Segments(ABC, Generic[Container]):
             self.astray = False
             self.all_touched = True
         self.end_new_entries(live)
+        # What was replaced by something that is encoded the same is as new as what differs.
+        fresh |= self.changed
         self.changed.clear()
+        self.rewritten |= fresh
         self._watch(live, fresh)
         self.note_as_stored(live)
         return [change for change in changes.values() if change.old != change.new]
@@ -317,9 +320,8 @@ class Segments(ABC, Generic[Container]):
             self.body_bytes += len(chunk.body)
         self.chunks[low:high] = new
         self.lay(low, old, new, pieces)
-        for known in (self.touched, self.rewritten):
+        for known in (self.touched, self.changed, self.rewritten):
             known.difference_update(old)
-        self.rewritten.update(new)
         fresh.update(new)
 
     # --- who may still change what ---

@@ -9,7 +9,6 @@ Places in the ledger stand for moments: of two lines, the earlier one happened e
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
-from typing import Any
 
 from tests.crash.ledger import Answered, Asked, Began, Ended, Finished, Line, Resolved
 
@@ -127,14 +126,14 @@ def find_wrong_answers(lines: Sequence[Line], histories: Histories) -> Iterator[
             yield f"{asked.target}/{asked.handler} of {line.token} answered {line.result}"
 
 
-def _is_right(asked: Asked, result: Any, words: Mapping[str, str]) -> bool:
+def _is_right(asked: Asked, result: object, words: Mapping[str, str]) -> bool:
     match asked.handler, asked.argument:
         case "ask", _:
             return result == words.get(asked.token)
         case "scatter", {"inboxes": [*inboxes]}:
             return result == len(inboxes)
-        case "relay", {"depth": depth}:
-            return bool(result == depth)
+        case "relay", {"depth": int(depth)}:
+            return result == depth
         case "race", _:
             return result in {f"{asked.token} late", f"{asked.token} in time"}
         case _:
@@ -203,12 +202,12 @@ def find_mixed_turns(lines: Sequence[Line]) -> Iterator[str]:
     for line in lines:
         if not isinstance(line, Began) or "/" not in line.target:
             continue
-        holder = holders.get(line.target)
-        if holder is not None and holder != line.invocation:
-            left[line.target].add(holder)
+        holder = holders.get(line.target, line.invocation)
         holders[line.target] = line.invocation
-        if line.invocation in left[line.target]:
-            yield f"{line.invocation} acted at {line.target} after another one had"
+        if holder != line.invocation:
+            left[line.target].add(holder)
+            if line.invocation in left[line.target]:
+                yield f"{line.invocation} acted at {line.target} again after {holder} had"
 
 
 def find_early_timers(lines: Sequence[Line]) -> Iterator[str]:
@@ -227,7 +226,9 @@ class _CounterTruth:
     """What one counter must have answered, by its history; lines are shown to it in order."""
 
     def __init__(self, history: Sequence[str], by_token: Mapping[str, Asked]) -> None:
-        amounts = [by_token[token].argument["amount"] if token in by_token else 0 for token in history]
+        amounts = [
+            by_token[token].argument["amount"] if token in by_token else 0 for token in history
+        ]
         self._totals = list(accumulate(amounts, initial=0))
         self._counts = {token: count for count, token in enumerate(history, start=1)}
         # The largest count that any caller has been told of so far.

@@ -91,7 +91,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 Line = Began | Finished | Asked | Answered | Resolved | Ended
 
-_DECODER = msgspec.json.Decoder(Line)
+_DECODER: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
 
 
 class Ledger:

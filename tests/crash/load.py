@@ -211,7 +211,12 @@ class Client:
             (5, lambda: self._request("Agent", "turn", None)),
             (3, lambda: self._request("Agent", "compute", None)),
             (3, self._scatter),
-            (2, lambda: self._request("Sleeper", "nap", {"milliseconds": random.randrange(150)})),
+            (
+                2,
+                lambda: self._request(
+                    "Sleeper", "nap", {"milliseconds": random.choice([0, 5, 50, 400])}
+                ),
+            ),
             (3, lambda: self._request("Sleeper", "race", {"milliseconds": random.randrange(60)})),
             (3, lambda: self._request("Approval", "ask", None)),
             (3, lambda: self._request("Chain", "relay", {"depth": random.randrange(6)})),

@@ -17,6 +17,8 @@ SERVED = Path(__file__).with_name("served.py")
 STOP_SECONDS_MAX = 10.0
 """A graceful stop has only actions of milliseconds to wait for; this is for a loaded machine."""
 
+Durability = Literal["fsync", "process"]
+
 _COMPLAINT = re.compile(r"WARNING|ERROR|CRITICAL|Traceback|Exception")
 
 
@@ -60,7 +62,7 @@ class Nemesis:
     directory: Path
     """Where the data directory is."""
     ledger: Ledger
-    durability: Literal["fsync", "process"] = "fsync"
+    durability: Durability
     complaints: list[str] = field(default_factory=list[str])
     """What a server said or did that it should not have."""
     kills: int = 0

@@ -16,7 +16,7 @@ from typing import Any
 from tests.crash.judge import Histories, expected_turns, find_violations
 from tests.crash.ledger import Answered, Asked, Began, Ledger, read_ledger
 from tests.crash.load import Caller, Client, Request, Resolver
-from tests.crash.nemesis import Nemesis, plan_lives
+from tests.crash.nemesis import Durability, Nemesis, plan_lives
 
 CLIENTS = 10
 QUIET_SECONDS_MAX = 30.0
@@ -34,6 +34,7 @@ class Plan:
     kills: int
     directory: Path
     port: int
+    durability: Durability = "fsync"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,7 +60,12 @@ async def run_round(plan: Plan, earlier: Iterable[tuple[Request, Any]] = ()) -> 
     """Run one round; ``earlier`` are requests of former rounds that must not have changed."""
     begun = time.monotonic()
     ledger = Ledger(plan.directory / f"ledger-{plan.prefix}")
-    nemesis = Nemesis(port=plan.port, directory=plan.directory, ledger=ledger)
+    nemesis = Nemesis(
+        port=plan.port,
+        directory=plan.directory,
+        ledger=ledger,
+        durability=plan.durability,
+    )
     try:
         violations, histories, results = await _storm(plan, nemesis, ledger, earlier)
     finally:
@@ -83,7 +89,7 @@ async def run_round(plan: Plan, earlier: Iterable[tuple[Request, Any]] = ()) -> 
 
 
 def find_port() -> int:
-    """A free port that no outgoing connection is ever given: clients knock at it while it is shut."""
+    """A free port, and none that outgoing connections get: clients knock while it is shut."""
     for port in range(18_000 + Random().randrange(10_000), 32_000):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) != 0:
@@ -119,8 +125,9 @@ async def _storm(
             violations = await _finish(working)
             violations += _faults_of(resolving, "the resolver")
             await _wait_quiet(asking, ledger)
-            made = [request for each in clients for request in each.made]
-            results = [(request, await asking.ask(request)) for request in made]
+            results = await _ask_again(
+                [request for each in clients for request in each.made], asking
+            )
             for request, result in earlier:
                 if await asking.ask(request) != result:
                     violations.append(f"the result of {request.token}, long ago, has changed")
@@ -134,6 +141,20 @@ async def _storm(
         await asyncio.wait([resolving, *working])
         await asking.close()
     return violations, histories, results
+
+
+async def _ask_again(made: list[Request], asking: Caller) -> list[tuple[Request, Any]]:
+    """Ask for all results once more; gives them, in the order of the requests."""
+
+    async def ask(part: int) -> list[Any]:
+        caller = asking.make_another()
+        try:
+            return [await caller.ask(request) for request in made[part::CLIENTS]]
+        finally:
+            await caller.close()
+
+    parts = await asyncio.gather(*(ask(part) for part in range(CLIENTS)))
+    return [(made[at], parts[at % CLIENTS][at // CLIENTS]) for at in range(len(made))]
 
 
 async def _finish(working: Mapping[asyncio.Task[None], Client]) -> list[str]:
@@ -167,7 +188,9 @@ async def _wait_quiet(caller: Caller, ledger: Ledger) -> None:
 
 
 async def _read_histories(caller: Caller, turns: Iterable[tuple[str, str]]) -> Histories:
-    return {object_: await caller.fetch(f"/{object_}/dump") for object_ in {each[0] for each in turns}}
+    return {
+        object_: await caller.fetch(f"/{object_}/dump") for object_ in {each[0] for each in turns}
+    }
 
 
 def _expected_turns(ledger: Ledger) -> list[tuple[str, str]]:

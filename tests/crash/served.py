@@ -2,7 +2,8 @@
 
 ``holdfast serve`` runs this file. Every exclusive handler writes its token into the history of its
 object before it does anything else, so the history is the order of turns; every action reports its
-beginning and its end, and names the steps that must have ended for good before it.
+beginning and its end, and names the steps that must have ended for good before it. Objects that
+wait for others leave memory whenever they can.
 """
 
 import asyncio
@@ -68,7 +69,9 @@ class Agent(_Recorded):
     async def compute(self, ctx: Context, token: str) -> list[str]:
         self.history.append(token)
         sums = await ctx.run("sums", act_in_thread, self.beginning(ctx), f"{token} sums")
-        checked = await ctx.run("check", act_in_thread, self.beginning(ctx, "sums"), f"{sums}, check")
+        checked = await ctx.run(
+            "check", act_in_thread, self.beginning(ctx, "sums"), f"{sums}, check"
+        )
         return [sums, checked]
 
 
@@ -97,7 +100,7 @@ class Inbox(_Recorded):
         await ctx.run("received", act, self.beginning(ctx, not_before_ms=due_ms), token)
 
 
-class Sleeper(_Recorded):
+class Sleeper(_Recorded, idle_ms_max=0):
     """Waits for time to pass."""
 
     @handler
@@ -106,7 +109,9 @@ class Sleeper(_Recorded):
         await ctx.run("before", act, self.beginning(ctx), token)
         due_ms = now_ms(ctx) + milliseconds
         await asyncio.sleep(milliseconds / 1000)
-        return await ctx.run("woken", act, self.beginning(ctx, "before", not_before_ms=due_ms), token)
+        return await ctx.run(
+            "woken", act, self.beginning(ctx, "before", not_before_ms=due_ms), token
+        )
 
     @handler
     async def race(self, ctx: Context, token: str, milliseconds: int) -> str:
@@ -121,7 +126,7 @@ class Sleeper(_Recorded):
         return await ctx.run("verdict", act, self.beginning(ctx, "slow"), f"{token} {outcome}")
 
 
-class Approval(_Recorded):
+class Approval(_Recorded, idle_ms_max=0):
     """Waits for a word from outside."""
 
     @handler
@@ -132,7 +137,7 @@ class Approval(_Recorded):
         return await ctx.run("granted", act, self.beginning(ctx, "publish"), await word)
 
 
-class Chain(_Recorded):
+class Chain(_Recorded, idle_ms_max=0):
     """Calls the next one."""
 
     @handler

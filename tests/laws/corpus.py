@@ -110,9 +110,7 @@ class Desk(VirtualObject):
         slow = ctx.run("slow", act, "slow", 0, "slow", 60_000)
         fast = ctx.run("fast", act, "fast", 0, "fast", 20)
         nap = asyncio.ensure_future(asyncio.sleep(30))
-        done, pending = await asyncio.wait(
-            [slow, fast, nap], return_when=asyncio.FIRST_COMPLETED
-        )
+        done, pending = await asyncio.wait([slow, fast, nap], return_when=asyncio.FIRST_COMPLETED)
         for loser in pending:
             loser.cancel()
         self.lines += [str(winner.result()) for winner in done]
@@ -308,9 +306,7 @@ async def lookers(play: Play) -> None:
 
 
 async def duplicates(play: Play) -> None:
-    asked = [
-        play.ask(f"ask {n}", "Desk/d/append", 1, idempotency_key="same") for n in range(3)
-    ]
+    asked = [play.ask(f"ask {n}", "Desk/d/append", 1, idempotency_key="same") for n in range(3)]
     sent = [
         play.ask(f"sent {n}", "Tally/t/add", "once", idempotency_key="one send", waits=n == 1)
         for n in range(3)

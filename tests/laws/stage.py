@@ -13,7 +13,13 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
-from holdfast import RuntimeConfig, TerminalError, step_info
+from holdfast import (
+    HoldfastError,
+    RuntimeConfig,
+    TerminalError,
+    UnknownTargetError,
+    step_info,
+)
 from holdfast.journal import codec, keys
 from holdfast.journal.entry import Cancel, Completion, Entry, Failure, Issued, Run
 from holdfast.journal.records import decode_outcome
@@ -25,7 +31,7 @@ from holdfast.runtime.testing import InlineThreads, ManualClock, SeededRandomnes
 from ..runtime.worlds import CountingStore, World
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from holdfast.journal.memory import MemoryStore
 
@@ -100,6 +106,21 @@ async def quiesce() -> None:
     raise AssertionError(message)
 
 
+class WatchedStore(CountingStore):
+    """Remembers how invocations that are long completed were written down while they ran."""
+
+    begun_rows: dict[bytes, dict[bytes, bytes]]
+    """By invocation: its own row and that of its turn, as last written."""
+
+    def write(self, batch: Mapping[bytes, bytes | None]) -> int:
+        for key, row in batch.items():
+            if row is not None and key[:1] == keys.INVOCATION:
+                self.begun_rows.setdefault(key[1:], {})[key] = row
+            elif row is not None and key[:1] == keys.TURN:
+                self.begun_rows.setdefault(row[8:], {})[key] = row
+        return super().write(batch)
+
+
 @dataclass(eq=False)
 class Asked:
     """One call of a client."""
@@ -141,6 +162,8 @@ class Play:
     seed: int = 0
     on_move: Callable[[Play], None] | None = None
     """Called whenever everything is at rest."""
+    on_crash: Callable[[Play], None] | None = None
+    """Called when a process has died, with what survived of its store."""
 
     def __post_init__(self) -> None:
         self.clock = StepClock()
@@ -152,6 +175,8 @@ class Play:
         self.answers: dict[str, Any] = {}
         self.crashes = 0
         self.writes = 0
+        self.store_rows: dict[bytes, bytes] = {}
+        self.begun_rows: dict[bytes, dict[bytes, bytes]] = {}
 
     # -- For scripts -------------------------------------------------------------------------
 
@@ -189,16 +214,20 @@ class Play:
 
     async def resolve(self, awakeable_id: str, value: Any) -> None:
         """Keep a promise from outside, as often as it takes."""
-        while True:
-            try:
-                outcome = json.dumps(value).encode()
-                await self.world.runtime.complete_awakeable(
-                    parse_awakeable_id(awakeable_id), outcome
-                )
-            except Exception:  # noqa: BLE001  # died; the next one is asked again
-                await OUTSIDE.pause(100)
-            else:
-                return
+        while not await self.resolve_once(awakeable_id, value):
+            await OUTSIDE.pause(100)
+
+    async def resolve_once(self, awakeable_id: str, value: Any) -> bool:
+        """Keep a promise from outside; ``False`` when the runtime died over it."""
+        try:
+            await self.world.runtime.complete_awakeable(
+                parse_awakeable_id(awakeable_id), json.dumps(value).encode()
+            )
+        except UnknownTargetError:
+            return True  # Kept before, and collected with what awaited it.
+        except HoldfastError:
+            return False
+        return True
 
     # -- The run -----------------------------------------------------------------------------
 
@@ -218,6 +247,7 @@ class Play:
         await task
         self.writes = self.disk.writes if self.disk is not None else 0
         ending = Ending(self.answers, self._state(), self._recorded_steps())
+        self.store_rows = dict(self.store.scan(b"", None))
         await self.world.crash()
         return ending
 
@@ -244,11 +274,12 @@ class Play:
             at_write = None
             if death is not None:
                 at_write = death.at_write if self.crashes == 0 else death.again_at_write
-            store = CountingStore(
+            store = WatchedStore(
                 self.world.store,
                 die_at=at_write,
                 applied=death is not None and death.is_applied,
             )
+            store.begun_rows = self.begun_rows
             self.disk = self.disk or store
         self.world.runtime = Engine(
             self.classes,
@@ -270,6 +301,8 @@ class Play:
         self.crashes += 1
         self.world.runtime.kill()
         self.world.store = self.world.store.crash(keep_written=not self.death.is_power_cut)
+        if self.on_crash is not None:
+            self.on_crash(self)
         await quiesce()
         await self._start()
 

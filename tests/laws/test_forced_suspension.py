@@ -31,6 +31,18 @@ async def test_suspending_every_idle_attempt_after_every_turn_changes_nothing(na
 
 
 NEVER_IDLE = set(
-    ["sequence", "group", "race", "sends", "defaults", "flaky", "terminal", "clean-up", "queue", "duplicates", "delayed"]
+    [
+        "sequence",
+        "group",
+        "race",
+        "sends",
+        "defaults",
+        "flaky",
+        "terminal",
+        "clean-up",
+        "queue",
+        "duplicates",
+        "delayed",
+    ]
 )
 """Scripts whose handlers only ever wait for running actions, or not at all."""

@@ -106,6 +106,55 @@ class Cases(VirtualObject):
         await asyncio.sleep(10)
         return "done"
 
+    @handler
+    async def waits_with_a_status(self, ctx: Context) -> None:
+        ctx.set("status", "idle")
+        await ctx.run("s", act, "s", 0)
+        wait = ctx.sleep(1)
+        ctx.set("status", "waiting")
+        await wait
+        ctx.set("status", "idle")
+
+    @shared
+    async def read_status(self, ctx: Context) -> str:
+        return str(ctx.get("status"))
+
+    @handler
+    async def changes_a_long_list(self, ctx: Context) -> None:
+        waits = [ctx.sleep(seconds) for seconds in (1, 2, 3, 4)]
+        for number, wait in enumerate(waits):
+            change_list(self.names, number)
+            await wait
+
+    @shared
+    async def read_names(self, ctx: Context) -> list[str]:
+        return self.names
+
+    @handler
+    async def reads_a_default_between_two_waits(self, ctx: Context) -> list[Any]:
+        waits = [ctx.sleep(seconds) for seconds in (1, 2)]
+        await waits[0]
+        assert self.number == 0
+        seen = [ctx.keys()]
+        await waits[1]
+        seen.append(ctx.keys())
+        return seen
+
+
+def change_list(names: list[str], number: int) -> None:
+    """Changes that make, drop and split the rows of a long list."""
+    if number == 0:
+        names.extend(f"{n} {'x' * 50}" for n in range(200))
+    elif number == 1:
+        names.extend(f"more {n} {'y' * 50}" for n in range(400))
+        names[5] = "changed"
+    elif number == 2:
+        del names[100:550]
+        names.insert(3, "inserted " + "z" * 3000)
+    else:
+        names.extend(f"last {n} {'w' * 50}" for n in range(100))
+        names[-1] = "end"
+
 
 async def slow(seconds: int) -> None:
     OUTSIDE.count("slow began")
@@ -215,3 +264,51 @@ async def test_a_retry_that_is_due_after_a_pause_and_a_resume_begins_no_second_a
 
     assert not caplog.records
     assert runtime.statistics().invocations_completed == 1
+
+
+async def test_a_status_that_is_set_back_after_a_wait_is_set_back_after_a_replay(
+    world: World,
+) -> None:
+    runtime = await world.start()
+    answer = submit(world, "Cases/a/waits_with_a_status")
+    await world.clock.advance(0.5)
+    assert await runtime.object(Cases, "a").read_status() == "waiting"
+    runtime.suspend_idle()
+    await world.clock.advance(1)
+    await answer
+
+    runtime = await world.restart()
+    assert await runtime.object(Cases, "a").read_status() == "idle"
+
+
+@pytest.mark.parametrize("suspends_at", [(0.5,), (1.5,), (2.5,), (0.5, 1.5, 2.5), (3.5,)])
+async def test_a_long_list_that_changes_at_each_wait_is_the_same_after_a_replay(
+    world: World, suspends_at: tuple[float, ...]
+) -> None:
+    runtime = await world.start()
+    submit(world, "Cases/a/changes_a_long_list")
+    at = 0.0
+    for moment in suspends_at:
+        await world.clock.advance(moment - at)
+        at = moment
+        runtime.suspend_idle()
+    await world.clock.advance(10)
+
+    runtime = await world.restart()
+    expected: list[str] = []
+    for number in range(4):
+        change_list(expected, number)
+    assert await runtime.object(Cases, "a").read_names() == expected
+
+
+async def test_a_default_read_before_a_wait_is_named_alike_on_replay(world: World) -> None:
+    runtime = await world.start()
+    answer = submit(world, "Cases/a/reads_a_default_between_two_waits")
+    await world.clock.advance(1.5)
+    runtime.suspend_idle()
+    await world.clock.advance(10)
+
+    first = (await answer).outcome
+    answer = submit(world, "Cases/b/reads_a_default_between_two_waits")
+    await world.clock.advance(10)
+    assert (await answer).outcome == first

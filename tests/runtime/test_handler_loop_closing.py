@@ -284,6 +284,26 @@ def test_the_loop_around_is_the_running_one_during_no_clean_up_and_after_all_of_
     assert seen == [world.loop, outer]
 
 
+def test_a_task_of_the_program_may_close_a_loop() -> None:
+    async def handler() -> None:
+        try:
+            await asyncio.sleep(10)
+        finally:
+            seen.append(asyncio.current_task())
+
+    async def around() -> bool:
+        me = asyncio.current_task()
+        world.loop.close()
+        await asyncio.sleep(0)
+        return asyncio.current_task() is me
+
+    seen: list[Any] = []
+    world = LoopWorld()
+    task = world.start(handler())
+    assert asyncio.run(around())
+    assert seen == [task]
+
+
 def test_failures_nobody_looked_at_are_reported_when_the_loop_is_closed() -> None:
     async def fail() -> None:
         raise ValueError

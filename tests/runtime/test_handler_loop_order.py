@@ -65,7 +65,12 @@ def assert_runs_alike(batch: list[Program]) -> None:
             assert json.loads(one) == json.loads(another), program
 
 
-@settings(max_examples=4, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=4,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 @given(st.lists(programs, min_size=40, max_size=60))
 def test_a_program_takes_the_same_course_in_every_process(batch: list[Program]) -> None:
     assert_runs_alike(batch)
@@ -76,7 +81,7 @@ def sleeps(*seconds: int) -> list[Program]:
 
 
 def test_as_completed_starts_alike_in_every_process() -> None:
-    assert_runs_alike([["complete", sleeps(*([0] * n))] for n in range(2, 12)])
+    assert_runs_alike([["complete", sleeps(*range(n))] for n in range(2, 12)])
 
 
 def test_what_wait_found_done_is_alike_in_every_process() -> None:

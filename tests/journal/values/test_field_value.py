@@ -241,6 +241,122 @@ def test_a_value_of_another_kind_replaces_every_row(other: Any, *, way_back: boo
     assert stored(value_field, Any) == second
 
 
+@pytest.mark.parametrize("annotation", [list[Any], dict[Any, Any]])
+def test_an_element_replaced_by_an_equal_one_is_watched_in_its_place(annotation: Any) -> None:
+    start = long() if annotation == list[Any] else dict(enumerate(long()))
+    value_field = make_field(annotation, start)
+    mine = {"text": "line 0003"}
+    value_field.get()[3] = mine
+    assert value_field.changes() == []
+    mine["text"] = "changed"
+    assert len(value_field.changes()) == 1
+    assert stored(value_field, annotation) == value_field.get()
+
+
+TAKEN_FROM_A_LIST: list[Callable[[Any], Any]] = [
+    lambda live: live[250],
+    lambda live: live[-250],
+    lambda live: live[::-1],
+    lambda live: live[240:260],
+    lambda live: [*live],
+    list,
+    tuple,
+    lambda live: sorted(live, key=str),
+    lambda live: list(reversed(live)),
+    lambda live: live.copy(),
+    copy.copy,
+    lambda live: live + [1],  # noqa: RUF005 - the operator
+    lambda live: [1] + live,  # noqa: RUF005 - the operator
+    lambda live: live * 2,
+    lambda live: 2 * live,
+    lambda live: next(element for element in live if element["text"] == "line 0250"),
+    lambda live: max(live, key=str),
+    lambda live: list(zip(live, live, strict=True)),
+]
+
+TAKEN_FROM_A_DICT: list[Callable[[Any], Any]] = [
+    lambda live: live["250"],
+    lambda live: live.get("250"),
+    lambda live: live.setdefault("250", 1),
+    lambda live: list(live.values()),
+    lambda live: list(live.items()),
+    lambda live: list(reversed(live.values())),
+    lambda live: list(reversed(live.items())),
+    lambda live: live.copy(),
+    copy.copy,
+    dict,
+    lambda live: {**live},
+    lambda live: live | {},
+    lambda live: {} | live,
+    lambda live: [live[key] for key in live],
+]
+
+
+def change_deep_inside(value: Any) -> None:
+    """Change every dict of text found in ``value``."""
+    if issubclass(type(value), dict) and "text" in value:
+        value["text"] = "changed"
+    elif hasattr(value, "values"):
+        change_deep_inside(list(value.values()))
+    elif issubclass(type(value), list | tuple):
+        for part in value:
+            change_deep_inside(part)
+
+
+@pytest.mark.parametrize("take", TAKEN_FROM_A_LIST)
+def test_an_element_taken_from_a_long_list_is_watched_while_it_is_held(
+    take: Callable[[Any], Any],
+) -> None:
+    value_field = make_field(list[Any], long())
+    taken = take(value_field.get())
+    for _ in range(2):
+        assert value_field.changes() == []
+    change_deep_inside(taken)
+    assert value_field.changes()
+    assert stored(value_field, list[Any]) == value_field.get()
+
+
+@pytest.mark.parametrize("take", TAKEN_FROM_A_DICT)
+def test_a_value_taken_from_a_long_dict_is_watched_while_it_is_held(
+    take: Callable[[Any], Any],
+) -> None:
+    start = {str(number): value for number, value in enumerate(long())}
+    value_field = make_field(dict[str, Any], start)
+    taken = take(value_field.get())
+    for _ in range(2):
+        assert value_field.changes() == []
+    change_deep_inside(taken)
+    assert value_field.changes()
+    assert stored(value_field, dict[str, Any]) == value_field.get()
+
+
+@pytest.mark.parametrize("view", ["values", "items"])
+def test_an_iteration_over_a_long_dict_may_go_on_after_a_command(view: str) -> None:
+    start = {str(number): value for number, value in enumerate(long())}
+    value_field = make_field(dict[str, Any], start)
+    for found in getattr(value_field.get(), view)():
+        assert value_field.changes() == []
+        change_deep_inside(found)
+        del found
+        assert len(value_field.changes()) == 1
+    assert stored(value_field, dict[str, Any]) == value_field.get()
+
+
+def test_a_short_list_assigned_over_a_long_one_is_stored_whole() -> None:
+    value_field = make_field(list[Any], long())
+    value_field.set([1])
+    value_field.changes()
+    assert list(value_field.dump()) == [b""]
+
+
+def test_an_assigned_list_may_have_grown_between_any_two_elements() -> None:
+    for index in range(0, 100, 3):
+        value_field = make_field(list[Any], long())
+        value_field.set([*LONG[:index], 1, *LONG[index:]])
+        assert len(value_field.changes()) == 1
+        assert stored(value_field, list[Any]) == [*LONG[:index], 1, *LONG[index:]]
+
+
 # --- being a real list or dict ---
 
 

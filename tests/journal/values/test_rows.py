@@ -83,6 +83,15 @@ def test_when_no_ordinal_is_left_between_two_chunks_one_of_them_grows() -> None:
     assert [text[0] for text in again.get()] == list("abcdefg")
 
 
+def test_rows_may_come_in_any_order() -> None:
+    value_type = make_value_type(list[bytes], packed_serde)
+    value_field = FieldValue("field", value_type, {})
+    value_field.set_default([name * 1500 for name in (b"a", b"b", b"c")])
+    value_field.changes()
+    mixed = dict(reversed(value_field.dump().items()))
+    assert FieldValue("field", value_type, mixed).get() == value_field.get()
+
+
 @pytest.mark.parametrize("count", [0, 1, 15, 16, 65_535, 65_536])
 def test_headers_are_those_of_messagepack(count: int) -> None:
     array = msgspec.msgpack.encode([None] * count)

@@ -1,0 +1,54 @@
+"""A process of its own: replay completed journals and compare what their handlers see."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from holdfast.journal.memory import MemoryStore
+from holdfast.runtime.engine import Engine
+from holdfast.runtime.testing import InlineThreads, SeededRandomness
+
+from .programs import PROGRAM_CLASSES, TRACES
+from .stage import OUTSIDE, StepClock, quiesce
+
+
+async def replay(case: dict[str, Any]) -> None:
+    clock = StepClock(2_000_000_000_000)
+    OUTSIDE.clear(clock)
+    TRACES.attempts.clear()
+    rows = {bytes.fromhex(key): bytes.fromhex(row) for key, row in case["rows"].items()}
+    runtime = Engine(
+        PROGRAM_CLASSES,
+        store=MemoryStore(rows, epoch=9),
+        clock=clock,
+        randomness=SeededRandomness(9),
+        threads=InlineThreads(),
+    )
+    await runtime.start()
+    await quiesce()
+    statistics = runtime.statistics()
+    assert statistics.actions_started == 0, "a replay of a completed journal started an action"
+    assert statistics.invocations_completed == 1, "a completed journal did not complete again"
+    (attempts,) = TRACES.attempts.values()
+    (trace,) = attempts
+    assert json.loads(json.dumps(trace)) == case["trace"], "a replay saw something else"
+    await runtime.stop()
+
+
+def main() -> None:
+    cases = json.loads(Path(sys.argv[1]).read_text())
+    for number, case in enumerate(cases):
+        try:
+            asyncio.run(replay(case))
+        except BaseException:
+            print(f"journal {number} of {len(cases)}")
+            raise
+    print(f"{len(cases)} journals replayed alike")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,216 @@
+"""Code that asks for something else than its journal holds is stopped, and nothing is written.
+
+A handler with steps is left waiting in the middle, its code is replaced, and it is replayed. The
+invocation is then paused with both sides in its message, its rows are otherwise untouched, and with
+the old code back it goes on from where it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from holdfast import Context, VirtualObject, handler, state
+from holdfast.journal import keys
+from holdfast.journal.records import InvocationState, decode_invocation
+from holdfast.objects.identity import Target
+from holdfast.runtime.requests import CallRequest
+
+from ..runtime.worlds import World
+from .stage import OUTSIDE, StepClock, act, quiesce
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+Body = "Callable[[Any, Context], Awaitable[Any]]"
+
+
+def make_class(body: Callable[[Any, Context], Awaitable[Any]]) -> type:
+    """``Changing`` with ``body`` as the code of its handler."""
+
+    class Changing(VirtualObject):
+        seen: list[str] = state(default_factory=list)
+
+        @handler
+        async def go(self, ctx: Context) -> list[str]:
+            await body(self, ctx)
+            return self.seen
+
+    return Changing
+
+
+async def original(me: Any, ctx: Context) -> None:
+    first, second = ctx.run("a", act, "a", 0, "a"), ctx.run("b", act, "b", 0, "b")
+    me.seen += [await first, await second]
+    me.seen.append(await ctx.run("c", act, "c", 0, "c"))
+    await asyncio.sleep(10)
+    me.seen.append(await ctx.run("d", act, "d", 0, "d"))
+
+
+async def other_name(me: Any, ctx: Context) -> None:
+    await ctx.run("renamed", act, "x", 0)
+
+
+async def other_kind(me: Any, ctx: Context) -> None:
+    await asyncio.sleep(1)
+
+
+async def other_order(me: Any, ctx: Context) -> None:
+    second, first = ctx.run("b", act, "x", 0), ctx.run("a", act, "x", 0)
+    await asyncio.gather(first, second)
+
+
+async def other_order_in_tasks(me: Any, ctx: Context) -> None:
+    """Each task alone might think that all is well, and go on."""
+
+    async def one(name: str) -> None:
+        for _ in range(2):
+            try:
+                await ctx.run(name, act, "x", 0)
+            except Exception:  # noqa: BLE001, S110  # users do this
+                pass
+
+    await asyncio.gather(one("b"), one("a"), one("b"), one("c"), one("e"))
+
+
+async def fewer_before_a_result(me: Any, ctx: Context) -> None:
+    await ctx.run("a", act, "x", 0)
+
+
+async def fewer_at_the_end(me: Any, ctx: Context) -> None:
+    first, second = ctx.run("a", act, "x", 0), ctx.run("b", act, "x", 0)
+    await first
+    await second
+
+
+async def fewer_and_waiting(me: Any, ctx: Context) -> None:
+    first, second = ctx.run("a", act, "x", 0), ctx.run("b", act, "x", 0)
+    await first
+    await second
+    await asyncio.Event().wait()
+
+
+async def one_more(me: Any, ctx: Context) -> None:
+    first, second = ctx.run("a", act, "x", 0), ctx.run("b", act, "x", 0)
+    await first
+    await ctx.run("more", act, "x", 0)
+    await second
+
+
+async def one_more_that_is_like_the_next(me: Any, ctx: Context) -> None:
+    first, second = ctx.run("a", act, "x", 0), ctx.run("b", act, "x", 0)
+    await first
+    await ctx.run("c", act, "x", 0)
+    await second
+
+
+async def other_duration(me: Any, ctx: Context) -> None:
+    first, second = ctx.run("a", act, "a", 0), ctx.run("b", act, "b", 0)
+    await first
+    await second
+    await ctx.run("c", act, "x", 0)
+    await asyncio.sleep(11)
+
+
+CHANGES: dict[Callable[[Any, Context], Awaitable[Any]], tuple[str, str]] = {
+    other_name: ("Run(name='a')", "Run(name='renamed')"),
+    other_kind: ("Run(name='a')", "Sleep(due_ms=1000000001000)"),
+    other_order: ("Run(name='a')", "Run(name='b')"),
+    other_order_in_tasks: ("Run(name='a')", "Run(name='b')"),
+    fewer_before_a_result: ("Run(name='b')", "waits without asking"),
+    fewer_at_the_end: ("Run(name='c')", "has ended without asking"),
+    fewer_and_waiting: ("Run(name='c')", "waits without asking"),
+    one_more: ("Run(name='c')", "Run(name='more')"),
+    one_more_that_is_like_the_next: ("after 2 results", "asks for it after 1"),
+    other_duration: ("Sleep(due_ms=1000000010000)", "Sleep(due_ms=1000000011000)"),
+}
+
+
+async def wait_in_the_middle() -> World:
+    world = World([make_class(original)])
+    world.clock = StepClock()
+    OUTSIDE.clear(world.clock)
+    await world.start()
+    submit(world)
+    await quiesce()
+    return world
+
+
+def submit(world: World) -> asyncio.Future[Any]:
+    request = CallRequest(
+        target=Target("Changing", "c", "go"), argument=b"", idempotency_key="once"
+    )
+    answer = world.runtime.submit(request, wait=True)
+    answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return answer
+
+
+def rows_of(world: World) -> dict[bytes, bytes]:
+    return dict(world.store.scan(b"", None))
+
+
+async def change_code(world: World, body: Callable[[Any, Context], Awaitable[Any]]) -> None:
+    """Start again with other code, late enough for the timer to be due."""
+    await world.crash()
+    world.classes = [make_class(body)]
+    await world.start()
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+async def test_changed_code_pauses_with_both_sides_and_goes_on_when_it_is_restored(
+    change: Callable[[Any, Context], Awaitable[Any]], caplog: pytest.LogCaptureFixture
+) -> None:
+    world = await wait_in_the_middle()
+    lines = list(OUTSIDE.lines)
+    before = rows_of(world)
+    await change_code(world, change)
+    with caplog.at_level(logging.ERROR, "holdfast"):
+        await world.clock.advance(10.5)
+
+    after = rows_of(world)
+    (invocation,) = [key for key in after if key.startswith(keys.INVOCATION)]
+    record = decode_invocation(after[invocation])
+    assert record.state is InvocationState.PAUSED
+    recorded, asked = CHANGES[change]
+    assert recorded in record.last_failure
+    assert asked in record.last_failure
+    assert "test_mismatch.py:" in record.last_failure
+    assert any(asked in entry.getMessage() for entry in caplog.records)
+    assert OUTSIDE.lines == lines, "an action of the changed code ran"
+    changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+    # The timer that fell due is in the journal now, and that is all.
+    assert {key[:1] for key in changed} == {keys.INVOCATION, keys.JOURNAL, keys.TIMER}
+    assert len([key for key in changed if key.startswith(keys.JOURNAL)]) == 1
+
+    await change_code(world, original)
+    await quiesce()
+    assert rows_of(world) == after, "a paused invocation moved by itself"
+    answer = submit(world)
+    id_ = (
+        await world.runtime.submit(
+            CallRequest(target=Target("Changing", "c", "go"), argument=b"", idempotency_key="once"),
+            wait=False,
+        )
+    ).invocation_id
+    assert await world.runtime.resume(id_)
+    await world.clock.advance(1)
+    assert (await answer).outcome == b'["a","b","c","d"]'
+    assert [line[1:] for line in OUTSIDE.lines if line[2] >= 0] == [
+        (name, 0) for name in ("a", "b", "c", "d")
+    ]
+
+
+async def test_code_that_asks_for_more_after_the_recorded_end_just_goes_on() -> None:
+    async def longer(me: Any, ctx: Context) -> None:
+        await original(me, ctx)
+        me.seen.append(await ctx.run("e", act, "e", 0, "e"))
+
+    world = await wait_in_the_middle()
+    await change_code(world, longer)
+    answer = submit(world)
+    await world.clock.advance(11)
+
+    assert (await answer).outcome == b'["a","b","c","d","e"]'
