@@ -336,9 +336,7 @@ class Lifecycle:
             if successor is not None:
                 self._begin(successor)
 
-    def fail_attempt(
-        self, invocation: OpenInvocation, reason: str, policy: RetryPolicy
-    ) -> bool:
+    def fail_attempt(self, invocation: OpenInvocation, reason: str, policy: RetryPolicy) -> bool:
         """An attempt failed and has left memory: try again later, or pause.
 
         ``False``: it was the last one, and its failure is to become the outcome. Nothing was

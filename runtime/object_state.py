@@ -47,7 +47,7 @@ class TurnUndo:
     rows: dict[str, dict[bytes, bytes | None]] = field(default_factory=dict[str, Any])
     """The rows as they were then, where they differ: by field, then part; ``None``: no row."""
     defaults: set[str] = field(default_factory=set[str])
-    """Fields that were absent then and whose default the turn has recorded, as given in ``rows``."""
+    """Fields that were absent then, and whose default the turn has recorded: see ``rows``."""
     indexes: set[int] = field(default_factory=set[int])
     """Where in the journal the turn has stored changes: at commands, and where it waited."""
 

@@ -115,8 +115,7 @@ class Steps:
         self._steps: dict[InvocationId, dict[int, Step]] = {}
         # What to do when the last action of an invocation has ended.
         self._when_ended: dict[InvocationId, Callable[[], None]] = {}
-        # Invocations with a step that a stop kept from starting or left unknown. Whatever else
-        # happens to them, they have to be taken up at the next start.
+        # Invocations with a step that a stop left over, for the next start to take up.
         self._left_over: set[InvocationId] = set()
         self._is_stopping = False
         self._idle = asyncio.Event()
@@ -229,6 +228,7 @@ class Steps:
             return  # Cut off before it began.
         if step.is_cancelled:
             self._leave(step)
+            self._owner.steps_changed(step.invocation_id)
             return
         if self._is_stopping:
             self._leave(step)
@@ -292,9 +292,7 @@ class Steps:
         else:
             self._ended(step, result, error)
 
-    def _task_done(
-        self, step: Step, awaitable: Awaitable[Any], task: "asyncio.Task[Any]"
-    ) -> None:
+    def _task_done(self, step: Step, awaitable: Awaitable[Any], task: "asyncio.Task[Any]") -> None:
         if task.cancelled():
             if inspect.iscoroutine(awaitable):
                 # If it has not begun, Python would complain that it was never awaited.

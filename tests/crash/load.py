@@ -16,8 +16,8 @@ from typing import Any
 from tests.crash.ledger import Answered, Asked, Began, Ledger, LedgerReader, Resolved
 from tests.ingress.http_caller import Connection, Reply, connect, post
 
-ANSWER_SECONDS = 60.0
-"""A server that is up and says nothing for so long has lost the request."""
+ANSWER_SECONDS = 30.0
+"""A server that is up and says nothing for so long has forgotten the request."""
 
 KEYS = 5
 """Objects of each class: few, so that calls meet in mailboxes."""
@@ -117,7 +117,13 @@ class Caller:
 
     async def _send_until_answered(self, data: bytes, token: str) -> Reply:
         while True:
-            reply = await self._exchange(data)
+            try:
+                reply = await self._exchange(data)
+            except TimeoutError:
+                message = (
+                    f"{token} was not answered within {ANSWER_SECONDS} s by a server that is up"
+                )
+                raise UnexpectedAnswerError(message) from None
             if reply is not None and reply.status in {200, 202}:
                 return reply
             if reply is not None and reply.status != 503:

@@ -82,8 +82,11 @@ class Nemesis:
     def start_last(self) -> Running:
         """The server that is left alone; end it with ``stop_last``."""
         server = self._start()
-        server.__enter__()
-        server.wait_port()
+        try:
+            server.wait_port()
+        except BaseException:
+            server.__exit__(None, None, None)
+            raise
         return server
 
     def stop_last(self, server: Running) -> None:

@@ -7,7 +7,7 @@ directory that grows old with them.
 import asyncio
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.crash.judge import Histories, expected_turns, find_violations
 from tests.crash.ledger import Answered, Asked, Began, Ledger, read_ledger
-from tests.crash.load import Caller, Client, Request, Resolver
+from tests.crash.load import Caller, Client, Request, Resolver, UnexpectedAnswerError
 from tests.crash.nemesis import Durability, Nemesis, plan_lives
 
 CLIENTS = 10
@@ -56,7 +56,7 @@ class Report:
     """Some requests with their results, to be asked for again much later."""
 
 
-async def run_round(plan: Plan, earlier: Iterable[tuple[Request, Any]] = ()) -> Report:
+async def run_round(plan: Plan, earlier: Sequence[tuple[Request, Any]] = ()) -> Report:
     """Run one round; ``earlier`` are requests of former rounds that must not have changed."""
     begun = time.monotonic()
     ledger = Ledger(plan.directory / f"ledger-{plan.prefix}")
@@ -99,7 +99,7 @@ def find_port() -> int:
 
 
 async def _storm(
-    plan: Plan, nemesis: Nemesis, ledger: Ledger, earlier: Iterable[tuple[Request, Any]]
+    plan: Plan, nemesis: Nemesis, ledger: Ledger, earlier: Sequence[tuple[Request, Any]]
 ) -> tuple[list[str], Histories, list[tuple[Request, Any]]]:
     """Load and kills, then quiet; gives violations, histories and all results."""
     clients = [
@@ -125,12 +125,14 @@ async def _storm(
             violations = await _finish(working)
             violations += _faults_of(resolving, "the resolver")
             await _wait_quiet(asking, ledger)
-            results = await _ask_again(
-                [request for each in clients for request in each.made], asking
-            )
-            for request, result in earlier:
-                if await asking.ask(request) != result:
-                    violations.append(f"the result of {request.token}, long ago, has changed")
+            made = [request for each in clients for request in each.made]
+            results = await _ask_again(made, asking, violations)
+            again = await _ask_again([request for request, _ in earlier], asking, violations)
+            violations += [
+                f"the result of {request.token} was {old}, and is {new} a round later"
+                for (request, old), (_, new) in zip(earlier, again, strict=True)
+                if old != new
+            ]
             # Read last: what was asked for again must not have run again.
             histories = await _read_histories(asking, _expected_turns(ledger))
         finally:
@@ -143,18 +145,24 @@ async def _storm(
     return violations, histories, results
 
 
-async def _ask_again(made: list[Request], asking: Caller) -> list[tuple[Request, Any]]:
-    """Ask for all results once more; gives them, in the order of the requests."""
+async def _ask_again(
+    requests: Sequence[Request], asking: Caller, violations: list[str]
+) -> list[tuple[Request, Any]]:
+    """Ask for results once more, side by side; gives them in the order of the requests."""
+    results: dict[int, Any] = {}
 
-    async def ask(part: int) -> list[Any]:
+    async def ask(part: int) -> None:
         caller = asking.make_another()
         try:
-            return [await caller.ask(request) for request in made[part::CLIENTS]]
+            for at in range(part, len(requests), CLIENTS):
+                results[at] = await caller.ask(requests[at])
+        except UnexpectedAnswerError as error:
+            violations.append(str(error))
         finally:
             await caller.close()
 
-    parts = await asyncio.gather(*(ask(part) for part in range(CLIENTS)))
-    return [(made[at], parts[at % CLIENTS][at // CLIENTS]) for at in range(len(made))]
+    await asyncio.gather(*(ask(part) for part in range(CLIENTS)))
+    return [(requests[at], results.get(at)) for at in range(len(requests))]
 
 
 async def _finish(working: Mapping[asyncio.Task[None], Client]) -> list[str]:

@@ -3,9 +3,9 @@
     python -m tests.crash.soak --kills 1000 --seed 7
 
 Rounds of forty kills follow each other on one data directory, every second one without fsync,
-which no kill can make a difference to. Each prints a line; at the end
-stand the sums, the broken promises and the seed. The exit code is 1 if a promise was broken, and
-the directory with its ledgers is then kept for whoever looks into it.
+which no kill can make a difference to. Each prints a line; at the end stand the sums, the broken
+promises and the seed. The exit code is 1 if a promise was broken, and the directory with its
+ledgers is then kept for whoever looks into it.
 """
 
 # ruff: noqa: T201  # a program talks to whoever started it

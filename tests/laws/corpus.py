@@ -152,7 +152,7 @@ class Desk(VirtualObject):
             below = await ctx.object(Desk, f"{ctx.key}+").chain(depth - 1)
             below += await ctx.service(Pure).double(depth)
         self.lines.append(f"below {below}")
-        return below + await ctx.run("leaf", act, "leaf", 0, 1)
+        return below + int(await ctx.run("leaf", act, "leaf", 0, 1))
 
     @handler
     async def sends(self, ctx: Context) -> int:
@@ -208,7 +208,7 @@ class Desk(VirtualObject):
         before = self.token
         at_first = await ctx.run("keep", act, "s", 0, before)
         later = await ctx.run("again", act, "s", 1, self.token)
-        return before == at_first == later == self.token
+        return {before, at_first, later, self.token} == {before}
 
     @handler
     async def flaky(self, ctx: Context, times: int) -> list[str]:
@@ -277,8 +277,6 @@ class Desk(VirtualObject):
 
 
 CLASSES: list[type] = [Desk, Tally, Pure]
-
-Script = "Callable[[Play], Awaitable[Any]]"
 
 
 def call_once(handler_name: str, argument: Any = None) -> Callable[[Play], Awaitable[Any]]:

@@ -29,9 +29,10 @@ attempt; what two attempts of one invocation saw before the same delivery must b
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import defaultdict
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from holdfast import (
     Context,
@@ -50,8 +51,8 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
 Statement = list[Any]
-Event = tuple[int, str, Any]
-"""Deliveries before, which task, what it saw."""
+Event = tuple[int, str, str]
+"""Deliveries before, which statement, what it saw."""
 
 
 class Traces:
@@ -115,14 +116,19 @@ class Machine:
         self.queue: asyncio.Queue[int] = asyncio.Queue(2)
         self.event = asyncio.Event()
         self.lock = asyncio.Lock()
-        self.attempt: Any = ctx._syscalls  # noqa: SLF001  # only the journal counts deliveries
+        # Only the attempt's journal counts deliveries.
+        self.attempt: Any = getattr(ctx, "_syscalls")  # noqa: B009  # it is private
 
     def see(self, path: str, what: Any) -> None:
         if not self.attempt.is_dead:
-            self.trace.append((self.attempt._cursor.deliveries, path, what))  # noqa: SLF001
+            # As text: a live value goes on changing after it was seen.
+            said = json.dumps(what)
+            self.trace.append((self.attempt._cursor.deliveries, path, said))  # noqa: SLF001
 
     async def run(self, path: str, program: list[Statement]) -> str:
         for number, statement in enumerate(program):
+            if self.attempt.is_dead:
+                return path  # This is clean-up of a dropped attempt; nothing it awaits would come.
             where = f"{path}/{number}"
             kind = str(statement[0])
             try:
@@ -236,8 +242,12 @@ class Machine:
         return await asyncio.wait_for(self.event.wait(), ms / 1000)
 
     async def do_lock(self, path: str, program: list[Statement]) -> None:
-        async with self.lock:
+        # With a timeout, because whoever holds it may be the one who waits for this program.
+        await asyncio.wait_for(self.lock.acquire(), 0.03)
+        try:
             await self.run(path, program)
+        finally:
+            self.lock.release()
 
     async def do_append(self, path: str, number: int) -> int:
         self.me.lines.extend(f"{path} {n} {'x' * 30}" for n in range(number))
@@ -288,7 +298,8 @@ class Machine:
 def describe(value: Any) -> Any:
     """A value as it is, an exception as what a handler can see of it."""
     if isinstance(value, BaseExceptionGroup):
-        return [type(value).__name__, [describe(error) for error in value.exceptions]]
+        group = cast("BaseExceptionGroup[BaseException]", value)
+        return [type(group).__name__, [describe(error) for error in group.exceptions]]
     if isinstance(value, BaseException):
         return [type(value).__name__, [str(argument) for argument in value.args]]
     return value

@@ -45,9 +45,9 @@ def main() -> None:
         try:
             asyncio.run(replay(case))
         except BaseException:
-            print(f"journal {number} of {len(cases)}")
+            sys.stdout.write(f"journal {number} of {len(cases)}\n")
             raise
-    print(f"{len(cases)} journals replayed alike")
+    sys.stdout.write(f"{len(cases)} journals replayed alike\n")
 
 
 if __name__ == "__main__":

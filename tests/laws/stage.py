@@ -45,7 +45,7 @@ class Outside:
     def __init__(self) -> None:
         self.clock: StepClock = StepClock()
         self.lines: list[tuple[str, str, int]] = []
-        """``(invocation, lane, position)`` for each start of an action; an answer is position -1."""
+        """``(invocation, lane, position)`` of each start of an action; -1 is an answer."""
         self.counts: dict[str, int] = {}
         self.promises: dict[str, str] = {}
 
@@ -60,8 +60,13 @@ class Outside:
 
     async def pause(self, ms: int) -> None:
         """Let ``ms`` milliseconds of the play's time pass."""
-        future = asyncio.get_running_loop().create_future()
-        alarm = self.clock.call_later(ms / 1000, lambda: future.done() or future.set_result(None))
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def ring() -> None:
+            if not future.done():
+                future.set_result(None)
+
+        alarm = self.clock.call_later(ms / 1000, ring)
         try:
             await future
         finally:
@@ -180,7 +185,7 @@ class Play:
 
     # -- For scripts -------------------------------------------------------------------------
 
-    def ask(
+    def ask(  # noqa: PLR0913  # a request has these parts
         self,
         name: str,
         path: str,

@@ -30,19 +30,17 @@ async def test_suspending_every_idle_attempt_after_every_turn_changes_nothing(na
     assert suspended > 0 or name in NEVER_IDLE
 
 
-NEVER_IDLE = set(
-    [
-        "sequence",
-        "group",
-        "race",
-        "sends",
-        "defaults",
-        "flaky",
-        "terminal",
-        "clean-up",
-        "queue",
-        "duplicates",
-        "delayed",
-    ]
-)
+NEVER_IDLE = {
+    "sequence",
+    "group",
+    "race",
+    "sends",
+    "defaults",
+    "flaky",
+    "terminal",
+    "clean-up",
+    "queue",
+    "duplicates",
+    "delayed",
+}
 """Scripts whose handlers only ever wait for running actions, or not at all."""

@@ -9,6 +9,7 @@ other processes with other hash seeds.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import subprocess
@@ -43,9 +44,9 @@ def script_of(programs: list[Any]) -> Callable[[Play], Awaitable[Any]]:
             while not asked.done():
                 await OUTSIDE.pause(5)
                 for id_, due_ms in list(OUTSIDE.promises.items()):
-                    if OUTSIDE.clock.now_ms() >= int(due_ms):
-                        if await play.resolve_once(id_, "kept"):
-                            OUTSIDE.promises.pop(id_, None)
+                    is_due = OUTSIDE.clock.now_ms() >= int(due_ms)
+                    if is_due and await play.resolve_once(id_, "kept"):
+                        OUTSIDE.promises.pop(id_, None)
 
     return script
 
@@ -66,7 +67,7 @@ def check_traces(survived: dict[str, int] | None) -> None:
         survived: completions on disk after the crash, by invocation; ``None``: no crash.
     """
     for id_, attempts in TRACES.attempts.items():
-        for earlier, later in zip(attempts, attempts[1:], strict=False):
+        for earlier, later in itertools.pairwise(attempts):
             deliveries = min(seen(earlier), seen(later))
             if survived is not None:
                 deliveries = min(deliveries, survived.get(id_, 0))

@@ -8,6 +8,7 @@ the old code back it goes on from where it was.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +25,6 @@ from .stage import OUTSIDE, StepClock, act, quiesce
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-
-Body = "Callable[[Any, Context], Awaitable[Any]]"
 
 
 def make_class(body: Callable[[Any, Context], Awaitable[Any]]) -> type:
@@ -50,64 +49,62 @@ async def original(me: Any, ctx: Context) -> None:
     me.seen.append(await ctx.run("d", act, "d", 0, "d"))
 
 
-async def other_name(me: Any, ctx: Context) -> None:
+async def other_name(_: Any, ctx: Context) -> None:
     await ctx.run("renamed", act, "x", 0)
 
 
-async def other_kind(me: Any, ctx: Context) -> None:
+async def other_kind(_: Any, __: Context) -> None:
     await asyncio.sleep(1)
 
 
-async def other_order(me: Any, ctx: Context) -> None:
+async def other_order(_: Any, ctx: Context) -> None:
     second, first = ctx.run("b", act, "x", 0), ctx.run("a", act, "x", 0)
     await asyncio.gather(first, second)
 
 
-async def other_order_in_tasks(me: Any, ctx: Context) -> None:
+async def other_order_in_tasks(_: Any, ctx: Context) -> None:
     """Each task alone might think that all is well, and go on."""
 
     async def one(name: str) -> None:
         for _ in range(2):
-            try:
+            with contextlib.suppress(Exception):  # users do this
                 await ctx.run(name, act, "x", 0)
-            except Exception:  # noqa: BLE001, S110  # users do this
-                pass
 
     await asyncio.gather(one("b"), one("a"), one("b"), one("c"), one("e"))
 
 
-async def fewer_before_a_result(me: Any, ctx: Context) -> None:
+async def fewer_before_a_result(_: Any, ctx: Context) -> None:
     await ctx.run("a", act, "x", 0)
 
 
-async def fewer_at_the_end(me: Any, ctx: Context) -> None:
+async def fewer_at_the_end(_: Any, ctx: Context) -> None:
     first, second = ctx.run("a", act, "x", 0), ctx.run("b", act, "x", 0)
     await first
     await second
 
 
-async def fewer_and_waiting(me: Any, ctx: Context) -> None:
+async def fewer_and_waiting(_: Any, ctx: Context) -> None:
     first, second = ctx.run("a", act, "x", 0), ctx.run("b", act, "x", 0)
     await first
     await second
     await asyncio.Event().wait()
 
 
-async def one_more(me: Any, ctx: Context) -> None:
+async def one_more(_: Any, ctx: Context) -> None:
     first, second = ctx.run("a", act, "x", 0), ctx.run("b", act, "x", 0)
     await first
     await ctx.run("more", act, "x", 0)
     await second
 
 
-async def one_more_that_is_like_the_next(me: Any, ctx: Context) -> None:
+async def one_more_that_is_like_the_next(_: Any, ctx: Context) -> None:
     first, second = ctx.run("a", act, "x", 0), ctx.run("b", act, "x", 0)
     await first
     await ctx.run("c", act, "x", 0)
     await second
 
 
-async def other_duration(me: Any, ctx: Context) -> None:
+async def other_duration(_: Any, ctx: Context) -> None:
     first, second = ctx.run("a", act, "a", 0), ctx.run("b", act, "b", 0)
     await first
     await second

@@ -115,6 +115,12 @@ class Cases(VirtualObject):
         await wait
         ctx.set("status", "idle")
 
+    @handler
+    async def ends_before_its_steps_begin(self, ctx: Context) -> str:
+        ctx.run("s", act, "s", 0)
+        await ctx.object(Cases, "other").count()
+        return "ended"
+
     @shared
     async def read_status(self, ctx: Context) -> str:
         return str(ctx.get("status"))
@@ -312,3 +318,12 @@ async def test_a_default_read_before_a_wait_is_named_alike_on_replay(world: Worl
     answer = submit(world, "Cases/b/reads_a_default_between_two_waits")
     await world.clock.advance(10)
     assert (await answer).outcome == first
+
+
+async def test_a_handler_that_ends_before_its_step_has_begun_still_answers(world: World) -> None:
+    await world.start()
+    answer = submit(world, "Cases/a/ends_before_its_steps_begin")
+    await world.clock.advance(1)
+
+    assert (await asyncio.wait_for(answer, 0)).outcome == b'"ended"'
+    assert not OUTSIDE.lines

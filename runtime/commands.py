@@ -1,0 +1,341 @@
+"""The commands of one attempt: matched with its journal or appended to it, and what they wait for.
+
+A command the handler issues is compared with the journal while there is one to follow, and written
+to it afterwards, together with whatever of the object's state has changed before it. One that is
+answered later is *pending* until its completion is delivered, the handler cancels it, or the
+attempt is over.
+
+This module knows the journal, the state and the decisions that commands lead to. It does not know
+what the user's verbs are called (``handler_port``), nor when anything runs (``attempt``).
+"""
+
+import hashlib
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
+
+from ..journal import codec, keys
+from ..journal.entry import Cancel, Command, Completion, Failure, Input, Sleep
+from ..journal.records import TimerKind
+from ..journal.replay import ReplayCursor
+from ..objects.errors import HoldfastError, JournalMismatchError, StepFailedError
+from ..objects.identity import InvocationId
+from ..objects.serde import Serde
+from .failures import error_of, failure_of
+from .handler_loop import HandlerLoop
+from .lifecycle import Lifecycle, OpenInvocation
+from .loop_futures import HandlerFuture
+from .object_state import ExclusiveState, NoState, SharedState
+from .sources import SourceFinder
+from .steps import StepPlan, Steps
+
+DIGEST_BYTES = 8
+
+
+class Awaited(Enum):
+    """What a pending command waits for."""
+
+    STEP = auto()
+    TIMER = auto()
+    CALL = auto()
+    AWAKEABLE = auto()
+
+
+@dataclass(slots=True)
+class Pending:
+    """A command that the handler has issued and that has no completion."""
+
+    awaited: Awaited
+    future: "DurableFuture | None" = None
+    """Who is told; ``None`` for a timer of the handler's loop."""
+    result: Serde[Any] | None = None
+    timer: "DurableTimer | None" = None
+    due_ms: int = 0
+    callee: InvocationId | None = None
+    plan: StepPlan | None = None
+    is_recorded: bool = False
+    """For a step: an earlier attempt issued it, so its action may have run."""
+    is_started: bool = False
+    """For a step: ``Steps`` has been told of it."""
+
+
+@dataclass(slots=True, eq=False)
+class DurableTimer:
+    """A timer command, for the handler's loop to hold."""
+
+    index: int
+
+
+class DurableFuture(HandlerFuture[Any]):
+    """The future of a command. Cancelling it is a command of its own."""
+
+    __slots__ = ("commands", "index")
+
+    commands: "Commands"
+    index: int
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """As ``Future.cancel``; recorded, and what runs for it is told to end."""
+        if not self.done():
+            self.commands.cancel(self.index)
+        return super().cancel(msg)
+
+
+class Commands:
+    """What one attempt has issued, and how far it has followed the journal."""
+
+    def __init__(
+        self,
+        invocation: OpenInvocation,
+        loop: HandlerLoop,
+        *,
+        lifecycle: Lifecycle,
+        steps: Steps,
+        sources: SourceFinder,
+    ) -> None:
+        """Begin with an empty journal; ``read_journal`` before the handler starts."""
+        self.invocation = invocation
+        self.lifecycle = lifecycle
+        self._loop = loop
+        self._steps = steps
+        self._sources = sources
+        self.cursor = ReplayCursor()
+        self.state: ExclusiveState | SharedState | NoState = NoState()
+        self.input = Input(argument=b"", headers={})
+        self.now_ms = invocation.record.begun_ms
+        """The recorded time of the last delivery."""
+        self.fault: HoldfastError | None = None
+        """Why the attempt must not go on, although the handler may have caught the exception."""
+        self.is_over = False
+        """The attempt has ended: nothing issues a command any more."""
+        self.pending: dict[int, Pending] = {}
+        # Steps that were asked for and wait for the end of replay. Indexes into ``pending``.
+        self._unstarted: list[int] = []
+        # Numbers of deliveries at which earlier attempts waited and stored changes.
+        self._waits: set[int] = set()
+
+    def read_journal(self) -> None:
+        """Read what earlier attempts recorded; completions accepted until now are part of it."""
+        invocation = self.invocation
+        if invocation.input is not None and invocation.next_index == 1:
+            # Accepted in this process and not begun before: there is nothing else to read.
+            self.input = invocation.input
+        else:
+            start, end = keys.prefix_range(keys.JOURNAL + invocation.id)
+            rows = self.lifecycle.commits.scan(start, end)
+            self.cursor = ReplayCursor(
+                (int.from_bytes(key[-4:], "big"), codec.decode_entry(row)) for key, row in rows
+            )
+            assert self.cursor.input is not None, "a journal without its input"
+            self.input = self.cursor.input
+        invocation.input = None
+
+    def use_state(self, state: ExclusiveState | SharedState | NoState) -> None:
+        """Read and change the object's state through ``state`` from now on."""
+        self.state = state
+        if isinstance(state, ExclusiveState):
+            self._waits = self.cursor.waits_at(state.stored_at)
+
+    # -- Issuing -----------------------------------------------------------------------------
+
+    def follow(self, command: Command) -> tuple[int, Command] | None:
+        """The index and the recorded form of ``command``, or ``None``: it is a new one.
+
+        Raises:
+            JournalMismatchError: the journal holds another one. The attempt must end.
+        """
+        if self.fault is not None:
+            raise self.fault
+        try:
+            match = self.cursor.match(command, self._sources.find())
+        except JournalMismatchError as error:
+            # The handler may catch it, but must not get any further.
+            self.fault = error
+            raise
+        if match is not None and isinstance(self.state, ExclusiveState):
+            self.state.settle()
+        return match
+
+    def append(self, command: Command) -> int:
+        """Write a new command, with whatever has to be stored before it; gives its index."""
+        self.save()
+        return self.write(command)
+
+    def save(self) -> None:
+        """Stage what the handler has changed, or read, and the next command depends on.
+
+        Raises:
+            TerminalError, ContextMisuseError: a value cannot be stored; nothing was staged.
+        """
+        state = self.state
+        if isinstance(state, ExclusiveState):
+            state.save(self.invocation.next_index)
+        elif isinstance(state, SharedState):
+            for reads in state.take_reads():
+                self.lifecycle.append(self.invocation, codec.encode_reads(reads))
+
+    def write(self, command: Command) -> int:
+        """Write a new command after ``save``; gives its index."""
+        entry = codec.encode_command(command, self.cursor.deliveries, self._sources.find())
+        return self.lifecycle.append(self.invocation, entry)
+
+    def await_completion(self, index: int, pending: Pending) -> DurableFuture:
+        """The future that the completion of command ``index`` is delivered to."""
+        future = DurableFuture(loop=self._loop)
+        future.commands = self
+        future.index = index
+        pending.future = future
+        self.pending[index] = pending
+        if pending.plan is not None:
+            self._unstarted.append(index)
+        return future
+
+    def issue_timer(self, due_ms: int) -> tuple[int, Pending]:
+        """A Sleep command, new or recorded, that is not pending yet."""
+        command = Sleep(due_ms)
+        match = self.follow(command)
+        if match is not None:
+            return match[0], Pending(Awaited.TIMER, due_ms=due_ms)
+        index = self.append(command)
+        self.lifecycle.timers.add(due_ms, self.invocation.id, index, TimerKind.SLEEP)
+        return index, Pending(Awaited.TIMER, due_ms=due_ms)
+
+    def cancel(self, index: int) -> None:
+        """The handler no longer wants the completion of a command."""
+        if self.is_over or index not in self.pending:
+            return
+        command = Cancel(index)
+        match = self.follow(command)
+        pending = self.pending.pop(index)
+        if match is None:
+            self.append(command)
+            self._withdraw(index, pending)
+
+    # -- Delivering --------------------------------------------------------------------------
+
+    def next_delivery(self) -> Completion | None:
+        """The next completion for the handler, which waits; ``None`` when there is none.
+
+        Raises:
+            JournalMismatchError: the handler waits without having asked for what it once did.
+        """
+        if self.cursor.deliveries in self._waits:
+            # An earlier attempt waited here too, and stored what it had changed.
+            self._waits.discard(self.cursor.deliveries)
+            if isinstance(self.state, ExclusiveState):
+                self.state.settle_waiting()
+        return self.cursor.next_delivery()
+
+    def deliver(self, completion: Completion) -> None:
+        """Hand a completion to whoever waits for it."""
+        self.now_ms = max(self.now_ms, completion.at_ms)
+        pending = self.pending.pop(completion.index, None)
+        if pending is None:
+            return  # Its waiter is gone; it only takes its place in the order.
+        if pending.timer is not None:
+            self._loop.fire_timer(pending.timer)
+            return
+        future, result = pending.future, completion.result
+        assert future is not None, "a command without a future"
+        if isinstance(result, Failure):
+            self._loop.deliver(future, exception=error_of(result))
+        elif result is None or pending.result is None:
+            self._loop.deliver(future, result=None)
+        else:
+            try:
+                value = pending.result.decode(result)
+            except HoldfastError as error:
+                # The annotation does not tell the truth about what was recorded. It will say the
+                # same on every replay, so trying again would not help.
+                failure = failure_of(error, StepFailedError)
+                self._loop.deliver(future, exception=error_of(failure))
+            else:
+                self._loop.deliver(future, result=value)
+
+    def start_steps(self) -> None:
+        """Once replay is over, start the steps that were asked for and are still wanted."""
+        if self.cursor.is_replaying:
+            return
+        for index in self._unstarted:
+            pending = self.pending.get(index)
+            if pending is None or pending.plan is None or self.is_over:
+                continue
+            pending.is_started = True
+            if pending.is_recorded:
+                self._steps.take_up(self.invocation, index, pending.plan)
+            else:
+                self._steps.begin(self.invocation, index, pending.plan)
+        self._unstarted.clear()
+
+    def step_due(self, index: int) -> bool:
+        """Begin the next attempt of a step; ``False`` when nobody here waits for it."""
+        pending = self.pending.get(index)
+        if pending is None or pending.plan is None or not pending.is_started:
+            return False
+        self._steps.take_up(self.invocation, index, pending.plan)
+        return True
+
+    def find_callees(self) -> list[InvocationId] | None:
+        """The callees waited for, when nothing but their outcomes can move the handler."""
+        callees: list[InvocationId] = []
+        for pending in self.pending.values():
+            if pending.callee is None:
+                return None
+            callees.append(pending.callee)
+        return callees or None
+
+    # -- Ending ------------------------------------------------------------------------------
+
+    def save_while_waiting(self) -> None:
+        """Let others see what the handler has set before it waits: an awakeable's id, say."""
+        if self.cursor.is_replaying or not isinstance(self.state, ExclusiveState):
+            return
+        try:
+            self.state.save_waiting(self.invocation.next_index)
+        except HoldfastError:
+            return  # The next command, or the end, says it where the handler can see it.
+
+    def save_last(self) -> None:
+        """Stage what has changed, with the outcome.
+
+        Raises:
+            TerminalError, ContextMisuseError: a value cannot be stored; nothing was staged.
+        """
+        state = self.state
+        if isinstance(state, ExclusiveState):
+            has_journal = self.invocation.next_index > 1
+            state.save_last(self.invocation.next_index if has_journal else None)
+        elif isinstance(state, SharedState):
+            state.check_unchanged()
+
+    def end(self) -> None:
+        """The attempt is over. Steps it asked for and did not come to begin did not happen."""
+        self.is_over = True
+        for index in self._unstarted:
+            pending = self.pending.get(index)
+            if pending is not None and not (pending.is_recorded or pending.is_started):
+                self._steps.never_began(self.invocation.id, index)
+
+    def withdraw_all(self) -> None:
+        """The invocation ends: nobody wants any completion any more."""
+        pending, self.pending = self.pending, {}
+        for index, each in pending.items():
+            self._withdraw(index, each)
+
+    def _withdraw(self, index: int, pending: Pending) -> None:
+        """Take back what would bring the completion about."""
+        match pending.awaited:
+            case Awaited.STEP:
+                self._steps.cancel(self.invocation.id, index)
+            case Awaited.TIMER:
+                self.lifecycle.timers.remove(pending.due_ms, self.invocation.id, index)
+            case Awaited.AWAKEABLE:
+                self.lifecycle.commits.delete(keys.awakeable(self.invocation.id, index))
+            case Awaited.CALL:
+                # The callee goes on; only its outcome is no longer wanted here.
+                pass
+
+
+def digest(data: bytes) -> bytes:
+    """What a command records of an argument, to compare it on replay."""
+    return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()

@@ -1,0 +1,282 @@
+"""What a handler can say, answered: ``Syscalls`` for its context, ``LoopHost`` for its loop.
+
+Each verb becomes a command of the attempt. A verb is refused when it does not come from the
+handler's own loop: from a step's action, from another handler, from a finaliser after the attempt
+is over.
+"""
+
+import asyncio
+from asyncio import Future
+from collections.abc import Mapping
+from contextvars import copy_context
+from datetime import timedelta
+from logging import Logger
+from random import Random
+from typing import Any
+
+from ..journal import keys
+from ..journal.entry import Call, CompleteAwakeable, Failure, MakeAwakeable, Run, Send
+from ..objects.actions import result_serde_of
+from ..objects.errors import ContextMisuseError, TerminalError
+from ..objects.fields import StateField
+from ..objects.identity import AwakeableId, InvocationId, Target, format_invocation_id
+from ..objects.serde import Serde
+from ..objects.syscalls import Action, StepOptions
+from .commands import Awaited, Commands, DurableTimer, Pending, digest
+from .failures import failure_of
+from .handler_log import HandlerLogger
+from .handler_loop import HandlerLoop
+from .lifecycle import OpenInvocation, logger
+from .steps import StepPlan
+
+DEAD_CALLS_MAX = 100
+"""Verbs that an attempt which is over refuses; further ones wait for ever instead, so that a
+clean-up which catches everything in a loop gives its thread back."""
+
+_NO_CALLEE = InvocationId(b"")
+
+
+class HandlerPort:
+    """The verbs of one attempt. ``connect`` before the handler starts."""
+
+    def __init__(self, invocation: OpenInvocation) -> None:
+        """Stand for an invocation's handler; the loop that it is host to is made afterwards."""
+        self._invocation = invocation
+        self._commands: Commands
+        self._loop: HandlerLoop
+        self._random: Random | None = None
+        self._log: Logger | None = None
+        self._dead_calls = 0
+        self.span: Any = None
+        """The attempt's span, where tracing is on."""
+
+    def connect(self, loop: HandlerLoop, commands: Commands) -> None:
+        """Name the loop that verbs must come from, and where commands go."""
+        self._loop = loop
+        self._commands = commands
+
+    # -- Syscalls: commands ------------------------------------------------------------------
+
+    def run(self, name: str, action: Action, options: StepOptions) -> "Future[Any]":
+        """As ``Syscalls.run``."""
+        if self._is_refused():
+            return self._loop.create_future()
+        command = Run(name)
+        match = self._commands.follow(command)
+        index = self._commands.append(command) if match is None else match[0]
+        plan = StepPlan(
+            name=name,
+            action=action,
+            options=options,
+            result=result_serde_of(action.function),
+            context=copy_context(),
+            span=self.span,
+        )
+        pending = Pending(
+            Awaited.STEP, result=plan.result, plan=plan, is_recorded=match is not None
+        )
+        return self._commands.await_completion(index, pending)
+
+    def sleep(self, duration: timedelta) -> "Future[None]":
+        """As ``Syscalls.sleep``."""
+        if self._is_refused():
+            return self._loop.create_future()
+        due_ms = self._commands.now_ms + max(0, round(duration.total_seconds() * 1000))
+        return self._commands.await_completion(*self._commands.issue_timer(due_ms))
+
+    def call(self, target: Target, argument: bytes, result: Serde[Any]) -> "Future[Any]":
+        """As ``Syscalls.call``."""
+        if self._is_refused():
+            return self._loop.create_future()
+        commands, argument_digest = self._commands, digest(argument)
+        match = commands.follow(Call(target, argument_digest, _NO_CALLEE))
+        if match is not None and isinstance(match[1], Call):
+            index, callee = match[0], match[1].callee
+        else:
+            callee = self._accept(target, argument, caller=self._invocation.id, delay_ms=0)
+            index = commands.write(Call(target, argument_digest, callee))
+        pending = Pending(Awaited.CALL, result=result, callee=callee)
+        return commands.await_completion(index, pending)
+
+    def send(self, target: Target, argument: bytes, delay: timedelta | None) -> "Future[str]":
+        """As ``Syscalls.send``."""
+        future: Future[str] = self._loop.create_future()
+        if self._is_refused():
+            return future
+        delay_ms = 0 if delay is None else max(0, round(delay.total_seconds() * 1000))
+        commands, argument_digest = self._commands, digest(argument)
+        match = commands.follow(Send(target, argument_digest, delay_ms, _NO_CALLEE))
+        if match is not None and isinstance(match[1], Send):
+            callee = match[1].callee
+        else:
+            callee = self._accept(target, argument, caller=None, delay_ms=delay_ms)
+            commands.write(Send(target, argument_digest, delay_ms, callee))
+        future.set_result(format_invocation_id(callee))
+        return future
+
+    def awakeable(self, result: Serde[Any]) -> "tuple[str, Future[Any]]":
+        """As ``Syscalls.awakeable``."""
+        if self._is_refused():
+            return "", self._loop.create_future()
+        command = MakeAwakeable()
+        match = self._commands.follow(command)
+        if match is None:
+            index = self._commands.append(command)
+            key = keys.awakeable(self._invocation.id, index)
+            self._commands.lifecycle.commits.put_new(key, b"")
+        else:
+            index = match[0]
+        pending = Pending(Awaited.AWAKEABLE, result=result)
+        future = self._commands.await_completion(index, pending)
+        return str(AwakeableId(self._invocation.id, index)), future
+
+    def complete_awakeable(self, awakeable: AwakeableId, outcome: bytes | TerminalError) -> None:
+        """As ``Syscalls.complete_awakeable``; of one that is not open it has no effect."""
+        if self._is_refused():
+            return
+        result = failure_of(outcome) if isinstance(outcome, TerminalError) else outcome
+        said = repr(result).encode() if isinstance(result, Failure) else result
+        command = CompleteAwakeable(awakeable.invocation_id, awakeable.index, digest(said))
+        if self._commands.follow(command) is None:
+            self._commands.append(command)
+            self._commands.lifecycle.complete_awakeable(awakeable, result)
+
+    # -- Syscalls: reads ---------------------------------------------------------------------
+
+    @property
+    def invocation_id(self) -> str:
+        """As ``Syscalls.invocation_id``."""
+        return format_invocation_id(self._invocation.id)
+
+    @property
+    def target(self) -> Target:
+        """As ``Syscalls.target``."""
+        return self._invocation.record.target
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """As ``Syscalls.headers``."""
+        return self._commands.input.headers
+
+    @property
+    def random(self) -> Random:
+        """As ``Syscalls.random``."""
+        self._check()
+        if self._random is None:
+            seed = self._commands.input.seed or bytes(self._invocation.id)
+            self._random = Random(seed)  # noqa: S311  # the same numbers on replay are the point
+        return self._random
+
+    @property
+    def log(self) -> Logger:
+        """As ``Syscalls.log``."""
+        if self._log is None:
+            self._log = HandlerLogger(self.target.service, self._is_silent)
+        return self._log
+
+    def now_ms(self) -> int:
+        """As ``Syscalls.now_ms``."""
+        return self._commands.now_ms
+
+    def state_get(self, field: StateField[Any]) -> Any:
+        """As ``Syscalls.state_get``."""
+        self._check()
+        return self._commands.state.get(field)
+
+    def state_set(self, field: StateField[Any], value: Any) -> None:
+        """As ``Syscalls.state_set``."""
+        self._check()
+        self._commands.state.set(field, value)
+
+    def state_clear(self, field: StateField[Any]) -> None:
+        """As ``Syscalls.state_clear``."""
+        self._check()
+        self._commands.state.clear(field)
+
+    def state_names(self) -> list[str]:
+        """As ``Syscalls.state_names``."""
+        self._check()
+        return self._commands.state.names()
+
+    # -- LoopHost ----------------------------------------------------------------------------
+
+    def now(self) -> float:
+        """As ``LoopHost.now``."""
+        return self._commands.now_ms / 1000
+
+    def set_timer(self, when: float) -> DurableTimer:
+        """As ``LoopHost.set_timer``."""
+        due_ms = max(self._commands.now_ms, round(when * 1000))
+        index, pending = self._commands.issue_timer(due_ms)
+        pending.timer = DurableTimer(index)
+        self._commands.pending[index] = pending
+        return pending.timer
+
+    def cancel_timer(self, timer: DurableTimer) -> None:
+        """As ``LoopHost.cancel_timer``."""
+        self._commands.cancel(timer.index)
+
+    def describe(self) -> str:
+        """As ``LoopHost.describe``."""
+        return self._invocation.name
+
+    def report(self, message: str, exception: BaseException | None) -> None:
+        """As ``LoopHost.report``."""
+        if not self._commands.cursor.is_replaying:
+            logger.warning("%s: %s", self._invocation.name, message, exc_info=exception)
+
+    # -- Parts -------------------------------------------------------------------------------
+
+    def _accept(
+        self,
+        target: Target,
+        argument: bytes,
+        *,
+        caller: InvocationId | None,
+        delay_ms: int,
+    ) -> InvocationId:
+        """Accept a new call in the decision that issues its command."""
+        lifecycle = self._commands.lifecycle
+        service, handler = lifecycle.registry.get_handler(target)
+        prepared = handler.decode_argument(argument)
+        self._commands.save()
+        return lifecycle.accept(
+            target,
+            argument,
+            service=service,
+            handler=handler,
+            headers={},
+            prepared=prepared,
+            caller=caller,
+            caller_index=self._invocation.next_index,
+            delay_ms=delay_ms,
+        )
+
+    def _check(self) -> None:
+        """Refuse whatever does not come from the handler's own loop.
+
+        Raises:
+            ContextMisuseError: the attempt is over, or this is an action or another handler.
+        """
+        if self._commands.is_over:
+            message = f"{self._invocation.name}: this attempt is over, so the call had no effect"
+            raise ContextMisuseError(message)
+        if asyncio._get_running_loop() is not self._loop:  # noqa: SLF001  # in asyncio.__all__
+            message = (
+                f"{self._invocation.name}: ctx and self belong to the handler and were used "
+                f"outside of it, for example in the action of a step; pass the values in as "
+                f"arguments of ctx.run and take results out as its return value"
+            )
+            raise ContextMisuseError(message)
+
+    def _is_refused(self) -> bool:
+        """As ``_check``; ``True`` once too many verbs were refused: what is asked never ends."""
+        if self._commands.is_over:
+            self._dead_calls += 1
+            if self._dead_calls > DEAD_CALLS_MAX:
+                return True
+        self._check()
+        return False
+
+    def _is_silent(self) -> bool:
+        return self._commands.is_over or self._commands.cursor.is_replaying
