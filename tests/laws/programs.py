@@ -117,17 +117,17 @@ class Machine:
         self.event = asyncio.Event()
         self.lock = asyncio.Lock()
         # Only the attempt's journal counts deliveries.
-        self.attempt: Any = getattr(ctx, "_syscalls")  # noqa: B009  # it is private
+        self.commands: Any = getattr(getattr(ctx, "_syscalls"), "_commands")  # noqa: B009  # private
 
     def see(self, path: str, what: Any) -> None:
-        if not self.attempt.is_dead:
+        if not self.commands.is_over:
             # As text: a live value goes on changing after it was seen.
             said = json.dumps(what)
-            self.trace.append((self.attempt._cursor.deliveries, path, said))  # noqa: SLF001
+            self.trace.append((self.commands.cursor.deliveries, path, said))
 
     async def run(self, path: str, program: list[Statement]) -> str:
         for number, statement in enumerate(program):
-            if self.attempt.is_dead:
+            if self.commands.is_over:
                 return path  # This is clean-up of a dropped attempt; nothing it awaits would come.
             where = f"{path}/{number}"
             kind = str(statement[0])
