@@ -32,9 +32,7 @@ SCALARS: Final = frozenset(
 """Types whose every value is immutable."""
 
 
-def is_immutable_type(
-    annotation: Any, seen: frozenset[Any] = frozenset()
-) -> bool:
+def is_immutable_type(annotation: Any, seen: frozenset[Any] = frozenset()) -> bool:
     """Whether no value of ``annotation`` can be changed in place.
 
     ``seen`` holds the classes being asked about; a class that contains itself is not immutable.

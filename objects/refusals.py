@@ -55,9 +55,7 @@ def refuse_value(value: object, error: Exception) -> InvalidArgumentError:
     return InvalidArgumentError(f"this {name} cannot be encoded: {problem}")
 
 
-def refuse_document(
-    data: bytes, error: Exception, expected: str
-) -> InvalidArgumentError:
+def refuse_document(data: bytes, error: Exception, expected: str) -> InvalidArgumentError:
     """What to raise where decoding ``data`` as ``expected`` raised ``error``."""
     if not data:
         return InvalidArgumentError(f"expected {expected}, found nothing at all")

@@ -474,8 +474,8 @@ def test_an_attribute_that_is_no_state_field_is_refused_in_a_handler() -> None:
         @handler
         async def run(self, ctx: Context) -> None: ...
 
-    assigned: list[object] = []
-    syscalls: Any = SimpleNamespace(state_set=lambda field, value: assigned.append((field, value)))
+    assigned: dict[object, object] = {}
+    syscalls: Any = SimpleNamespace(state_set=assigned.__setitem__)
     instance = define(Session).new_instance(syscalls)
     instance._scratch = 1  # noqa: SLF001  # a handler's own
     instance.kept = 2

@@ -82,8 +82,8 @@ class Node(VirtualObject):
 
     @handler
     async def spin(self, ctx: Context) -> None:
-        while True:
-            await asyncio.sleep(0)  # noqa: ASYNC110  # that it never ends is the point
+        while True:  # noqa: ASYNC110  # that it never ends is the point
+            await asyncio.sleep(0)
 
     @handler
     async def network(self, ctx: Context) -> None:

@@ -83,9 +83,7 @@ class Shop(VirtualObject):
 
     @handler
     async def impatient(self, ctx: Context, attempts: int) -> str:
-        step = ctx.step(
-            timeout=timedelta(seconds=5), retry=RetryPolicy(max_attempts=attempts)
-        )
+        step = ctx.step(timeout=timedelta(seconds=5), retry=RetryPolicy(max_attempts=attempts))
         try:
             return str(await step.run("charge", charge, 7))
         except Exception as error:  # noqa: BLE001
@@ -152,7 +150,7 @@ async def test_an_interrupted_step_can_fail_instead_of_running_again(world: Worl
     outcome = (await interrupt(world, "fail")).result().outcome
 
     assert isinstance(outcome, bytes)
-    assert outcome.startswith(b'"OutcomeUnknownError: [HF0003] step \'charge\'')
+    assert outcome.startswith(b"\"OutcomeUnknownError: [HF0003] step 'charge'")
     assert len(Outside.begun) == 1
 
 
