@@ -14,7 +14,7 @@ The rules, which together make the order of everything the handler saw the same 
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from ..objects.errors import JournalMismatchError
 from .entry import Command, Completion, Entry, Input, Issued, Reads
@@ -29,6 +29,8 @@ class ReplayCursor:
         self._recorded: deque[tuple[int, Issued]] = deque()
         # Completions not delivered yet, recorded or accepted since, in order.
         self._undelivered: deque[Completion] = deque()
+        # Commands whose completion is in the recorded part.
+        self._answered: set[int] = set()
         self.input: Input | None = None
         self.reads: dict[int, Reads] = {}
         """What a shared handler read, by the number of deliveries before."""
@@ -44,6 +46,7 @@ class ReplayCursor:
                     self._recorded.append((index, entry))
                 case Completion():
                     self._undelivered.append(entry)
+                    self._answered.add(entry.index)
                     self._completion_indexes.append(index)
                 case Reads():
                     self._add_reads(entry)
@@ -81,7 +84,7 @@ class ReplayCursor:
             if index not in commands
         }
 
-    def match(self, command: Command, source: str) -> tuple[int, Command] | None:
+    def match(self, command: Command, find_source: Callable[[], str]) -> tuple[int, Command] | None:
         """The index and the recorded form of ``command``, or ``None`` when it is a new one.
 
         Raises:
@@ -92,7 +95,7 @@ class ReplayCursor:
             return None
         index, issued = recorded_commands[0]
         if issued.command != command or issued.deliveries != self.deliveries:
-            raise JournalMismatchError(self._describe(index, issued, command, source))
+            raise JournalMismatchError(self._describe(index, issued, command, find_source()))
         recorded_commands.popleft()
         return index, issued.command
 
@@ -101,6 +104,13 @@ class ReplayCursor:
         index = self.next_index
         self.next_index = index + 1
         return index
+
+    def is_answered(self, index: int) -> bool:
+        """Whether the recorded part holds the completion of command ``index``, still undelivered.
+
+        Its action need not be looked at then.
+        """
+        return index in self._answered
 
     def accept(self, completion: Completion) -> None:
         """Queue a completion that was written to the journal now."""

@@ -34,7 +34,7 @@ def make_action(
             f"{len(name)}"
         )
         raise InvalidArgumentError(message)
-    if any("\ud800" <= character <= "\udfff" for character in name):
+    if not name.isascii() and any("\ud800" <= character <= "\udfff" for character in name):
         message = f"the step's name {name!r:.80} holds a lone surrogate, which is no valid Unicode"
         raise InvalidArgumentError(message)
     if iscoroutine(function):

@@ -26,7 +26,7 @@ from ..objects.errors import (
 )
 from .commands import Commands
 from .config import RuntimeConfig
-from .failures import failure_of
+from .failures import failure_of, find_terminal
 from .handler_loop import HandlerLoop, PumpResult
 from .handler_port import HandlerPort
 from .lifecycle import Lifecycle, OpenInvocation, describe, logger
@@ -36,6 +36,9 @@ from .sources import SourceFinder
 from .steps import Steps
 from .tracing import Tracing, end_span
 from .waits import find_deadlock
+
+DELIVERIES_PER_LOOK = 64
+"""Deliveries of one attempt between two looks at the clock."""
 
 
 class AttemptHost(Protocol):
@@ -205,11 +208,13 @@ class Attempt:
 
     def _run_to_quiescence(self) -> bool:
         """Pump and deliver until nothing is left to deliver; ``False`` if the attempt is over."""
-        config = self._parts.config
+        config, clock = self._parts.config, self._parts.clock
+        deadline = clock.monotonic() + config.turn_seconds_max
+        deliveries = 0
         while not self.is_dead:
             assert self._main is not None, "the handler was not started"
             result = self._loop.pump(
-                config.pump_callbacks_max, config.turn_seconds_max, self._parts.clock.monotonic
+                config.pump_callbacks_max, config.turn_seconds_max, clock.monotonic
             )
             if self._commands.fault is not None:
                 return False
@@ -219,19 +224,21 @@ class Attempt:
             if result is PumpResult.SPINNING:
                 self._fail_stuck(f"it spins without end: {self._loop.spinning_at}")
                 return False
-            if self._main.done():
-                if not self._is_draining:
-                    if self._must_be_retried():
-                        return False
-                    self._is_draining = True
-                    self._loop.cancel_remaining()
-                    continue
-                if not self._loop.has_tasks:
-                    return True
+            if self._main.done() and not self._is_draining:
+                if self._must_be_retried():
+                    return False
+                self._drain()
+                continue
+            if self._is_draining and not self._loop.has_tasks:
+                return True
             completion = self._commands.next_delivery()
             if completion is None:
                 return True
             self._commands.deliver(completion)
+            deliveries += 1
+            if deliveries % DELIVERIES_PER_LOOK == 0 and clock.monotonic() > deadline:
+                self._parts.host.ready(self)  # A long replay; others get their turn.
+                return False
         return False
 
     def _rest(self) -> None:
@@ -290,12 +297,18 @@ class Attempt:
         error = main.exception()
         if error is not None:
             self._error = error
-            return failure_of(error)
+            return failure_of(find_terminal(error) or error)
         try:
             return self._handler.result.encode(main.result())
         except Exception as raised:  # noqa: BLE001  # a stranger's types may raise anything
             message = f"the result of {self._handler.name} cannot be encoded: {describe(raised)}"
             return failure_of(TerminalError(message, type_name=type(raised).__name__))
+
+    def _drain(self) -> None:
+        """The handler has ended: have whatever it left behind end too, in the next pump."""
+        self._is_draining = True
+        if self._loop.has_remains:
+            self._loop.cancel_remaining()
 
     def _must_be_retried(self) -> bool:
         """End the attempt if the handler raised something that is not an outcome."""
@@ -303,7 +316,7 @@ class Attempt:
         if self._main.cancelled():
             return False
         error = self._main.exception()
-        if error is None or isinstance(error, TerminalError):
+        if error is None or find_terminal(error) is not None:
             return False
         self._fail_attempt(self._loop.explain(error))
         return True

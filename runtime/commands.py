@@ -147,7 +147,7 @@ class Commands:
         if self.fault is not None:
             raise self.fault
         try:
-            match = self.cursor.match(command, self._sources.find())
+            match = self.cursor.match(command, self._sources.find)
         except JournalMismatchError as error:
             # The handler may catch it, but must not get any further.
             self.fault = error

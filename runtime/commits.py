@@ -10,7 +10,6 @@ Inside, nothing waits: reads see through the pending batch to the store.
 This module does not know what the rows mean.
 """
 
-import heapq
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Protocol
@@ -195,9 +194,17 @@ class Commits:
     def _merge(
         self, stored: Iterator[tuple[bytes, bytes]], keys: list[bytes], *, reverse: bool
     ) -> Iterator[tuple[bytes, bytes]]:
+        """Both, in order; where both have a key, what is pending stands."""
         pending = self._pending
-        overlay = ((key, self.get(key)) for key in keys)
-        underlay = ((key, row) for key, row in stored if key not in pending)
-        for key, row in heapq.merge(underlay, overlay, key=lambda pair: pair[0], reverse=reverse):
-            if row is not None:
+        keys.reverse()  # The next one is last.
+        for key, row in stored:
+            while keys and (keys[-1] > key if reverse else keys[-1] < key):
+                decided = self.get(new_key := keys.pop())
+                if decided is not None:
+                    yield new_key, decided
+            if key not in pending:
                 yield key, row
+        while keys:
+            decided = self.get(new_key := keys.pop())
+            if decided is not None:
+                yield new_key, decided

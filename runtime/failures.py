@@ -52,6 +52,20 @@ def error_of(failure: Failure) -> TerminalError:
     )
 
 
+def find_terminal(error: BaseException) -> TerminalError | None:
+    """The terminal error that ``error`` is, or that a group of nothing else says first.
+
+    A task group raises what its tasks raised as a group; a handler that lets it pass means to end
+    with it.
+    """
+    if isinstance(error, TerminalError):
+        return error
+    if not isinstance(error, BaseExceptionGroup):
+        return None
+    terminals = [find_terminal(each) for each in error.exceptions]
+    return terminals[0] if None not in terminals else None
+
+
 def _causes(error: BaseException) -> tuple[tuple[str, str], ...]:
     causes: list[tuple[str, str]] = []
     seen = {id(error)}

@@ -35,6 +35,9 @@ __all__ = ["SPIN_CALLBACKS_MAX", "HandlerLoop", "LoopHost", "PumpResult"]
 
 T = TypeVar("T")
 
+_CALLBACKS_PER_LOOK = 8
+"""Callbacks between two looks at the clock."""
+
 _running_loop = events._get_running_loop  # noqa: SLF001  # asyncio offers it to loops
 _set_running_loop = events._set_running_loop  # noqa: SLF001  # asyncio offers it to loops
 # Python 3.12 and later.
@@ -119,6 +122,11 @@ class HandlerLoop(ScheduleLoop):
             self._ready.append(ReadyHandle(self._cancel_remaining, (), Context()))
 
     @property
+    def has_remains(self) -> bool:
+        """Whether ``cancel_remaining`` would find anything to end."""
+        return self._generators is not None or self.has_tasks
+
+    @property
     def has_tasks(self) -> bool:
         """Whether any task besides the handler's own has not ended."""
         main = self._main
@@ -165,6 +173,8 @@ class HandlerLoop(ScheduleLoop):
         assert not self._is_closed, "a closed loop was pumped"
         outer = _running_loop()
         assert not isinstance(outer, HandlerLoop), "a loop was pumped from inside another's pump"
+        if not self._ready:
+            return PumpResult.QUIESCENT
         # From 3.14 on there is one current task per thread: ours could not be entered.
         assert outer is None or asyncio.current_task(outer) is None, "a loop was pumped by a task"
         hooks = sys.get_asyncgen_hooks()
@@ -232,7 +242,7 @@ class HandlerLoop(ScheduleLoop):
             except BaseException as error:  # noqa: BLE001  # reported; the loop goes on as asyncio's
                 self._callback_failed(handle, error)
             count += 1
-            if count >= callbacks_max or clock() >= deadline:
+            if count >= callbacks_max or (not count % _CALLBACKS_PER_LOOK and clock() >= deadline):
                 break
         self._callbacks += count
         if not ready:

@@ -64,6 +64,9 @@ class HandlerPort:
         command = Run(name)
         match = self._commands.follow(command)
         index = self._commands.append(command) if match is None else match[0]
+        if match is not None and self._commands.cursor.is_answered(index):
+            pending = Pending(Awaited.STEP, result=result_serde_of(action.function))
+            return self._commands.await_completion(index, pending)
         plan = StepPlan(
             name=name,
             action=action,

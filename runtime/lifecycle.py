@@ -21,7 +21,7 @@ Rule 2: a decision stages its rows whole. What can be refused is refused before 
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from ..journal import codec, keys
@@ -34,6 +34,7 @@ from ..journal.records import (
     TimerKind,
     decode_invocation,
     decode_outcome,
+    decode_step,
 )
 from ..objects.definition import HandlerDefinition, ServiceDefinition
 from ..objects.errors import HoldfastError, UnknownTargetError
@@ -471,11 +472,20 @@ class Lifecycle:
             record.next_attempt_ms = 0
             self.commits.put(keys.invocation(id_), record)
             self._wake(invocation)
-        elif invocation.attempt is not None:
-            assert self._host is not None, "connect() comes first"
-            self._host.step_due(invocation, index)
         else:
-            self._wake(invocation)
+            self._make_step_due(id_, index)
+            if invocation.attempt is None:
+                self._wake(invocation)
+            else:
+                assert self._host is not None, "connect() comes first"
+                self._host.step_due(invocation, index)
+
+    def _make_step_due(self, id_: InvocationId, index: int) -> None:
+        """Its timer is gone, so nothing may find it early any more, even if the clock goes back."""
+        key = keys.step(id_, index)
+        row = self.commits.get(key)
+        if row is not None:
+            self.commits.put(key, replace(decode_step(row), next_attempt_ms=0))
 
     def _keep_outcome(self, invocation: OpenInvocation, result: Result) -> None:
         id_, record = invocation.id, invocation.record

@@ -147,6 +147,16 @@ class Faulty(VirtualObject):
         raise TerminalError(message, status_code=422, metadata={"a": "b"})
 
     @handler
+    async def terminal_in_group(self, ctx: Context) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._refuse())
+            group.create_task(asyncio.sleep(1000))
+
+    async def _refuse(self) -> None:
+        message = "not this way"
+        raise TerminalError(message, status_code=418)
+
+    @handler
     async def flaky_step(self, ctx: Context, failures: int) -> int:
         return await ctx.run("flaky", self.fail_first, ctx.key, failures)
 

@@ -135,6 +135,29 @@ async def test_a_terminal_error_keeps_status_metadata_and_state(world: World) ->
     assert caught.value.metadata == {"a": "b"}
 
 
+async def test_a_terminal_error_in_a_task_group_is_the_outcome(world: World) -> None:
+    runtime = await world.start()
+
+    with pytest.raises(TerminalError, match="not this way") as caught:
+        await runtime.object(Faulty, "f").terminal_in_group()
+    assert caught.value.status_code == 418
+
+
+async def test_a_step_is_tried_again_although_the_clock_went_back(world: World) -> None:
+    runtime = await world.start()
+    answer = asyncio.ensure_future(runtime.object(Faulty, "f").flaky_step(1))
+    await settle()
+    runtime.suspend_idle()
+    await world.clock.advance(0.5)
+    world.clock.jump(-3600)
+    runtime.suspend_idle()
+    await world.restart()
+    await settle()
+
+    assert Faulty.tries["f"] == 2
+    assert answer.exception() is not None or answer.result() == 2
+
+
 async def test_a_failed_attempt_is_retried_and_adds_no_state(world: World) -> None:
     runtime = await world.start()
 
