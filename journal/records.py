@@ -162,6 +162,8 @@ class StepState(IntEnum):
     """The action raised; another attempt is due at ``next_attempt_ms``."""
     NOT_STARTED = 2
     """A stop came between the intent and the action: nothing happened."""
+    HELD = 3
+    """Unknown, and a person decides: resuming the invocation runs it again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,10 +26,10 @@ from ..objects.errors import (
 )
 from .commands import Commands
 from .config import RuntimeConfig
-from .failures import failure_of, find_terminal
+from .failures import describe, failure_of, find_terminal
 from .handler_loop import HandlerLoop, PumpResult
 from .handler_port import HandlerPort
-from .lifecycle import Lifecycle, OpenInvocation, describe, logger
+from .lifecycle import Lifecycle, OpenInvocation, logger
 from .object_state import ExclusiveState, NoState, SharedState, StateTable
 from .seams import Clock
 from .sources import SourceFinder

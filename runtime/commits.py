@@ -138,13 +138,13 @@ class Commits:
         if self.has_failed:
             return
         if self._pending:
-            batch = {
-                key: row if row is None or isinstance(row, bytes) else row.encode()
-                for key, row in self._pending.items()
-            }
-            self._pending = {}
-            self._new.clear()
             try:
+                batch = {
+                    key: row if row is None or isinstance(row, bytes) else row.encode()
+                    for key, row in self._pending.items()
+                }
+                self._pending = {}
+                self._new.clear()
                 self._written = self._store.write(batch)
             except Exception as error:  # noqa: BLE001  # any storage exception is the last
                 self._stop(error)

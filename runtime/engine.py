@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import logging
 import os
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 from functools import partial
 from types import TracebackType
@@ -19,6 +19,7 @@ from opentelemetry.trace import TracerProvider
 
 from ..journal import codec, keys
 from ..journal.entry import Failure, Issued, MakeAwakeable
+from ..journal.records import InvocationState
 from ..journal.rocks import RocksStore
 from ..journal.store import Store
 from ..objects.definition import HandlerDefinition, ServiceDefinition
@@ -48,8 +49,8 @@ from ..objects.serde import Serde
 from .attempts import Attempts
 from .commits import Commits
 from .config import RuntimeConfig
-from .failures import error_of, failure_of
-from .lifecycle import Lifecycle, Result, describe
+from .failures import describe, error_of, failure_of
+from .lifecycle import Lifecycle, Result
 from .requests import Answer, CallRequest, RuntimeStatistics
 from .retention import Retention
 from .seams import Alarm, Clock, Randomness, SystemClock, SystemRandomness, SystemThreads, Threads
@@ -347,18 +348,23 @@ class Engine:
         """Have a paused invocation tried again, its counters at zero.
 
         Steps of unknown outcome run again with the same idempotency key. The future is ``False``
-        when the invocation is not paused.
+        when the invocation is not paused, and raises ``UnknownTargetError`` when there is none, or
+        it is completed.
 
         Raises:
             InvalidArgumentError: this is no invocation id.
-            UnknownTargetError: there is no such invocation, or it is completed.
         """
         self._check_open()
         id_ = parse_invocation_id(invocation_id)
         invocation = self._lifecycle.find(id_)
-        if invocation is not None:
+        if invocation is None:
+            message = f"{invocation_id} does not exist or is completed"
+            return self._answer_when_durable(UnknownTargetError(message))
+        is_paused = invocation.record.state is InvocationState.PAUSED
+        if is_paused:
             self._attempts.steps.resume(invocation)
-        return self._answer_when_durable(self._lifecycle.resume(id_))
+            self._lifecycle.resume(invocation)
+        return self._answer_when_durable(is_paused)
 
     def suspend_idle(self) -> None:
         """Let every attempt leave memory that only waits; it comes back by replay."""
@@ -419,12 +425,15 @@ class Engine:
         return future
 
     def _answer_with_outcome(self, id_: InvocationId, answer: Answer) -> "asyncio.Future[Answer]":
-        future: asyncio.Future[Answer] = self._loop.create_future()
-        self._answers.add(future)
-
         def tell(result: Result) -> None:
             self._settle(future, _with_outcome(answer, result))
 
+        def forget() -> None:
+            self._answers.discard(future)
+            self._lifecycle.forget_waiter(id_, tell)
+
+        future = OutcomeFuture(forget, self._loop)
+        self._answers.add(future)
         self._lifecycle.when_completed(id_, tell)
         return future
 
@@ -568,6 +577,20 @@ class Engine:
         future: asyncio.Future[None] = self._loop.create_future()
         self._loop.call_soon(_set_done, future)
         return future
+
+
+class OutcomeFuture(asyncio.Future[Answer]):
+    """An outcome that somebody outside waits for, perhaps for days, and may stop to wait for."""
+
+    def __init__(self, forget: Callable[[], None], loop: asyncio.AbstractEventLoop) -> None:
+        """Wait; ``forget`` is called if the wait is given up."""
+        super().__init__(loop=loop)
+        self._forget = forget
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """As ``Future.cancel``; the invocation goes on, and nothing is kept for this caller."""
+        self._forget()
+        return super().cancel(msg)
 
 
 def _with_outcome(answer: Answer, result: Result) -> Answer:

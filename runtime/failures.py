@@ -14,7 +14,9 @@ from ..objects.errors import (
 )
 
 MESSAGE_CHARACTERS_MAX = 16_384
+LINE_CHARACTERS_MAX = 500
 CAUSES_MAX = 8
+STATUS_MAX = 1 << 31
 
 _KINDS: dict[str, type[TerminalError]] = {
     kind.code: kind for kind in (TerminalError, StepFailedError, OutcomeUnknownError, DeadlockError)
@@ -24,13 +26,20 @@ _KINDS: dict[str, type[TerminalError]] = {
 def failure_of(error: BaseException, kind: type[TerminalError] | None = None) -> Failure:
     """The record of ``error``; rebuilt as ``kind`` where that is given."""
     if isinstance(error, TerminalError):
+        # A subclass may have put anything in these, and the record must be writable.
+        status_code: object = error.status_code
+        if not isinstance(status_code, int) or not 0 <= status_code < STATUS_MAX:
+            status_code = 500
+        metadata: object = error.metadata
+        pairs = list(metadata.items()) if isinstance(metadata, dict) else []
+        causes = error.cause if isinstance(error.cause, tuple) else ()
         return Failure(
             kind=(kind or type(error)).code,
-            status_code=error.status_code,
+            status_code=int(status_code),
             message=_text(error),
-            type_name=error.type_name,
-            metadata=tuple((str(key), str(value)) for key, value in error.metadata.items()),
-            cause=error.cause or _causes(error),
+            type_name=_clean(str(error.type_name)),
+            metadata=tuple((_shown(key), _shown(value)) for key, value in pairs),
+            cause=tuple((_shown(name), _shown(text)) for name, text in causes) or _causes(error),
         )
     return Failure(
         kind=(kind or TerminalError).code,
@@ -77,12 +86,29 @@ def _causes(error: BaseException) -> tuple[tuple[str, str], ...]:
     return tuple(causes)
 
 
+def describe(error: BaseException) -> str:
+    """One short line about an exception, for rows and logs."""
+    text = _text(error)
+    if len(text) > LINE_CHARACTERS_MAX:
+        text = text[:LINE_CHARACTERS_MAX] + " ..."
+    name = type(error).__name__
+    return f"{name}: {text}" if text else name
+
+
 def _text(error: BaseException) -> str:
+    return _shown(error.message if isinstance(error, HoldfastError) else error)
+
+
+def _shown(value: object) -> str:
     try:
-        text = error.message if isinstance(error, HoldfastError) else str(error)
+        text = str(value)
     except Exception as raised:  # noqa: BLE001  # a user's __str__ may raise anything
-        text = f"(its message cannot be shown: {type(raised).__name__})"
-    # A lone surrogate could not be written as UTF-8.
+        text = f"(it cannot be shown: {type(raised).__name__})"
+    return _clean(text)
+
+
+def _clean(text: str) -> str:
+    """``text`` as it can be written: a lone surrogate has no UTF-8."""
     text = text.encode(errors="replace").decode()
     if len(text) > MESSAGE_CHARACTERS_MAX:
         return text[:MESSAGE_CHARACTERS_MAX] + " ... (cut)"

@@ -37,7 +37,7 @@ from ..journal.records import (
     decode_step,
 )
 from ..objects.definition import HandlerDefinition, ServiceDefinition
-from ..objects.errors import HoldfastError, UnknownTargetError
+from ..objects.errors import HoldfastError
 from ..objects.identity import (
     AwakeableId,
     InvocationId,
@@ -269,8 +269,8 @@ class Lifecycle:
         key = keys.awakeable(awakeable.invocation_id, awakeable.index)
         if self.commits.get(key) is None:
             return False
-        self.commits.delete(key)
         self.complete_command(awakeable.invocation_id, awakeable.index, result)
+        self.commits.delete(key)
         return True
 
     def blocked(
@@ -371,19 +371,10 @@ class Lifecycle:
         invocation.record.last_failure = reason
         self._rest(invocation)
 
-    def resume(self, id_: InvocationId) -> bool:
-        """Begin an attempt of a paused invocation; ``False`` when it is not paused.
-
-        Raises:
-            UnknownTargetError: there is no such invocation, or it is completed.
-        """
-        invocation = self.find(id_)
-        if invocation is None:
-            message = f"{format_invocation_id(id_)} does not exist or is completed"
-            raise UnknownTargetError(message)
-        record = invocation.record
-        if record.state is not InvocationState.PAUSED:
-            return False
+    def resume(self, invocation: OpenInvocation) -> None:
+        """Begin an attempt of a paused invocation."""
+        id_, record = invocation.id, invocation.record
+        assert record.state is InvocationState.PAUSED, "resumed what was not paused"
         record.state = InvocationState.BEGUN
         record.failures = 0
         if record.next_attempt_ms:
@@ -392,7 +383,6 @@ class Lifecycle:
             record.next_attempt_ms = 0
         self.commits.put(keys.invocation(id_), record)
         self._wake(invocation)
-        return True
 
     def refuse(self, id_: InvocationId, failure: Failure) -> None:
         """Complete an invocation that has not begun, in its mailbox, with ``failure``."""
@@ -411,6 +401,14 @@ class Lifecycle:
     def when_completed(self, id_: InvocationId, tell: Callable[[Result], None]) -> None:
         """Call ``tell`` with the outcome once it is decided and durable."""
         self._waiters.setdefault(id_, []).append(tell)
+
+    def forget_waiter(self, id_: InvocationId, tell: Callable[[Result], None]) -> None:
+        """The one who awaited the outcome has gone; the invocation goes on."""
+        waiters = self._waiters.get(id_)
+        if waiters is not None and tell in waiters:
+            waiters.remove(tell)
+            if not waiters:
+                del self._waiters[id_]
 
     # -- Parts -------------------------------------------------------------------------------
 
@@ -478,6 +476,8 @@ class Lifecycle:
                 self._wake(invocation)
             else:
                 assert self._host is not None, "connect() comes first"
+                # In the batch that forgets the timer: the attempt may run in a later one.
+                self._set_live(invocation)
                 self._host.step_due(invocation, index)
 
     def _make_step_due(self, id_: InvocationId, index: int) -> None:
@@ -552,10 +552,3 @@ class Lifecycle:
 
 def _bind(tell: Callable[[Result], None], result: Result) -> Callable[[], None]:
     return lambda: tell(result)
-
-
-def describe(error: BaseException) -> str:
-    """One line about an exception, for rows and logs."""
-    text = error.message if isinstance(error, HoldfastError) else str(error)
-    name = type(error).__name__
-    return f"{name}: {text}" if text else name

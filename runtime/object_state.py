@@ -163,6 +163,8 @@ class ExclusiveState:
         self._values = {} if cached is None else cached
         # Values that were read, set or cleared in this turn; only these can have changed.
         self._touched: dict[str, FieldValue] = {}
+        # Changes that values have told of and that could not be staged, for want of another one.
+        self._unsaved: list[tuple[str, RowChange]] = []
         # Defaults read where nothing was stored. They are recorded with the next command, and
         # their undo row keeps the default, so that a replay reads what was read and no new one.
         self._defaults: dict[str, list[RowChange]] = {}
@@ -215,6 +217,7 @@ class ExclusiveState:
             TerminalError: a value cannot be stored; the values stored before stay.
         """
         changes = self._collect()
+        self._unsaved = []
         for name in list(self._defaults):
             self._store_default(name, index)
         for name, change in changes:
@@ -231,7 +234,9 @@ class ExclusiveState:
         Raises:
             TerminalError: a value cannot be stored; the values stored before stay.
         """
-        for name, change in self._collect():
+        changes = self._collect()
+        self._unsaved = []
+        for name, change in changes:
             self._store_default(name, index)
             self._table.write_undo(self._object, self._sequence, index, name, change)
             self._table.write(self._object, self._sequence, name, change)
@@ -259,18 +264,23 @@ class ExclusiveState:
         """
         for name, _ in self._collect():
             self._defaults.pop(name, None)
+        self._unsaved = []
 
     def settle(self) -> None:
         """A recorded command was issued again: what changed before it is in the rows already."""
         self._collect()
+        self._unsaved = []
         self._defaults.clear()
 
     def _collect(self) -> list[tuple[str, RowChange]]:
-        return [
-            (name, change)
-            for name, value in self._touched.items()
-            for change in _changes(value, name)
-        ]
+        """All changes that are not staged yet; the caller stages them and empties ``_unsaved``.
+
+        A value tells of a change once. When another one cannot be stored, what was told before
+        is kept for the next time.
+        """
+        for name, value in self._touched.items():
+            self._unsaved += [(name, change) for change in _changes(value, name)]
+        return self._unsaved
 
     def _store_default(self, name: str, index: int | None) -> None:
         for change in self._defaults.pop(name, ()):

@@ -10,8 +10,8 @@ An attempt of an action ends in one of three ways, and each has its own rule:
 * it returned or raised ``TerminalError``: that is the step's completion;
 * it raised anything else: the retry policy says when, and whether, it is tried again;
 * it was cut off (a crash, a timeout, a stop): nobody knows what it did, and ``on_unknown`` says
-  what happens. Cut off by its timeout and to be retried, it counts as a failed attempt, so that a
-  step that always times out does not spin.
+  what happens. Cut off within this process (by its timeout, or by a cancellation of its own) and
+  to be run again, it counts as a failed attempt, so that it does not spin.
 
 Steps belong to invocations and not to attempts: an action that runs while the handler fails or is
 paused goes on, and its result is recorded for the next attempt to find.
@@ -35,8 +35,8 @@ from ..objects.retry import RetryPolicy
 from ..objects.serde import Serde
 from ..objects.step_info import StepInfo, current_step
 from ..objects.syscalls import Action, Happened, Intent, NeverHappened, StepOptions
-from .failures import failure_of
-from .lifecycle import Lifecycle, OpenInvocation, describe
+from .failures import describe, failure_of
+from .lifecycle import Lifecycle, OpenInvocation
 from .seams import Alarm, Clock, Threads
 from .tracing import Tracing, end_span
 
@@ -73,6 +73,8 @@ class Step:
     """What runs is the user's ``verify`` about an interrupted attempt, not the action."""
     task: "asyncio.Task[Any] | None" = None
     alarm: Alarm | None = None
+    cut_off_by: BaseException | None = None
+    """What ended this attempt in this process; if the step runs again, it counts as failed."""
     span: Any = None
 
     @property
@@ -145,7 +147,7 @@ class Steps:
         )
         if record.next_attempt_ms > self._clock.now_ms():
             return  # Its timer will bring it back here.
-        if record.state is StepState.STARTED:
+        if record.state in {StepState.STARTED, StepState.HELD}:
             self._unknown(step, "it was interrupted by a crash or a stop")
             return
         if record.state is StepState.FAILED:
@@ -175,7 +177,10 @@ class Steps:
         self._commits.put(keys.step(invocation_id, index), record)
 
     def resume(self, invocation: OpenInvocation) -> None:
-        """A person resumed the invocation: steps of unknown outcome run again, counters restart."""
+        """A person resumed the invocation: counters restart, and what waited for them runs again.
+
+        A step that was left unknown otherwise follows its own policy, as after any crash.
+        """
         start, end = keys.prefix_range(keys.STEP + invocation.id)
         for key, row in list(self._commits.scan(start, end)):
             index = int.from_bytes(key[-4:], "big")
@@ -183,9 +188,10 @@ class Steps:
                 continue
             record = decode_step(row)
             self._forget_row(invocation.id, index)
+            is_approved = record.state is StepState.HELD
             again = StepRecord(
-                state=StepState.NOT_STARTED,
-                attempt=record.attempt + (record.state is not StepState.NOT_STARTED),
+                state=StepState.NOT_STARTED if is_approved else record.state,
+                attempt=record.attempt + is_approved,
                 last_failure=record.last_failure,
             )
             self._commits.put(key, again)
@@ -233,9 +239,9 @@ class Steps:
         if self._is_stopping:
             self._leave(step)
             self._left_over.add(step.invocation_id)
-            record = StepRecord(
-                state=StepState.NOT_STARTED, attempt=step.attempt, failures=step.failures
-            )
+            # What was to be verified stays unknown; anything else certainly did not happen.
+            state = StepState.STARTED if step.is_verifying else StepState.NOT_STARTED
+            record = StepRecord(state=state, attempt=step.attempt, failures=step.failures)
             self._commits.put(keys.step(step.invocation_id, step.index), record)
             return
         self.started_count += 1
@@ -333,12 +339,15 @@ class Steps:
         elif isinstance(error, TerminalError):
             self._complete(step, failure_of(error))
         elif step.has_timed_out and step.task is not None:
-            self._unknown(step, f"it did not end within {step.plan.options.timeout}")
+            reason = f"it did not end within {step.plan.options.timeout}"
+            step.cut_off_by = TimeoutError(reason)
+            self._unknown(step, reason)
         elif isinstance(error, asyncio.CancelledError):
             if self._is_stopping:
                 self._left_over.add(step.invocation_id)
                 return  # Unknown, and not counted; the next start takes it up.
-            self._unknown(step, "it was cancelled")
+            step.cut_off_by = error
+            self._unknown(step, "its action was cancelled from within")
         else:
             self._failed(step, error)
 
@@ -387,10 +396,10 @@ class Steps:
         elif on_unknown == "pause":
             invocation = self._lifecycle.find(step.invocation_id)
             assert invocation is not None, "a step outlived its invocation"
-            self._put_off(step, StepState.STARTED, None, reason)
+            self._put_off(step, StepState.HELD, None, reason)
             self._owner.pause(invocation, message)
-        elif step.has_timed_out:
-            self._failed(step, TimeoutError(reason))
+        elif step.cut_off_by is not None:
+            self._failed(step, step.cut_off_by)
         else:
             logger.info("%s; it runs again as %s", message, step.idempotency_key)
             step.attempt += 1
@@ -414,12 +423,15 @@ class Steps:
         match answer:
             case Happened(result):
                 self._complete(step, self._encode(step, result))
+            case NeverHappened() if step.cut_off_by is not None:
+                self._failed(step, step.cut_off_by)
             case NeverHappened():
                 step.attempt += 1
                 step.is_verifying, step.has_timed_out, step.task = False, False, None
                 self._start_attempt(step)
             case _:
-                wrong = TypeError(f"verify returned {answer!r:.80}, not Happened or NeverHappened")
+                kind = type(answer).__name__
+                wrong = TypeError(f"verify returned {kind}, not Happened or NeverHappened")
                 self._complete(step, failure_of(wrong, StepFailedError))
 
     # -- Rows --------------------------------------------------------------------------------
