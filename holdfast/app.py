@@ -13,6 +13,7 @@ from functools import cached_property
 from .ingress.options import DEFAULT_OPTIONS, HttpOptions
 from .ingress.server import HttpServer
 from .ingress.server import serve as serve_http
+from .objects.errors import StoreFailedError
 from .runtime.engine import Engine
 
 
@@ -74,6 +75,14 @@ class Runtime(Engine):
         await super().stop(grace)
         for server in list(self._servers):
             await server.close()
+
+    @property
+    def failure(self) -> StoreFailedError | None:
+        """Why the store failed and this runtime stopped working; ``None`` while all is well.
+
+        It stays after ``stop``, which may itself have met the failure.
+        """
+        return self._failure
 
     @cached_property
     def _stopping(self) -> asyncio.Event:

@@ -6,7 +6,7 @@ person can cause comes out as one sentence on stderr, never as a traceback.
     0    done, or stopped by Ctrl-C or SIGTERM
     1    it cannot start: the target, the port, the data directory
     2    the command line is wrong
-    75   the disk failed while serving; start again, which recovers
+    75   the disk failed while serving or stopping; start again, which recovers
     78   the data directory has lost acknowledged data; a person has to look
     130  Ctrl-C while nothing was being served
 
@@ -16,6 +16,7 @@ from "do not".
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -23,6 +24,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar
 
@@ -31,7 +33,12 @@ import click
 from .app import Runtime
 from .demo.story import tell
 from .loading import LoadedTarget, load_target
-from .objects.errors import HoldfastError, StoreDamagedError, StoreFailedError
+from .objects.errors import (
+    HoldfastError,
+    InvalidArgumentError,
+    StoreDamagedError,
+    StoreFailedError,
+)
 from .version import __version__
 from .watching import POLL_SECONDS, SourceWatch
 
@@ -62,6 +69,8 @@ class ServeOptions:
     port: int
     data: Path
     durability: Literal["fsync", "process"]
+    grace: float
+    """Seconds that running steps have to end at a stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +93,8 @@ def main() -> NoReturn:
         _say(error.format_message())
         sys.exit(error.exit_code)
     except HoldfastError as error:
-        _say(str(error))
+        # A code has a page, but nobody looks one up for a slip on the command line.
+        _say(error.message if isinstance(error, InvalidArgumentError) else str(error))
         sys.exit(_exit_code(error))
     except (click.Abort, KeyboardInterrupt):
         # Nothing was being served; a server takes signals another way, and exits with 0.
@@ -104,6 +114,14 @@ def commands(context: click.Context) -> None:
 def _serving_options(command: Command) -> Command:
     """The argument and the options that ``serve`` and ``dev`` have in common."""
     for decorate in (
+        click.option(
+            "--grace",
+            type=click.FloatRange(0, 86_400),
+            default=5,
+            show_default=True,
+            metavar="SECONDS",
+            help="How long running steps may take to end when the server is stopped.",
+        ),
         click.option(
             "--durability",
             type=click.Choice(["fsync", "process"]),
@@ -190,17 +208,24 @@ async def _serve(
     except OSError as error:
         message = f"the data directory {_show_path(options.data)} cannot be used: {_reason(error)}"
         raise click.ClickException(message) from error
+    except StoreFailedError as error:
+        # Nothing ran yet, so there is nothing that starting again would recover.
+        raise click.ClickException(str(error)) from error
+    _tune_collector()
     serving = asyncio.ensure_future(_serve_http(runtime, options))
-    leaving = asyncio.ensure_future(_wait_leave(watch))
+    leaving = asyncio.ensure_future(_wait_leave(runtime, options, watch))
     try:
         await asyncio.wait({serving, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if serving.done():
             await serving  # It ends by itself only when it fails.
-        return await leaving
+        ended = await leaving
     finally:
         leaving.cancel()
-        await runtime.stop()
+        await runtime.stop(timedelta(seconds=options.grace))
         await asyncio.wait({serving})
+    if runtime.failure is not None:
+        raise runtime.failure
+    return ended
 
 
 async def _serve_http(runtime: Runtime, options: ServeOptions) -> None:
@@ -210,7 +235,9 @@ async def _serve_http(runtime: Runtime, options: ServeOptions) -> None:
     await runtime.serve(host=options.host, port=options.port, on_listening=announce)
 
 
-async def _wait_leave(watch: SourceWatch | None) -> Stopped | Changed:
+async def _wait_leave(
+    runtime: Runtime, options: ServeOptions, watch: SourceWatch | None
+) -> Stopped | Changed:
     """Wait for SIGINT, SIGTERM or a change. The next signal of that kind ends the process."""
     loop = asyncio.get_running_loop()
     signalled = asyncio.Event()
@@ -221,6 +248,8 @@ async def _wait_leave(watch: SourceWatch | None) -> Stopped | Changed:
         loop.remove_signal_handler(number)
         signal.signal(number, signal.SIG_DFL)
         click.echo("stopping; once more ends it at once")
+        if options.grace and runtime.statistics().attempts_resident:
+            click.echo(f"waiting up to {options.grace:g} s for running steps")
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, leave, number)
@@ -236,6 +265,17 @@ async def _wait_leave(watch: SourceWatch | None) -> Stopped | Changed:
 def _run(serving: Coroutine[Any, Any, Stopped | Changed]) -> Stopped | Changed:
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         return runner.run(serving)
+
+
+def _tune_collector() -> None:
+    """Let the garbage collector look less often, and never at what is here already.
+
+    The process is ours, what was imported stays, and a call leaves no cycles behind: looking for
+    some at the default pace takes a tenth to a fifth of the loop's time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def _startup_line(runtime: Runtime, options: ServeOptions, port: int) -> str:
@@ -291,10 +331,25 @@ def _log_to_stderr() -> None:
     )
 
 
+class _InvocationLines(logging.Formatter):
+    """A line per invocation; the level is shown where something is not as it should be."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s  %(message)s", datefmt="%H:%M:%S")
+        self._with_level = logging.Formatter(
+            "%(asctime)s  %(levelname)s %(message)s", datefmt="%H:%M:%S"
+        )
+
+    def format(self, record: logging.LogRecord) -> str:
+        if record.levelno >= logging.WARNING:
+            return self._with_level.format(record)
+        return super().format(record)
+
+
 def _log_invocations() -> None:
     """Show a line per invocation on stdout."""
     lines = logging.StreamHandler(sys.stdout)
-    lines.setFormatter(logging.Formatter("%(asctime)s  %(message)s", datefmt="%H:%M:%S"))
+    lines.setFormatter(_InvocationLines())
     logger = logging.getLogger("holdfast.invocations")
     logger.addHandler(lines)
     logger.setLevel(logging.DEBUG)

@@ -17,8 +17,10 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import cast
 
 from .objects.errors import HoldfastError, InvalidDefinitionError, UnknownTargetError
+from .objects.handler import Handler
 from .objects.service import Service, VirtualObject
 
 
@@ -44,10 +46,12 @@ def load_target(target: str) -> LoadedTarget:
 
     Raises:
         UnknownTargetError: no such file or module, or nothing to serve in it.
-        InvalidDefinitionError: it could not be imported; the message says where and why.
+        InvalidDefinitionError: it could not be imported, or a class in it has handlers and is no
+            object or service; the message says where and why.
     """
     module = _import_file(target) if target.endswith(".py") else _import_module(target)
     classes = find_classes(module)
+    _check_others(module, classes)
     if not classes:
         message = (
             f"no object class found in {target}: define a class that inherits from "
@@ -70,6 +74,30 @@ def find_classes(module: ModuleType) -> tuple[type, ...]:
         and (value.__module__ == module.__name__ or name in listed)
     }
     return tuple(found)
+
+
+def _check_others(module: ModuleType, classes: tuple[type, ...]) -> None:
+    """Refuse a class with handlers that nobody could call; a mixin of a served one is fine.
+
+    Raises:
+        InvalidDefinitionError: there is one.
+    """
+    values: list[object] = list(vars(module).values())
+    for value in values:
+        if (
+            isinstance(value, type)
+            and value.__module__ == module.__name__
+            and not issubclass(value, VirtualObject | Service)
+            and not value.__name__.startswith("_")
+            and any(isinstance(member, Handler) for member in vars(cast("type", value)).values())
+            and not any(issubclass(served, value) for served in classes)
+        ):
+            name = value.__name__
+            message = (
+                f"{name} has handlers but does not derive from VirtualObject or Service: write "
+                f"`class {name}(VirtualObject):`, or call it _{name} if others derive from it"
+            )
+            raise InvalidDefinitionError(message)
 
 
 def _import_file(target: str) -> ModuleType:

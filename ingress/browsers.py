@@ -24,7 +24,9 @@ from .problems import Refusal, RefusedError
 
 _LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1"})
 _METHODS = "GET, POST"
-_EXPOSED = "x-restate-id, x-restate-error-source, x-holdfast-idempotency, retry-after"
+_EXPOSED = (
+    "x-restate-id, x-restate-error-source, x-holdfast-error, x-holdfast-idempotency, retry-after"
+)
 
 
 def check_browser(headers: Mapping[str, str], options: HttpOptions) -> None:

@@ -15,18 +15,21 @@ Whether a second segment is a key is decided by what the first one names, never 
 This module knows no HTTP library and no method.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal
 from urllib.parse import parse_qsl
 
 from ..objects.definition import HandlerDefinition, ServiceDefinition
-from ..objects.errors import InvalidArgumentError
+from ..objects.errors import InvalidArgumentError, UnknownTargetError
 from ..objects.identity import AwakeableId, Target, check_key, parse_awakeable_id
 from ..objects.registry import Registry
 from .problems import Refusal, RefusedError
 
 _SYSTEM = "restate"
+_NAMES_MAX = 20
+"""A message lists no more names than this."""
 _HEX_DIGITS = "0123456789abcdefABCDEF"
 # A table, because ``int(text, 16)`` and ``bytes.fromhex`` also take signs, underscores and blanks.
 _BYTES = {
@@ -66,16 +69,16 @@ def parse_path(path: str, registry: Registry) -> Path:
 
     Raises:
         InvalidArgumentError: it is no path of the grammar.
-        RefusedError: it names a service, a handler or a page that does not exist.
+        UnknownTargetError: it names a service or a handler that does not exist.
+        RefusedError: it names a page of the system's that does not exist.
     """
-    segments = _split(path)
+    segments = _split(path, registry)
     if segments[0] == _SYSTEM:
         return _parse_system(segments)
-    if len(segments) < 2:
-        message = f"bad path: {path:.80}"
-        raise InvalidArgumentError(message)
     service = registry.services.get(segments[0])
     if service is None:
+        if len(segments) < 2:
+            raise _bad_path(path, registry, _did_you_mean(segments[0], registry.services))
         raise _unknown_service(segments[0], registry)
     return _parse_call(segments, service)
 
@@ -84,13 +87,16 @@ def parse_query(query: str) -> str | None:
     """The text of ``delay``, the one query parameter that means something; ``None`` without it.
 
     Raises:
-        InvalidArgumentError: it is given twice.
+        InvalidArgumentError: it is given twice, or there is another one: whoever misspells a delay
+            must not have it run at once.
     """
-    delays = [
-        value
-        for name, value in parse_qsl(query, keep_blank_values=True, errors="replace")
-        if name == "delay"
-    ]
+    delays: list[str] = []
+    for name, value in parse_qsl(query, keep_blank_values=True, errors="replace"):
+        if name != "delay":
+            hint = _did_you_mean(name, ["delay"]) or "; the only one is 'delay', for sends"
+            message = f"unknown query parameter {name!r:.80}{hint}"
+            raise InvalidArgumentError(message)
+        delays.append(value)
     if len(delays) > 1:
         message = "bad delay query parameter, it is given more than once"
         raise InvalidArgumentError(message)
@@ -132,10 +138,9 @@ def _parse_system(segments: list[str]) -> Path:
             raise RefusedError(Refusal.NOT_FOUND, "not found")
 
 
-def _split(path: str) -> list[str]:
+def _split(path: str, registry: Registry) -> list[str]:
     if not path.startswith("/") or "#" in path:
-        message = f"bad path: {path:.80}"
-        raise InvalidArgumentError(message)
+        raise _bad_path(path, registry)
     if path.endswith("/") and path != "/":
         path = path[:-1]
     segments = path[1:].split("/")
@@ -165,6 +170,14 @@ def _decode(segment: str) -> str:
     raise InvalidArgumentError(message)
 
 
+def _bad_path(path: str, registry: Registry, hint: str = "") -> InvalidArgumentError:
+    message = (
+        f"bad path: {path:.80}; expected /{{object}}/{{key}}/{{handler}} or "
+        f"/{{service}}/{{handler}}; {_served(registry)}{hint}"
+    )
+    return InvalidArgumentError(message)
+
+
 def _misshapen(service: ServiceDefinition) -> InvalidArgumentError:
     shape = f"/{service.name}/{{key}}/{{handler}}"
     kind = "an object, so its key stands between its name and the handler"
@@ -172,31 +185,39 @@ def _misshapen(service: ServiceDefinition) -> InvalidArgumentError:
         shape = f"/{service.name}/{{handler}}"
         kind = "a service, so it has no key"
     message = (
-        f"bad path, expected either /:service-name/:handler or /:object-name/:object-key/:handler; "
-        f"{service.name} is {kind}: {shape} or {shape}/send"
+        f"bad path: {service.name} is {kind}: {shape} or {shape}/send; "
+        f"its handlers are {_list_names(service.handlers)}"
     )
     return InvalidArgumentError(message)
 
 
-def _unknown_service(name: str, registry: Registry) -> RefusedError:
+def _unknown_service(name: str, registry: Registry) -> UnknownTargetError:
+    hint = _did_you_mean(name, registry.services)
+    return UnknownTargetError(f"service {name!r:.80} not found; {_served(registry)}{hint}")
+
+
+def _unknown_handler(name: str, service: ServiceDefinition) -> UnknownTargetError:
     message = (
-        f"service '{name:.80}' not found, make sure to register the service before calling it."
-        + _did_you_mean(name, list(registry.services))
+        f"{service.name} has no handler {name!r:.80}; its handlers are "
+        f"{_list_names(service.handlers)}{_did_you_mean(name, service.handlers)}"
     )
-    return RefusedError(Refusal.NOT_FOUND, message)
+    return UnknownTargetError(message)
 
 
-def _unknown_handler(name: str, service: ServiceDefinition) -> RefusedError:
-    message = (
-        f"the service '{service.name}' exists, but the handler '{name:.80}' was not found, check "
-        f"that the handler exists in the latest registered service version."
-        + _did_you_mean(name, list(service.handlers))
-    )
-    return RefusedError(Refusal.NOT_FOUND, message)
+def _served(registry: Registry) -> str:
+    services = registry.services.values()
+    named = [f"{each.name} ({'object' if each.keyed else 'service'})" for each in services]
+    return f"served here: {_list_names(named)}"
 
 
-def _did_you_mean(name: str, known: list[str]) -> str:
+def _list_names(names: Iterable[str]) -> str:
+    ordered = sorted(names)
+    more = ", ..." if len(ordered) > _NAMES_MAX else ""
+    return (", ".join(ordered[:_NAMES_MAX]) or "none") + more
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
     lowered = {candidate.lower(): candidate for candidate in known}
     # Cut, because comparing costs the product of the lengths and the name comes from anyone.
     near = get_close_matches(name[:80].lower(), lowered, n=1)
-    return f" Did you mean '{lowered[near[0]]}'?" if near else ""
+    return f"; did you mean {lowered[near[0]]!r}?" if near else ""

@@ -2,7 +2,8 @@
 
 Nothing else in this package chooses a status for a failure. An error of the engine is looked up by
 its class, a refusal of the ingress's own by its kind. The body is
-``{"code": …, "message": …, "source": …}``, with ``"metadata"`` when the failure has any.
+``{"code": …, "message": …, "source": …}``, with ``"metadata"`` when the failure has any. The number
+there is a status; Holdfast's own code, which names a page, is in the header ``x-holdfast-error``.
 """
 
 import json
@@ -88,6 +89,7 @@ PROBLEMS: dict[type[HoldfastError] | Refusal, Problem] = {
 UNFORESEEN = Problem(500, Retry.SAME_KEY)
 """An exception nobody planned for, which is a bug of Holdfast's."""
 
+_CODE_HEADER = "x-holdfast-error"
 _UNFORESEEN_MESSAGE = "internal error; the outcome is unknown, and the log of the server says more"
 _NO_KEY_WARNING = "This request had no idempotency key, so sending it again may do it twice."
 
@@ -124,7 +126,7 @@ def response_of_error(error: Exception, *, is_keyed: bool, was_submitted: bool) 
     if was_submitted and problem.retry_once_submitted is not None:
         retry = problem.retry_once_submitted
     message = error.message if isinstance(error, HoldfastError) else _UNFORESEEN_MESSAGE
-    headers: dict[str, str] = {}
+    headers = {_CODE_HEADER: error.code} if isinstance(error, HoldfastError) else {}
     if retry is Retry.SAME_KEY and not is_keyed:
         message = f"{message.rstrip('.')}. {_NO_KEY_WARNING}"
     elif problem.retry_after_s:
@@ -141,7 +143,11 @@ def response_of_outcome(failure: TerminalError, headers: Mapping[str, str]) -> R
     body["source"] = Source.INVOCATION
     return Response(
         status=failure.status_code if is_status else 500,
-        headers={**headers, **_failure_headers(Source.INVOCATION)},
+        headers={
+            **headers,
+            **_failure_headers(Source.INVOCATION),
+            _CODE_HEADER: failure.code,
+        },
         body=_encode(body),
     )
 
@@ -166,5 +172,8 @@ def _failure_headers(source: Source) -> dict[str, str]:
 
 
 def _encode(body: Mapping[str, object]) -> bytes:
-    # ASCII only: a message may quote half a surrogate pair, which UTF-8 cannot say.
-    return json.dumps(body, separators=(",", ":")).encode("ascii")
+    try:
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        # A message may quote half a surrogate pair, which UTF-8 cannot say and an escape can.
+        return json.dumps(body, separators=(",", ":")).encode("ascii")

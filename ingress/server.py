@@ -12,6 +12,7 @@ leaves to whoever uses it is done here:
 """
 
 import asyncio
+import os
 from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -348,9 +349,11 @@ def _to_aiohttp(response: Response) -> web.Response:
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> InvalidArgumentError:
-    reason = error.strerror or str(error)
     if error.errno == EADDRINUSE:
-        message = f"port {port} on {host} is taken: {reason}; choose another with --port"
+        message = f"port {port} on {host} is taken by another program; choose another with --port"
     else:
+        # The loops wrap what the system says in sentences of their own, except for names.
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else error.strerror or str(error)
         message = f"cannot listen on {host}, port {port}: {reason}; choose with --host and --port"
     return InvalidArgumentError(message)

@@ -4,7 +4,8 @@ invocation  := version [state, service, key | nil, handler, sequence, is_exclusi
                 begun_ms,
                 caller id | nil, caller index, idempotency key | nil, failures,
                 next_attempt_ms, last_failure]
-outcome     := version [service, key | nil, handler, sequence, completed_ms, kept, result]
+outcome     := version [service, key | nil, handler, sequence, completed_ms, kept,
+                is_listed, result]
                 kept: see ``Kept``; result: bytes | nil (not kept) | failure
                 then, where there is an idempotency key: key, expires_ms
 step        := version [state, attempt, failures, next_attempt_ms, last_failure]
@@ -114,6 +115,8 @@ class OutcomeRecord:
     kept: Kept
     result: bytes | Failure | None
     """``None``: the result of a call without steps was too large to be kept."""
+    is_listed: bool = False
+    """Whether the expiry table says when it goes; else its place among the outcomes does."""
     idempotency_key: str | None = None
     expires_ms: int = 0
     """When an idempotency record stops to count; 0 without an idempotency key."""
@@ -131,6 +134,7 @@ class OutcomeRecord:
             self.sequence,
             self.completed_ms,
             int(self.kept),
+            self.is_listed,
             result,
         ]
         if self.idempotency_key is not None:
@@ -141,15 +145,16 @@ class OutcomeRecord:
 def decode_outcome(row: bytes) -> OutcomeRecord:
     """The record that ``OutcomeRecord.encode`` wrote."""
     fields = unpack(row, "an outcome row")
-    result = fields[6]
+    result = fields[7]
     return OutcomeRecord(
         target=Target(fields[0], fields[1], fields[2]),
         sequence=fields[3],
         completed_ms=fields[4],
         kept=Kept(fields[5]),
         result=decode_failure(result) if isinstance(result, list) else result,
-        idempotency_key=fields[7] if len(fields) > 7 else None,
-        expires_ms=fields[8] if len(fields) > 8 else 0,
+        is_listed=fields[6],
+        idempotency_key=fields[8] if len(fields) > 8 else None,
+        expires_ms=fields[9] if len(fields) > 9 else 0,
     )
 
 

@@ -20,7 +20,7 @@ from .identity import parse_awakeable_id
 from .proxy import NO_ARGUMENT
 from .retry import RetryPolicy
 from .serde import json_serde
-from .step import Step, make_step_options
+from .step import STEP_OPTIONS, Step, check_no_options, make_step_options
 from .syscalls import OnUnknown, StepOptions, Syscalls
 
 if TYPE_CHECKING:
@@ -73,10 +73,14 @@ class Context:
         outcomes see ``step``.
 
         Raises:
-            InvalidArgumentError: ``name`` is no name or ``function`` no function.
+            InvalidArgumentError: ``name`` is no name, ``function`` no function, or it was given an
+                option of ``step`` that it does not take.
             StepFailedError: (from the future) it failed for good.
         """
-        return self._syscalls.run(name, make_action(name, function, args, kwargs), _DEFAULT_STEP)
+        action = make_action(name, function, args, kwargs)
+        if kwargs and not STEP_OPTIONS.isdisjoint(kwargs):
+            check_no_options(name, function, kwargs)
+        return self._syscalls.run(name, action, _DEFAULT_STEP)
 
     def step(
         self,

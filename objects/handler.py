@@ -5,7 +5,7 @@ without evaluating an annotation is checked here; the rest is ``definition``'s.
 """
 
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import timedelta
 from inspect import Parameter, isasyncgenfunction, iscoroutinefunction, signature
 from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, ParamSpec, TypeVar, overload
@@ -172,6 +172,14 @@ def check_handler_name(name: object, where: str) -> str:
     return checked
 
 
+def unknown_options(where: str, place: str, given: Iterable[str]) -> InvalidDefinitionError:
+    """What to raise where ``given`` holds options that ``place``, as a person sees it, has not."""
+    known = ("name", *HandlerOptions.__slots__)
+    unknown = ", ".join(sorted(set(given) - set(known)))
+    message = f"{where}: {place} knows no option {unknown}; there are {', '.join(known)}"
+    return InvalidDefinitionError(message)
+
+
 def _decorate(function: Any, name: str | None, options: dict[str, Any], *, is_shared: bool) -> Any:
     word = "@shared" if is_shared else "@handler"
 
@@ -185,9 +193,7 @@ def _decorate(function: Any, name: str | None, options: dict[str, Any], *, is_sh
             message = f"{where}: {error.message}"
             raise InvalidDefinitionError(message) from None
         except TypeError:
-            unknown = sorted(options.keys() - set(HandlerOptions.__slots__))
-            message = f"{where}: {word} knows no option {', '.join(unknown)}"
-            raise InvalidDefinitionError(message) from None
+            raise unknown_options(where, word, options) from None
         return Handler(function, name=name, is_shared=is_shared, options=handler_options)
 
     return describe if function is None else describe(function)

@@ -58,6 +58,11 @@ def new_invocation_id(now_ms: int, entropy: bytes) -> InvocationId:
     return InvocationId(now_ms.to_bytes(6, "big") + entropy)
 
 
+def accepted_ms(invocation_id: bytes) -> int:
+    """When the invocation was accepted, milliseconds since 1970."""
+    return int.from_bytes(invocation_id[:6], "big")
+
+
 def format_invocation_id(invocation_id: bytes) -> str:
     """``inv_`` and 32 hex digits."""
     return "inv_" + invocation_id.hex()

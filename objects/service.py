@@ -7,11 +7,11 @@ nowhere; whoever constructs a runtime names the classes it is for.
 from dataclasses import dataclass
 from datetime import timedelta
 from inspect import Parameter, signature
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from .annotations import describe_name
 from .errors import ContextMisuseError, InvalidDefinitionError
-from .handler import check_name
+from .handler import check_name, unknown_options
 from .members import Members, collect_members
 from .options import HandlerOptions
 from .retry import RetryPolicy
@@ -44,47 +44,30 @@ class Declared:
 
     holdfast_declaration: ClassVar[Declaration]
 
-    def __init_subclass__(
-        cls,
-        *,
-        name: str | None = None,
-        retry: RetryPolicy | None = None,
-        idle_ms_max: int | None = None,
-        mailbox_invocations_max: int | None = None,
-        retention: timedelta | None = None,
-    ) -> None:
-        """Check the class that was just written.
+    if TYPE_CHECKING:
 
-        Raises:
-            InvalidDefinitionError: it cannot be what it is declared to be; see the message.
-        """
-        super().__init_subclass__()
-        if cls.__module__ == __name__:  # VirtualObject and Service themselves declare nothing
-            return
-        where = describe_name(cls)
-        try:
-            options = HandlerOptions(
-                retry=retry,
-                idle_ms_max=idle_ms_max,
-                mailbox_invocations_max=mailbox_invocations_max,
-                retention=retention,
-            )
-        except InvalidDefinitionError as error:
-            message = f"{where}: {error.message}"
-            raise InvalidDefinitionError(message) from None
-        for ancestor in cls.__mro__[1:]:
-            inherited = vars(ancestor).get("holdfast_declaration")
-            if inherited is not None:
-                options = options.merged(inherited.options)
-        # ``class _CommonParts(VirtualObject)`` is fine as long as nobody registers it.
-        if name is not None or not cls.__name__.startswith("_"):
-            check_service_name(cls.__name__ if name is None else name, where)
-        _check_init(cls, where)
-        members = collect_members(cls)
-        _check_kind(cls, members, where)
-        cls.holdfast_declaration = Declaration(
-            name=cls.__name__ if name is None else name, options=options, members=members
-        )
+        def __init_subclass__(
+            cls,
+            *,
+            name: str | None = None,
+            retry: RetryPolicy | None = None,
+            idle_ms_max: int | None = None,
+            mailbox_invocations_max: int | None = None,
+            retention: timedelta | None = None,
+        ) -> None:
+            """Check the class that was just written; below is what runs."""
+
+    else:
+        # Checkers refuse an unknown option by the signature above; here it gets a sentence.
+        def __init_subclass__(cls, *, name: str | None = None, **options: Any) -> None:
+            """Check the class that was just written.
+
+            Raises:
+                InvalidDefinitionError: it cannot be what it is declared to be; see the message.
+            """
+            super().__init_subclass__()
+            if cls.__module__ != __name__:  # VirtualObject and Service themselves declare nothing
+                cls.holdfast_declaration = _declare(cls, name, options)
 
     def __setattr__(self, name: str, value: object) -> None:
         """Assign; a public attribute that is no state field is refused in a handler.
@@ -143,6 +126,30 @@ def check_service_name(name: object, where: str) -> str:
         )
         raise InvalidDefinitionError(message)
     return checked
+
+
+def _declare(cls: type[Declared], name: str | None, given: dict[str, Any]) -> Declaration:
+    where = describe_name(cls)
+    try:
+        options = HandlerOptions(**given)
+    except InvalidDefinitionError as error:
+        message = f"{where}: {error.message}"
+        raise InvalidDefinitionError(message) from None
+    except TypeError:
+        raise unknown_options(where, "a class's header", given) from None
+    for ancestor in cls.__mro__[1:]:
+        inherited = vars(ancestor).get("holdfast_declaration")
+        if inherited is not None:
+            options = options.merged(inherited.options)
+    # ``class _CommonParts(VirtualObject)`` is fine as long as nobody registers it.
+    if name is not None or not cls.__name__.startswith("_"):
+        check_service_name(cls.__name__ if name is None else name, where)
+    _check_init(cls, where)
+    members = collect_members(cls)
+    _check_kind(cls, members, where)
+    return Declaration(
+        name=cls.__name__ if name is None else name, options=options, members=members
+    )
 
 
 def _check_kind(cls: type[Declared], members: Members, where: str) -> None:

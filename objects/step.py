@@ -1,8 +1,9 @@
 """A step with options of its own: ``ctx.step(timeout=...).run(name, function, ...)``."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
+from inspect import Parameter, signature
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast, overload
 
 from .actions import make_action
 from .errors import InvalidArgumentError
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+STEP_OPTIONS: Final = frozenset({"retry", "timeout", "on_unknown"})
 
 
 class Step:
@@ -43,6 +46,28 @@ class Step:
     def run(self, name: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """As ``Context.run``, with these options."""
         return self._syscalls.run(name, make_action(name, function, args, kwargs), self._options)
+
+
+def check_no_options(name: str, function: Callable[..., Any], kwargs: Mapping[str, Any]) -> None:
+    """Refuse a step's option among the arguments of ``function``, where that does not take it.
+
+    Raises:
+        InvalidArgumentError: it was given one; the message says where options go.
+    """
+    try:
+        parameters = signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return  # It does not say what it takes.
+    if any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters):
+        return
+    taken = {each.name for each in parameters if each.kind is not Parameter.POSITIONAL_ONLY}
+    for option in sorted(STEP_OPTIONS & kwargs.keys() - taken):
+        called = getattr(function, "__name__", "the function")
+        message = (
+            f"step {name!r}: {called} takes no {option!r}; an option of the step is given before "
+            f"it, as in ctx.step({option}=...).run({name!r}, {called}, ...)"
+        )
+        raise InvalidArgumentError(message)
 
 
 def make_step_options(*, retry: object, timeout: object, on_unknown: object) -> StepOptions:

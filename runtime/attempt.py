@@ -219,6 +219,7 @@ class Attempt:
             if self._commands.fault is not None:
                 return False
             if result is PumpResult.BOUND:
+                self._commands.hold_view()
                 self._parts.host.ready(self)
                 return False
             if result is PumpResult.SPINNING:
@@ -343,4 +344,5 @@ class Attempt:
 
     def _concluded(self, result: Failure) -> None:
         self._commands.withdraw_all()
+        self._lifecycle.withdraw_open(self.invocation)
         self._lifecycle.complete(self.invocation, result)

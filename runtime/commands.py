@@ -122,7 +122,8 @@ class Commands:
             self.input = invocation.input
         else:
             start, end = keys.prefix_range(keys.JOURNAL + invocation.id)
-            rows = self.lifecycle.commits.scan(start, end)
+            rows = list(self.lifecycle.commits.scan(start, end))
+            invocation.stored_bytes = sum(len(key) + len(row) for key, row in rows)
             self.cursor = ReplayCursor(
                 (int.from_bytes(key[-4:], "big"), codec.decode_entry(row)) for key, row in rows
             )
@@ -210,6 +211,11 @@ class Commands:
         if match is None:
             self.append(command)
             self._withdraw(index, pending)
+
+    def hold_view(self) -> None:
+        """Others run before the handler goes on: what it reads meanwhile must not change."""
+        if isinstance(self.state, SharedState):
+            self.state.hold()
 
     # -- Delivering --------------------------------------------------------------------------
 
@@ -305,6 +311,7 @@ class Commands:
         if isinstance(state, ExclusiveState):
             has_journal = self.invocation.next_index > 1
             state.save_last(self.invocation.next_index if has_journal else None)
+            self.invocation.stored_bytes += state.undo_bytes
         elif isinstance(state, SharedState):
             state.check_unchanged()
 

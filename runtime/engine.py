@@ -169,6 +169,15 @@ class Engine:
             durability=self._durability,
             tide_mark=self.config.tide_mark,
         )
+        try:
+            self._begin()
+        except BaseException:
+            self.health = "failed"
+            self._store.close()
+            raise
+
+    def _begin(self) -> None:
+        """Make the parts, and decide what the downtime left to decide."""
         self._commits = Commits(
             self._store,
             self._threads,

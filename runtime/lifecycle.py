@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from ..journal import codec, keys
-from ..journal.entry import Completion, Failure, Input
+from ..journal.entry import Completion, Failure, Input, Issued, Sleep
 from ..journal.records import (
     InvocationRecord,
     InvocationState,
@@ -42,6 +42,7 @@ from ..objects.identity import (
     AwakeableId,
     InvocationId,
     Target,
+    accepted_ms,
     format_invocation_id,
     new_invocation_id,
 )
@@ -58,6 +59,12 @@ logger = logging.getLogger("holdfast.invocations")
 SEQUENCE_BITS = 40
 """A sequence is the epoch, then this many bits of a counter: never given twice, even when the
 invocation that took one was lost in a crash before it was durable."""
+
+INPUT_BYTES = 40
+"""About what an input row takes beside its argument; it is encoded too late to be measured."""
+
+IN_ORDER_MS = 60_000
+"""An invocation that completes within this long of its acceptance counts as completed in order."""
 
 Result = bytes | Failure
 Prepared = tuple[tuple[Any, ...], Mapping[str, Any]]
@@ -102,6 +109,8 @@ class OpenInvocation:
     is_waiting: bool = False
     """Whether the waiting row exists."""
     attempt: Resident | None = None
+    stored_bytes: int = 0
+    """Of its journal and undo rows, as far as this process has read or written them."""
     input: Input | None = None
     """The journal's first and only entry, while the first attempt has not read it."""
     prepared: Prepared | None = None
@@ -147,7 +156,7 @@ class Lifecycle:
         self._host: Host | None = None
         self.accepted_count = 0
         self.completed_count = 0
-        # Bytes of journals and outcomes, for the bound on what is kept.
+        # Bytes of completed invocations, for the bound on what is kept.
         self.retained_bytes = 0
 
     def connect(self, host: Host) -> None:
@@ -189,6 +198,7 @@ class Lifecycle:
             handler=handler,
             object_=None if target.key is None else keys.object_key(target.service, target.key),
             next_index=1,
+            stored_bytes=len(argument) + INPUT_BYTES,
             input=input_,
             prepared=prepared,
         )
@@ -239,7 +249,7 @@ class Lifecycle:
         index = invocation.next_index
         invocation.next_index = index + 1
         key = keys.journal(invocation.id, index)
-        self.retained_bytes += len(key) + len(entry)
+        invocation.stored_bytes += len(key) + len(entry)
         self.commits.put_new(key, entry)
         return index
 
@@ -384,6 +394,24 @@ class Lifecycle:
         self.commits.put(keys.invocation(id_), record)
         self._wake(invocation)
 
+    def withdraw_open(self, invocation: OpenInvocation) -> None:
+        """Take back all that could still complete a command, whichever attempt issued it.
+
+        For an invocation that ends without its last attempt having issued everything again.
+        """
+        id_, commits = invocation.id, self.commits
+        for key, _ in list(commits.scan(*keys.prefix_range(keys.AWAKEABLE + id_))):
+            commits.delete(key)
+        for key, row in list(commits.scan(*keys.prefix_range(keys.STEP + id_))):
+            due_ms = decode_step(row).next_attempt_ms
+            if due_ms:
+                self.timers.remove(due_ms, id_, int.from_bytes(key[-4:], "big"))
+            commits.delete(key)
+        for key, row in list(commits.scan(*keys.prefix_range(keys.JOURNAL + id_))):
+            entry = codec.decode_entry(row)
+            if isinstance(entry, Issued) and isinstance(entry.command, Sleep):
+                self.timers.remove(entry.command.due_ms, id_, int.from_bytes(key[-4:], "big"))
+
     def refuse(self, id_: InvocationId, failure: Failure) -> None:
         """Complete an invocation that has not begun, in its mailbox, with ``failure``."""
         invocation = self.find(id_)
@@ -500,19 +528,27 @@ class Lifecycle:
             or len(result) <= self.config.unsteps_result_bytes_max
         )
         completed_ms = self.clock.now_ms()
-        expires_ms = completed_ms + self.retention_ms(invocation.handler)
+        handler = invocation.handler
+        expires_ms = completed_ms + self.retention_ms(handler)
+        # The table of outcomes is in order of acceptance; see `Retention` for what follows.
+        is_listed = (handler is not None and handler.options.retention is not None) or (
+            completed_ms - accepted_ms(id_) > IN_ORDER_MS
+        )
         row = OutcomeRecord(
             target=record.target,
             sequence=record.sequence,
             completed_ms=completed_ms,
             kept=Kept.JOURNAL if has_journal else Kept.OUTCOME,
             result=result if is_kept else None,
+            is_listed=is_listed,
             idempotency_key=key,
             expires_ms=0 if key is None else expires_ms,
         ).encode()
         self.commits.put_new(keys.outcome(id_), row)
         self.retained_bytes += len(row) + len(id_) + 1
-        if invocation.handler is not None and invocation.handler.options.retention is not None:
+        if has_journal:
+            self.retained_bytes += invocation.stored_bytes
+        if is_listed:
             self.commits.put_new(keys.expiry(expires_ms, id_), b"")
 
     def retention_ms(self, handler: HandlerDefinition | None) -> int:

@@ -40,7 +40,7 @@ _DEFAULT = b"\x02"
 Rows = dict[bytes, bytes]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TurnUndo:
     """What takes the rows of an object back to the beginning of a turn."""
 
@@ -48,6 +48,8 @@ class TurnUndo:
     """The rows as they were then, where they differ: by field, then part; ``None``: no row."""
     defaults: set[str] = field(default_factory=set[str])
     """Fields that were absent then, and whose default the turn has recorded: see ``rows``."""
+    stored_bytes: int = 0
+    """Of all its rows."""
     indexes: set[int] = field(default_factory=set[int])
     """Where in the journal the turn has stored changes: at commands, and where it waited."""
 
@@ -100,22 +102,25 @@ class StateTable:
 
     def write_undo(
         self, object_: bytes, sequence: int, index: int, name: str, change: RowChange
-    ) -> None:
-        """Stage what takes a changed row back to before command ``index`` of the turn."""
+    ) -> int:
+        """Stage what takes a changed row back to before command ``index``; gives its bytes."""
         key = keys.undo(object_, sequence, index, name, change.part)
-        # While the handler waits, its state may be saved more than once before a command: the
-        # oldest value is the one to go back to.
-        if self._commits.get(key) is None:
-            old = _ABSENT if change.old is None else _PRESENT + change.old
-            self._commits.put_new(key, old)
+        return self._put_oldest(key, _ABSENT if change.old is None else _PRESENT + change.old)
 
     def write_undo_default(
         self, object_: bytes, sequence: int, index: int, name: str, head: bytes
-    ) -> None:
+    ) -> int:
         """Stage that a field was absent before command ``index``, and read as this default."""
         key = keys.undo(object_, sequence, index, name, HEAD)
-        if self._commits.get(key) is None:
-            self._commits.put_new(key, _DEFAULT + head)
+        return self._put_oldest(key, _DEFAULT + head)
+
+    def _put_oldest(self, key: bytes, row: bytes) -> int:
+        # While the handler waits, its state may be saved more than once before a command: the
+        # oldest value is the one to go back to.
+        if self._commits.get(key) is not None:
+            return 0
+        self._commits.put_new(key, row)
+        return len(key) + len(row)
 
     def read_undo(self, object_: bytes, sequence: int) -> TurnUndo:
         """All that a turn has stored so far, as the way back."""
@@ -123,6 +128,7 @@ class StateTable:
         prefix = keys.undo_of_turn(object_, sequence)
         start, end = keys.prefix_range(prefix)
         for key, row in self._commits.scan(start, end):
+            undo.stored_bytes += len(key) + len(row)
             name, stop = keys.split_text(key, len(prefix) + 4)
             undo.indexes.add(int.from_bytes(key[len(prefix) : len(prefix) + 4], "big"))
             parts = undo.rows.setdefault(name, {})
@@ -163,6 +169,8 @@ class ExclusiveState:
         self._values = {} if cached is None else cached
         # Values that were read, set or cleared in this turn; only these can have changed.
         self._touched: dict[str, FieldValue] = {}
+        self.undo_bytes = self._undo.stored_bytes
+        """Of all undo rows of the turn."""
         # Changes that values have told of and that could not be staged, for want of another one.
         self._unsaved: list[tuple[str, RowChange]] = []
         # Defaults read where nothing was stored. They are recorded with the next command, and
@@ -221,7 +229,9 @@ class ExclusiveState:
         for name in list(self._defaults):
             self._store_default(name, index)
         for name, change in changes:
-            self._table.write_undo(self._object, self._sequence, index, name, change)
+            self.undo_bytes += self._table.write_undo(
+                self._object, self._sequence, index, name, change
+            )
             self._table.write(self._object, self._sequence, name, change)
 
     def save_waiting(self, index: int) -> None:
@@ -238,7 +248,9 @@ class ExclusiveState:
         self._unsaved = []
         for name, change in changes:
             self._store_default(name, index)
-            self._table.write_undo(self._object, self._sequence, index, name, change)
+            self.undo_bytes += self._table.write_undo(
+                self._object, self._sequence, index, name, change
+            )
             self._table.write(self._object, self._sequence, name, change)
 
     def save_last(self, index: int | None) -> None:
@@ -250,7 +262,9 @@ class ExclusiveState:
         for name, change in self._collect():
             self._store_default(name, index)
             if index is not None:
-                self._table.write_undo(self._object, self._sequence, index, name, change)
+                self.undo_bytes += self._table.write_undo(
+                    self._object, self._sequence, index, name, change
+                )
             self._table.write(self._object, self._sequence, name, change)
         for name in self._defaults:
             # Its baseline says that the default is stored, which it is not.
@@ -286,7 +300,7 @@ class ExclusiveState:
         for change in self._defaults.pop(name, ()):
             if change.part == HEAD and index is not None:
                 assert change.new is not None, "a default without a value"
-                self._table.write_undo_default(
+                self.undo_bytes += self._table.write_undo_default(
                     self._object, self._sequence, index, name, change.new
                 )
             self._table.write(self._object, self._sequence, name, change)
@@ -325,6 +339,8 @@ class SharedState:
         self._deliveries = cursor.deliveries
         self._values: dict[str, FieldValue] = {}
         self._names: list[str] | None = None
+        # All fields as they were when others ran in the middle of a delivery; ``None``: none did.
+        self._held: dict[str, Rows] | None = None
         # What was read since the last command, by the number of deliveries before; the next
         # command may depend on all of it.
         self._reads: dict[int, dict[str, Rows]] = {}
@@ -337,7 +353,7 @@ class SharedState:
         if value is None:
             rows = self._find_recorded(name)
             if rows is None:
-                rows = self._table.read_field(self._object, name)
+                rows = self._read_field(name)
                 if not rows:
                     default = FieldValue(name, value_type_of(field.annotation), {})
                     default.set_default(field.make_default())
@@ -362,10 +378,20 @@ class SharedState:
         if self._names is None:
             rows = self._find_recorded(_NAMES)
             if rows is None:
-                rows = {name.encode(): b"" for name in self._table.names(self._object)}
+                stored = self._table.names(self._object) if self._held is None else self._held
+                rows = {name.encode(): b"" for name in stored}
                 self._keep(_NAMES, rows)
             self._names = sorted(name.decode() for name in rows)
         return list(self._names)
+
+    def hold(self) -> None:
+        """Keep what has not been read as it is now, until the next delivery."""
+        self._follow()
+        if self._held is None:
+            self._held = {
+                name: self._table.read_field(self._object, name)
+                for name in self._table.names(self._object)
+            }
 
     def take_reads(self) -> list[Reads]:
         """What has to be journaled before a command that may depend on it."""
@@ -388,6 +414,12 @@ class SharedState:
             self._deliveries = self._cursor.deliveries
             self._values.clear()
             self._names = None
+            self._held = None
+
+    def _read_field(self, name: str) -> Rows:
+        if self._held is None:
+            return self._table.read_field(self._object, name)
+        return self._held.get(name, {})
 
     def _find_recorded(self, name: str) -> Mapping[bytes, bytes] | None:
         recorded = self._cursor.reads.get(self._deliveries)

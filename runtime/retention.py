@@ -1,21 +1,24 @@
 """How long completed invocations are kept, and how they go: a few at a time, oldest first.
 
-Outcome rows sort by the time their invocation was accepted, and most are kept equally long, so one
-cursor walks over them from the oldest and stops at the first that is not due. One that its handler
-keeps for another time has a row in the expiry table, which is in due order. One that completed
-long after it was accepted is found when the cursor starts over, once a minute.
+Outcome rows sort by the time their invocation was accepted. One that completed soon after, and is
+kept as long as most, goes when its place in that order has come: one cursor walks from the oldest
+and stops where nothing can be due yet. One that its handler keeps for another time, or that took
+long to complete, is *listed*: it has a row in the expiry table, which is in due order.
 
 What is kept is bounded in bytes as well: a busy counter must not fill the disk. Beyond the bound
-the oldest go before their time. The number of bytes is written down once a round, so a crash makes
-it wrong by what completed within that round.
+the oldest go before their time; an outcome whose idempotency key still counts loses its journal
+only, because a duplicate must never run again. The number of bytes is written down once a round, so
+a crash makes it wrong by what completed within that round.
 
-Each round deletes a bounded number of rows, with the rest of the turn's batch.
+Each round deletes a bounded number of rows, with the rest of the turn's batch; a long journal goes
+in several, its outcome last.
 """
+
+from dataclasses import replace
 
 from ..journal import keys
 from ..journal.records import Kept, OutcomeRecord, decode_outcome
-from ..objects.errors import HoldfastError
-from ..objects.identity import InvocationId
+from ..objects.identity import InvocationId, accepted_ms
 from .config import RuntimeConfig
 from .lifecycle import Lifecycle
 from .seams import Clock
@@ -39,98 +42,117 @@ class Retention:
         self._walk_at_ms = 0
         self._written_bytes = int.from_bytes(self._commits.get(_BYTES) or b"", "big")
         lifecycle.retained_bytes += self._written_bytes
+        # Rows that this round may still delete or look at.
+        self._budget = 0
         self.collected_count = 0
         self.has_more = False
 
     def collect(self) -> None:
         """One bounded round; ``has_more`` tells whether the next should come soon."""
         now_ms = self._clock.now_ms()
-        due = self._due_by_expiry(now_ms)
-        is_over = self._lifecycle.retained_bytes > self._config.retained_bytes_max
-        if is_over or now_ms >= self._walk_at_ms:
-            due += self._due_by_age(now_ms, is_over=is_over)
-        for id_, outcome in due:
-            self._forget(id_, outcome)
+        self._budget = self._config.collect_rows_max
+        self._collect_listed(now_ms)
+        if self._is_over() or now_ms >= self._walk_at_ms:
+            self._collect_in_order(now_ms)
+        self.has_more = self._budget <= 0
         self.write_down()
-        self.has_more = len(due) >= self._config.collect_rows_max
 
     def write_down(self) -> None:
         """Stage the number of bytes that are kept."""
-        retained = max(0, self._lifecycle.retained_bytes)
+        retained = self._lifecycle.retained_bytes = max(0, self._lifecycle.retained_bytes)
         if retained != self._written_bytes:
             self._written_bytes = retained
             self._commits.put(_BYTES, retained.to_bytes(8, "big"))
 
-    def _due_by_expiry(self, now_ms: int) -> list[tuple[InvocationId, OutcomeRecord]]:
-        due: list[tuple[InvocationId, OutcomeRecord]] = []
-        end = keys.EXPIRY + keys.u64(now_ms + 1)
-        expired = []
-        for key, _ in self._commits.scan(keys.EXPIRY, end):
-            expired.append(key)
-            if len(expired) >= self._config.collect_rows_max:
-                break
-        for key in expired:
-            self._commits.delete(key)
+    def _is_over(self) -> bool:
+        return self._lifecycle.retained_bytes > self._config.retained_bytes_max
+
+    def _collect_listed(self, now_ms: int) -> None:
+        for key, _ in self._take(keys.EXPIRY, keys.EXPIRY + keys.u64(now_ms + 1)):
             id_ = InvocationId(key[9:])
             outcome = self._lifecycle.outcome_of(id_)
-            if outcome is not None:
-                due.append((id_, outcome))
-        return due
+            if outcome is not None and not self._forget(id_, outcome):
+                return
+            self._commits.delete(key)
 
-    def _due_by_age(
-        self, now_ms: int, *, is_over: bool
-    ) -> list[tuple[InvocationId, OutcomeRecord]]:
-        due: list[tuple[InvocationId, OutcomeRecord]] = []
-        seen = 0
-        for key, row in self._commits.scan(self._cursor, keys.after(keys.OUTCOME)):
-            seen += 1
-            outcome = decode_outcome(row)
-            if not is_over and self._is_kept_differently(outcome):
-                continue
-            if is_over or self._expires_ms(outcome) <= now_ms:
-                due.append((InvocationId(key[1:]), outcome))
-            else:
+    def _collect_in_order(self, now_ms: int) -> None:
+        retention_ms = self._lifecycle.retention_ms(None)
+        for key, row in self._take(self._cursor, keys.after(keys.OUTCOME)):
+            id_ = InvocationId(key[1:])
+            if not self._is_over() and accepted_ms(id_) + retention_ms > now_ms:
                 break
-            if seen >= self._config.collect_rows_max:
-                self._cursor = key + b"\0"
-                return due
-        self._cursor = keys.OUTCOME
-        self._walk_at_ms = now_ms + WALK_MS
-        return due
+            # Where the next round goes on, should this one end within this invocation.
+            self._cursor = key
+            self._budget -= 1
+            if not self._collect_one(id_, decode_outcome(row), now_ms, retention_ms):
+                return
+            self._cursor = key + b"\0"
+        if self._budget > 0:
+            self._cursor = keys.OUTCOME
+            self._walk_at_ms = now_ms + WALK_MS
 
-    def _is_kept_differently(self, outcome: OutcomeRecord) -> bool:
-        try:
-            handler = self._lifecycle.registry.get_handler(outcome.target)[1]
-        except HoldfastError:
+    def _collect_one(
+        self, id_: InvocationId, outcome: OutcomeRecord, now_ms: int, retention_ms: int
+    ) -> bool:
+        """Do what is due with one outcome; ``False``: the rest has to wait a round."""
+        expires_ms = outcome.expires_ms or outcome.completed_ms + retention_ms
+        if self._is_over():
+            if outcome.expires_ms > now_ms:
+                return self._forget_journal(id_, outcome)
+            return self._forget(id_, outcome)
+        if outcome.is_listed or expires_ms > now_ms:
+            return True
+        return self._forget(id_, outcome)
+
+    def _forget(self, id_: InvocationId, outcome: OutcomeRecord) -> bool:
+        """Delete all that is kept of an invocation; ``False``: the rest has to wait a round."""
+        if not self._delete_journal(id_, outcome):
             return False
-        return handler.options.retention is not None
-
-    def _expires_ms(self, outcome: OutcomeRecord) -> int:
-        return outcome.expires_ms or outcome.completed_ms + self._lifecycle.retention_ms(None)
-
-    def _forget(self, id_: InvocationId, outcome: OutcomeRecord) -> None:
-        target = outcome.target
         self.collected_count += 1
         self._delete(keys.outcome(id_), outcome.encode())
         if outcome.idempotency_key is not None:
-            key = keys.idempotency(target, outcome.idempotency_key)
+            key = keys.idempotency(outcome.target, outcome.idempotency_key)
             row = self._commits.get(key)
             # The key may have been given to a later invocation since this one expired.
             if row is not None and row.startswith(id_):
                 self._commits.delete(key)
-        if outcome.kept is Kept.JOURNAL:
-            self._delete_range(keys.JOURNAL + id_)
-            if target.key is not None:
-                object_ = keys.object_key(target.service, target.key)
-                self._delete_range(keys.undo_of_turn(object_, outcome.sequence))
+        return True
 
-    def _delete_range(self, prefix: bytes) -> None:
-        for key, row in list(self._commits.scan(*keys.prefix_range(prefix))):
-            if prefix[:1] == keys.JOURNAL:
+    def _forget_journal(self, id_: InvocationId, outcome: OutcomeRecord) -> bool:
+        """Keep the outcome alone; ``False``: the rest has to wait a round."""
+        if outcome.kept is Kept.OUTCOME:
+            return True
+        if not self._delete_journal(id_, outcome):
+            return False
+        self._commits.put(keys.outcome(id_), replace(outcome, kept=Kept.OUTCOME).encode())
+        return True
+
+    def _delete_journal(self, id_: InvocationId, outcome: OutcomeRecord) -> bool:
+        if outcome.kept is not Kept.JOURNAL:
+            return True
+        prefixes = [keys.JOURNAL + id_]
+        if outcome.target.key is not None:
+            object_ = keys.object_key(outcome.target.service, outcome.target.key)
+            prefixes.append(keys.undo_of_turn(object_, outcome.sequence))
+        for prefix in prefixes:
+            for key, row in self._take(*keys.prefix_range(prefix)):
                 self._delete(key, row)
-            else:
-                self._commits.delete(key)
+            if self._budget <= 0:
+                return False
+        return True
+
+    def _take(self, start: bytes, end: bytes) -> list[tuple[bytes, bytes]]:
+        """The first rows of a range, no more than the round may delete."""
+        rows: list[tuple[bytes, bytes]] = []
+        if self._budget <= 0:
+            return rows
+        for row in self._commits.scan(start, end):
+            rows.append(row)
+            if len(rows) >= self._budget:
+                break
+        return rows
 
     def _delete(self, key: bytes, row: bytes) -> None:
         self._commits.delete(key)
+        self._budget -= 1
         self._lifecycle.retained_bytes -= len(key) + len(row)

@@ -1,9 +1,10 @@
-"""Every snippet of the README, run as printed.
+"""Every snippet of the README and of the reference, run as printed.
 
 Python blocks are files, named by their first line, and are checked by running them. Lines of
 console blocks that begin with ``$`` are run by a shell; a command that serves is left running until
 the end of its block's story. The only thing changed is the port, so that the test can run beside
-anything. In expected output ``...`` stands for anything.
+anything. In expected output ``...`` stands for anything. The reference has whole programs, each with
+what it prints in the block under it.
 """
 
 import ast
@@ -15,19 +16,30 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import Field, fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import holdfast
+from holdfast import Context, RuntimeConfig
 from tests.processes import ROOT, Running, environment, post, wait_until
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+A_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCKS: list[tuple[str, str]] = A_BLOCK.findall(README)
+REFERENCE_BLOCKS: list[tuple[str, str]] = A_BLOCK.findall(REFERENCE)
+PROGRAMS = list(zip(REFERENCE_BLOCKS[::2], REFERENCE_BLOCKS[1::2], strict=True))
 
 NOT_RUN = {
     "make demo": "it installs into .venv; tests/cli/test_demo.py runs what it runs",
-    "make test": "it is what runs this",
+    ". .venv/bin/activate": "the environment that make demo makes is not there in a test",
 }
+
+IN_OTHER_UNITS = {"retained_bytes_max", "state_cache_bytes"}
+"""Fields whose default the reference gives in MiB or GiB."""
 
 
 def python_files() -> dict[str, str]:
@@ -147,6 +159,60 @@ def test_the_example_file_has_the_class_of_the_readme() -> None:
 @pytest.mark.parametrize("link", re.findall(r"\]\(([^)#]+)\)", README))
 def test_a_link_leads_somewhere(link: str) -> None:
     assert (ROOT / link).exists()
+
+
+@pytest.mark.parametrize("link", re.findall(r"\]\(([^)#]+)\)", REFERENCE))
+def test_a_link_of_the_reference_leads_somewhere(link: str) -> None:
+    assert (ROOT / "docs" / link).exists()
+
+
+@pytest.mark.parametrize("anchor", re.findall(r"\]\(#([^)]+)\)", REFERENCE))
+def test_a_link_within_the_reference_names_a_heading(anchor: str) -> None:
+    headings = re.findall(r"^## (.+)$", REFERENCE, re.MULTILINE)
+    assert anchor in {heading.lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize(
+    ("program", "printed"), PROGRAMS, ids=[text.splitlines()[0] for (_, text), _ in PROGRAMS]
+)
+def test_a_program_of_the_reference_prints_what_stands_under_it(
+    program: tuple[str, str], printed: tuple[str, str], tmp_path: Path
+) -> None:
+    assert (program[0], printed[0]) == ("python", "text")
+    name = re.match(r"# (\w+\.py)\n", program[1])
+    assert name, "a program without a file name"
+    (tmp_path / name[1]).write_text(program[1])
+    with Running(sys.executable, name[1], cwd=tmp_path) as running:
+        assert running.wait_exit() == 0, running.stderr
+        assert running.stdout == printed[1]
+
+
+@pytest.mark.parametrize("name", holdfast.__all__)
+def test_the_reference_names_what_is_public(name: str) -> None:
+    assert name == "__version__" or re.search(rf"`[^`\n]*\b{name}\b[^`\n]*`", REFERENCE)
+
+
+@pytest.mark.parametrize("verb", [name for name in vars(Context) if not name.startswith("_")])
+def test_the_reference_names_every_verb_of_the_context(verb: str) -> None:
+    table = section("The context")
+    assert re.search(rf"`{verb}[`(]", table), f"{verb} is not in the table"
+
+
+@pytest.mark.parametrize("field", fields(RuntimeConfig), ids=lambda field: field.name)
+def test_the_reference_gives_every_limit_its_default(field: "Field[Any]") -> None:
+    row = re.search(rf"^\| `{field.name}` \| (.+?) \|", section("Runtime"), re.MULTILINE)
+    assert row, f"{field.name} is not in the table"
+    if isinstance(field.default, int | float) and field.name not in IN_OTHER_UNITS:
+        assert ast.literal_eval(row[1].strip("`")) == field.default
+
+
+def test_the_reference_names_every_error_code() -> None:
+    pages = {page.stem for page in (ROOT / "objects" / "error_codes").glob("*.md")}
+    assert set(re.findall(r"\| (HF\d{4}) \|", REFERENCE)) == pages
+
+
+def section(heading: str) -> str:
+    return REFERENCE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
 
 
 def class_in(source: str) -> str:

@@ -16,6 +16,8 @@ class Greeter(Service):
     async def greet(self, ctx: Context, name: str) -> str:
         if not name:
             raise TerminalError("nobody", status_code=400)
+        if name == "bug":
+            raise ValueError("oops")
         return f"{words.HELLO} {name}"
 """
 
@@ -34,6 +36,12 @@ def test_every_invocation_gets_a_readable_line(here: Path) -> None:
         server.wait_line(r"(?m)^\d\d:\d\d:\d\d  Greeter/greet ok .*\d m?s$")
         assert post(port, "/Greeter/greet", "")[0] == 400
         server.wait_line(r"(?m)^\d\d:\d\d:\d\d  Greeter/greet failed .*\d m?s.*: nobody$")
+
+
+def test_a_failed_attempt_shows_its_level(here: Path) -> None:
+    with holdfast("dev", "greeter.py", "--port", "0", cwd=here) as server:
+        assert post(server.wait_port(), "/Greeter/greet/send", "bug")[0] == 202
+        server.wait_line(r"(?m)^\d\d:\d\d:\d\d  WARNING Greeter/greet.* failed \(attempt 1.*oops")
 
 
 def test_a_changed_file_is_served_in_the_same_process(here: Path) -> None:

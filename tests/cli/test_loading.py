@@ -82,3 +82,29 @@ def test_a_file_named_without_its_ending_is_suggested(here: Path) -> None:
     (here / "sub" / "one.py").write_text(ONE)
     with pytest.raises(UnknownTargetError, match=r"did you mean sub/one\.py\?"):
         load_target("sub/one")
+
+
+MIXIN = """
+from holdfast import Context, VirtualObject, handler
+
+class Plain:
+    @handler
+    async def go(self, ctx: Context) -> None: ...
+"""
+
+
+@pytest.mark.parametrize("beside", ["", ONE])
+def test_a_class_with_handlers_that_derives_from_nothing_is_refused(
+    here: Path, beside: str
+) -> None:
+    (here / "forgot.py").write_text(MIXIN + beside)
+    with pytest.raises(
+        InvalidDefinitionError,
+        match="Plain has handlers but does not derive from VirtualObject or Service",
+    ):
+        load_target("forgot.py")
+
+
+def test_a_class_with_handlers_may_be_mixed_in(here: Path) -> None:
+    (here / "mixed.py").write_text(MIXIN + "class Real(Plain, VirtualObject):\n    pass\n")
+    assert names_in("mixed.py") == ["Real"]

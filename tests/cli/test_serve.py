@@ -129,7 +129,10 @@ def test_a_port_in_use_is_said_in_one_sentence(here: Path) -> None:
         with holdfast("serve", "counter.py", "--port", port, cwd=here) as server:
             assert server.wait_exit() == 1
             assert_one_sentence(server.stderr)
-            assert port in server.stderr
+            assert server.stderr == (
+                f"holdfast: port {port} on 127.0.0.1 is taken by another program; "
+                f"choose another with --port\n"
+            )
             assert server.stdout == ""
 
 
@@ -164,6 +167,53 @@ def test_an_unknown_option_is_said_in_one_sentence(tmp_path: Path) -> None:
     with holdfast("serve", "--nonsense", cwd=tmp_path) as server:
         assert server.wait_exit() == 2
         assert_one_sentence(server.stderr)
+
+
+BREAKING = """
+import asyncio
+from pathlib import Path
+from holdfast import Context, Service, handler
+from holdfast.journal.rocks import RocksStore
+
+def fail(self):
+    raise OSError("the disk is on fire")
+
+class Breaker(Service):
+    @handler
+    async def now(self, ctx: Context) -> None:
+        RocksStore.sync = fail
+
+    @handler
+    async def later(self, ctx: Context) -> None:
+        await ctx.run("wait", wait)
+
+async def wait() -> None:
+    print("action runs", flush=True)
+    while not Path("go").exists():
+        await asyncio.sleep(0.01)
+    RocksStore.sync = fail
+"""
+
+
+def test_a_disk_that_fails_while_serving_exits_with_75(here: Path) -> None:
+    """A supervisor is to start it again, which recovers."""
+    (here / "breaker.py").write_text(BREAKING)
+    with holdfast("serve", "breaker.py", "--port", "0", cwd=here) as server:
+        assert post(server.wait_port(), "/Breaker/now")[0] == 503
+        assert server.wait_exit() == 75
+        assert "holdfast: [HF0030]" in server.stderr
+
+
+def test_a_disk_that_fails_during_a_stop_exits_with_75(here: Path) -> None:
+    (here / "breaker.py").write_text(BREAKING)
+    with holdfast("serve", "breaker.py", "--port", "0", "--grace", "20", cwd=here) as server:
+        assert post(server.wait_port(), "/Breaker/later/send")[0] == 202
+        server.wait_line("action runs")
+        server.signal(signal.SIGTERM)
+        server.wait_line("waiting up to 20 s for running steps")
+        (here / "go").touch()
+        assert server.wait_exit() == 75
+        assert "the disk is on fire" in server.stderr
 
 
 def test_a_damaged_directory_exits_with_78(here: Path) -> None:

@@ -8,18 +8,15 @@ from hypothesis import strategies as st
 
 from holdfast.ingress.paths import AwakeablePath, CallPath, HealthPath, parse_path, parse_query
 from holdfast.ingress.problems import RefusedError
-from holdfast.objects.errors import InvalidArgumentError
+from holdfast.objects.errors import InvalidArgumentError, UnknownTargetError
 from holdfast.objects.identity import KEY_BYTES_MAX, Target
 from holdfast.objects.registry import Registry
 from tests.ingress.fake_engine import AWAKEABLE, Counter, Mailer
 
 REGISTRY = Registry([Counter, Mailer])
 
-NO_SERVICE = "service '{}' not found, make sure to register the service before calling it."
-NO_HANDLER = (
-    "the service 'Counter' exists, but the handler '{}' was not found, check that the handler "
-    "exists in the latest registered service version."
-)
+SERVED = "served here: Counter (object), Mailer (service)"
+HANDLERS = "its handlers are add, get, reset"
 
 
 def parse_call(path: str) -> CallPath:
@@ -91,8 +88,11 @@ def test_two_keys_never_share_a_path(one: str, other: str) -> None:
     ("path", "said"),
     [
         ("", "bad path"),
-        ("/", "bad path: /"),
-        ("/Counter", "bad path: /Counter"),
+        ("/", "bad path: /; expected /{object}/{key}/{handler} or /{service}/{handler}; " + SERVED),
+        ("/nope", "bad path: /nope; expected /{object}/{key}/{handler}"),
+        ("/counter", SERVED + "; did you mean 'Counter'?"),
+        ("/Counter", "Counter is an object, so its key stands between"),
+        ("/Counter", HANDLERS),
         ("Counter/sam/get", "bad path"),
         ("http://localhost/Counter/sam/get", "bad path"),
         ("*", "bad path"),
@@ -130,21 +130,27 @@ def test_what_is_no_path_is_refused_with_its_reason(path: str, said: str) -> Non
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("/NoSuchService/handler", NO_SERVICE.format("NoSuchService")),
-        ("/counter/sam/get", NO_SERVICE.format("counter") + " Did you mean 'Counter'?"),
-        ("/Counter/sam/nope", NO_HANDLER.format("nope")),
-        ("/Counter/sam/gett", NO_HANDLER.format("gett") + " Did you mean 'get'?"),
-        ("/restate", "not found"),
-        ("/restate/nope", "not found"),
-        ("/restate/awakeables/x/y", "not found"),
+        ("/NoSuchService/handler", f"service 'NoSuchService' not found; {SERVED}"),
+        (
+            "/counter/sam/get",
+            f"service 'counter' not found; {SERVED}; did you mean 'Counter'?",
+        ),
+        ("/Counter/sam/nope", f"Counter has no handler 'nope'; {HANDLERS}"),
+        ("/Counter/sam/gett", f"Counter has no handler 'gett'; {HANDLERS}; did you mean 'get'?"),
     ],
 )
 def test_what_does_not_exist_is_not_found_and_a_near_name_is_offered(
     path: str, message: str
 ) -> None:
-    with pytest.raises(RefusedError) as raised:
+    with pytest.raises(UnknownTargetError) as raised:
         parse_path(path, REGISTRY)
     assert raised.value.message == message
+
+
+@pytest.mark.parametrize("path", ["/restate", "/restate/nope", "/restate/awakeables/x/y"])
+def test_the_system_has_no_other_paths(path: str) -> None:
+    with pytest.raises(RefusedError, match="not found"):
+        parse_path(path, REGISTRY)
 
 
 def test_the_system_has_its_own_paths() -> None:
@@ -162,14 +168,28 @@ def test_the_system_has_its_own_paths() -> None:
     [
         ("", None),
         ("delay=10s", "10s"),
-        ("a=b&delay=1h%2030m", "1h 30m"),
+        ("delay=1h%2030m", "1h 30m"),
         ("delay=", ""),
         ("delay", ""),
-        ("Delay=1s", None),
     ],
 )
-def test_the_query_holds_a_delay_or_nothing_of_interest(query: str, delay: str | None) -> None:
+def test_the_query_holds_a_delay_or_nothing(query: str, delay: str | None) -> None:
     assert parse_query(query) == delay
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("dealy=1h", "unknown query parameter 'dealy'; did you mean 'delay'?"),
+        ("Delay=1s", "unknown query parameter 'Delay'; did you mean 'delay'?"),
+        ("delay=1s&a=b", "unknown query parameter 'a'; the only one is 'delay', for sends"),
+        ("=1s", "unknown query parameter ''"),
+    ],
+)
+def test_an_unknown_parameter_is_named_with_the_one_there_is(query: str, said: str) -> None:
+    with pytest.raises(InvalidArgumentError) as raised:
+        parse_query(query)
+    assert raised.value.message.startswith(said)
 
 
 def test_two_delays_are_refused() -> None:

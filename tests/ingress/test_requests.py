@@ -166,7 +166,12 @@ async def test_a_terminal_error_is_answered_as_the_invocations_own(engine: FakeE
 
     assert response == Response(
         409,
-        {"x-restate-id": FIRST_ID, **JSON, "x-restate-error-source": "invocation"},
+        {
+            "x-restate-id": FIRST_ID,
+            **JSON,
+            "x-restate-error-source": "invocation",
+            "x-holdfast-error": "HF0001",
+        },
         b'{"code":409,"message":"no way","metadata":{"a":"b"},"source":"invocation"}',
     )
 
@@ -207,6 +212,24 @@ async def test_a_message_that_is_no_utf8_can_still_be_answered(engine: FakeEngin
     assert error_of(response.body)["message"] == "half \ud83d of ü"
 
 
+async def test_an_outcome_says_its_code(engine: FakeEngine) -> None:
+    engine.outcome_of = lambda _: DeadlockError("a waits for b waits for a")
+    response = await ask(engine, "POST", "/Counter/sam/add", b"5")
+    assert response.headers["x-holdfast-error"] == "HF0004"
+
+
+async def test_an_error_of_the_engine_says_its_code(engine: FakeEngine) -> None:
+    engine.failure = MailboxFullError("full")
+    response = await ask(engine, "POST", "/Counter/sam/add", b"5")
+    assert response.headers["x-holdfast-error"] == "HF0013"
+
+
+async def test_a_message_is_answered_as_it_is_read(engine: FakeEngine) -> None:
+    engine.outcome_of = lambda _: TerminalError("für später …")
+    response = await ask(engine, "POST", "/Counter/sam/add", b"5")
+    assert "für später …".encode() in response.body
+
+
 # Requests that are turned away
 
 
@@ -226,15 +249,28 @@ class Refused:
 VALIDATION = "input validation error: "
 
 REFUSED = {
-    "unknown service": Refused(path="/NoSuch/handler", status=404, says="service 'NoSuch' not"),
-    "unknown handler": Refused(path="/Counter/sam/nope", status=404, says="'nope' was not found"),
+    "unknown service": Refused(
+        path="/NoSuch/handler",
+        status=404,
+        says="service 'NoSuch' not",
+        with_headers={"x-holdfast-error": "HF0012"},
+    ),
+    "unknown handler": Refused(path="/Counter/sam/nope", status=404, says="no handler 'nope'"),
     "handler missing": Refused(
         path="/Counter/sam",
         status=400,
-        says="bad path, expected either /:service-name/:handler or "
-        "/:object-name/:object-key/:handler; Counter is an object",
+        says="bad path: Counter is an object",
     ),
-    "path too short": Refused(path="/Counter", status=400, says="bad path: /Counter"),
+    "path too short": Refused(path="/Counter", status=400, says="bad path: Counter is an object"),
+    "misspelt delay": Refused(
+        path="/Counter/sam/add/send?dealy=1h",
+        status=400,
+        says="unknown query parameter 'dealy'; did you mean 'delay'?",
+        with_headers={"x-holdfast-error": "HF0011"},
+    ),
+    "parameter of a call": Refused(
+        path="/Counter/sam/add?verbose=1", status=400, says="unknown query parameter 'verbose'"
+    ),
     "unknown page": Refused(path="/restate/nope", status=404, says="not found"),
     "put": Refused(
         method="PUT", status=405, says="method not allowed", with_headers={"allow": "POST"}

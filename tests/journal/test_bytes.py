@@ -155,7 +155,7 @@ def test_records_do_not_change() -> None:
     )
     assert records.decode_invocation(record.encode()) == record
     assert outcome.encode() == bytes.fromhex(
-        "01 99 a141 a3620063 a164 01 02 01" + FAILURE_HEX + "a16b 03"
+        "01 9a a141 a3620063 a164 01 02 01 c2" + FAILURE_HEX + "a16b 03"
     )
     assert records.decode_outcome(outcome.encode()) == outcome
     assert step.encode() == bytes.fromhex("01 95 01 02 01 09 a165")

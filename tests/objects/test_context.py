@@ -348,3 +348,28 @@ def test_the_result_of_a_step_is_typed_by_its_function(function: Any) -> None:
 )
 def test_the_result_of_a_function_that_does_not_say_is_anything(function: Any) -> None:
     assert result_serde_of(function) is packed_serde(Any)
+
+
+async def test_an_option_of_a_step_among_the_arguments_says_where_it_goes(
+    port: FakeSyscalls,
+) -> None:
+    def pay(amount: int) -> int:
+        return amount
+
+    run: Any = Context(port).run
+    with pytest.raises(
+        InvalidArgumentError, match=r"takes no 'timeout'; .*ctx.step\(timeout=...\).run\('pay', pay"
+    ):
+        run("pay", pay, 5, timeout=timedelta(seconds=1))
+
+
+async def test_a_function_may_take_what_an_option_is_called(port: FakeSyscalls) -> None:
+    def fetch(url: str, timeout: float) -> str:
+        return f"{url} {timeout}"
+
+    def fetch_with_anything(**options: float) -> int:
+        return len(options)
+
+    Context(port).run("fetch", fetch, "here", timeout=1.0)
+    Context(port).run("fetch", partial(fetch, "here"), timeout=1.0)
+    Context(port).run("fetch", fetch_with_anything, timeout=1.0, retry=2.0)

@@ -196,7 +196,9 @@ BAD_CLASSES = {
     "@handler\n    async def f(self, ctx, a: int, /) -> None: ...": "'a' is positional-only",
     "@handler\n    async def f(self, ctx, delay: int) -> None: ...": "cannot be called 'delay'",
     # Options and names.
-    "@handler(tries=3)\n    async def f(self, ctx) -> None: ...": "@handler knows no option tries",
+    "@handler(tries=3)\n    async def f(self, ctx) -> None: ...": (
+        "@handler knows no option tries; there are name, retry, idle_ms_max, mailbox_invocations_max"
+    ),
     "@shared(mailbox_invocations_max=0)\n    async def f(self, ctx) -> None: ...": (
         "at least one call must be able to wait"
     ),
@@ -231,6 +233,9 @@ BAD_CLASSES = {
     # The class.
     "def __init__(self, client: str) -> None: ...": "__init__ needs 'client'",
     "pass\nclass Worse(VirtualObject, idle_ms_max=-1): ...": "Worse: idle_ms_max is -1",
+    "pass\nclass Worse(VirtualObject, mailbox=3): ...": (
+        "Worse: a class's header knows no option mailbox; there are name, retry, idle_ms_max"
+    ),
     "pass\nclass Worse(VirtualObject, name='a b'): ...": "'a b' cannot be the name of a service",
     "pass\nclass Worse(VirtualObject, name='openapi'): ...": "'openapi' is reserved",
     "pass\nclass Worse(VirtualObject, name='restate-x'): ...": "'restate-x' is reserved",
