@@ -82,14 +82,13 @@ def _check_others(module: ModuleType, classes: tuple[type, ...]) -> None:
     Raises:
         InvalidDefinitionError: there is one.
     """
-    values: list[object] = list(vars(module).values())
-    for value in values:
+    defined = [value for value in vars(module).values() if isinstance(value, type)]
+    for value in cast("list[type]", defined):
         if (
-            isinstance(value, type)
-            and value.__module__ == module.__name__
+            value.__module__ == module.__name__
             and not issubclass(value, VirtualObject | Service)
             and not value.__name__.startswith("_")
-            and any(isinstance(member, Handler) for member in vars(cast("type", value)).values())
+            and any(isinstance(member, Handler) for member in vars(value).values())
             and not any(issubclass(served, value) for served in classes)
         ):
             name = value.__name__

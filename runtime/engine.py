@@ -43,7 +43,7 @@ from ..objects.identity import (
     format_invocation_id,
     parse_invocation_id,
 )
-from ..objects.proxy import call_by_name, object_proxy, send_by_name, service_proxy
+from ..objects.proxy import NO_ARGUMENT, call_by_name, object_proxy, send_by_name, service_proxy
 from ..objects.registry import Registry
 from ..objects.serde import Serde
 from .attempts import Attempts
@@ -270,9 +270,9 @@ class Engine:
         return (await self.submit(request, wait=False)).invocation_id
 
     def call_by_name(
-        self, service: str, key: str | None, handler: str, argument: Any = None
+        self, service: str, key: str | None, handler: str, argument: Any = NO_ARGUMENT
     ) -> Awaitable[Any]:
-        """Call a handler without its class; ``argument`` is any JSON value."""
+        """Call a handler without its class; ``argument`` is any JSON value, or left out."""
         return call_by_name(self, service, key, handler, argument)
 
     def send_by_name(
@@ -280,7 +280,7 @@ class Engine:
         service: str,
         key: str | None,
         handler: str,
-        argument: Any = None,
+        argument: Any = NO_ARGUMENT,
         *,
         delay: timedelta | None = None,
     ) -> Awaitable[str]:

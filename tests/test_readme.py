@@ -3,8 +3,9 @@
 Python blocks are files, named by their first line, and are checked by running them. Lines of
 console blocks that begin with ``$`` are run by a shell; a command that serves is left running until
 the end of its block's story. The only thing changed is the port, so that the test can run beside
-anything. In expected output ``...`` stands for anything. The reference has whole programs, each with
-what it prints in the block under it.
+anything. In expected output ``...`` stands for anything.
+
+The reference has whole programs, each with what it prints in the block under it.
 """
 
 import ast

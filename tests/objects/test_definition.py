@@ -197,7 +197,7 @@ BAD_CLASSES = {
     "@handler\n    async def f(self, ctx, delay: int) -> None: ...": "cannot be called 'delay'",
     # Options and names.
     "@handler(tries=3)\n    async def f(self, ctx) -> None: ...": (
-        "@handler knows no option tries; there are name, retry, idle_ms_max, mailbox_invocations_max"
+        "@handler knows no option tries; there are name, retry, idle_ms_max, mailbox"
     ),
     "@shared(mailbox_invocations_max=0)\n    async def f(self, ctx) -> None: ...": (
         "at least one call must be able to wait"
