@@ -17,7 +17,6 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import cast
 
 from .objects.errors import HoldfastError, InvalidDefinitionError, UnknownTargetError
 from .objects.handler import Handler
@@ -82,13 +81,13 @@ def _check_others(module: ModuleType, classes: tuple[type, ...]) -> None:
     Raises:
         InvalidDefinitionError: there is one.
     """
-    defined = [value for value in vars(module).values() if isinstance(value, type)]
-    for value in cast("list[type]", defined):
+    for value in list(vars(module).values()):
         if (
-            value.__module__ == module.__name__
+            isinstance(value, type)
+            and value.__module__ == module.__name__
             and not issubclass(value, VirtualObject | Service)
             and not value.__name__.startswith("_")
-            and any(isinstance(member, Handler) for member in vars(value).values())
+            and any(isinstance(member, Handler) for member in value.__dict__.values())
             and not any(issubclass(served, value) for served in classes)
         ):
             name = value.__name__
