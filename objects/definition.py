@@ -109,10 +109,10 @@ class ServiceDefinition:
     def new_instance(self, syscalls: Syscalls) -> Any:
         """An instance of the class bound to ``syscalls``, for one attempt."""
         instance = self.cls.__new__(self.cls)
-        setattr(instance, SYSCALLS_ATTRIBUTE, syscalls)
+        object.__setattr__(instance, SYSCALLS_ATTRIBUTE, syscalls)
         # After binding, so that an ``__init__`` of the user's may read state.
         instance.__init__()  # type: ignore[misc]  # takes no arguments: _check_init saw to it
-        instance._holdfast_is_made = True  # noqa: SLF001 - our own base class's
+        object.__setattr__(instance, "_holdfast_is_made", True)
         return instance
 
 

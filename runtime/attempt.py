@@ -122,6 +122,7 @@ class Attempt:
         self._main: asyncio.Task[Any] | None = None
         # The handler has ended, and the tasks it left were told to end.
         self._is_draining = False
+        self._has_remains = False
         # What ended the attempt badly, for its span.
         self._error: BaseException | None = None
 
@@ -230,7 +231,7 @@ class Attempt:
                     return False
                 self._drain()
                 continue
-            if self._is_draining and not self._loop.has_tasks:
+            if self._is_draining and self._has_ended():
                 return True
             completion = self._commands.next_delivery()
             if completion is None:
@@ -246,7 +247,7 @@ class Attempt:
         """The handler has ended, or waits with everything delivered."""
         assert self._main is not None, "the handler was not started"
         commands = self._commands
-        if self._main.done() and (not self._loop.has_tasks or not commands.pending):
+        if self._main.done() and (not commands.pending or self._has_ended()):
             self._end()
             return
         commands.start_steps()
@@ -309,7 +310,12 @@ class Attempt:
         """The handler has ended: have whatever it left behind end too, in the next pump."""
         self._is_draining = True
         if self._loop.has_remains:
+            self._has_remains = True
             self._loop.cancel_remaining()
+
+    def _has_ended(self) -> bool:
+        """Whether the handler, which has returned, has left nothing behind that still runs."""
+        return not self._has_remains or not self._loop.has_tasks
 
     def _must_be_retried(self) -> bool:
         """End the attempt if the handler raised something that is not an outcome."""

@@ -50,7 +50,7 @@ from .attempts import Attempts
 from .commits import Commits
 from .config import RuntimeConfig
 from .failures import describe, error_of, failure_of
-from .lifecycle import Lifecycle, Result
+from .lifecycle import Lifecycle, Result, object_key
 from .requests import Answer, CallRequest, RuntimeStatistics
 from .retention import Retention
 from .seams import Alarm, Clock, Randomness, SystemClock, SystemRandomness, SystemThreads, Threads
@@ -105,6 +105,9 @@ class Engine:
             InvalidDefinitionError: a class cannot be what it is declared to be.
             InvalidArgumentError: neither ``data_dir`` nor ``store`` is given, or both.
         """
+        if isinstance(classes, type):
+            message = f"a runtime takes a list of classes: Runtime([{classes.__name__}], ...)"
+            raise InvalidArgumentError(message)
         if (data_dir is None) == (store is None):
             message = 'a runtime needs a directory for its data: Runtime([...], data_dir="data")'
             raise InvalidArgumentError(message)
@@ -309,19 +312,22 @@ class Engine:
         if self._store.is_nearly_full:
             message = "the disk is nearly full, so no new work is accepted; free some space"
             raise StoreFullError(message)
-        if self._is_mailbox_full(request, service, handler):
-            maximum = handler.options.mailbox_invocations_max or self.config.mailbox_invocations_max
-            message = (
-                f"{request.target.service}/{request.target.key} has {maximum} calls waiting, "
-                f"which is its limit; try again later"
-            )
-            return self._answer_when_durable(MailboxFullError(message))
+        object_ = object_key(request.target)
+        if object_ is not None and not request.delay_ms:
+            maximum = self._find_mailbox_limit(object_, service, handler)
+            if maximum is not None:
+                message = (
+                    f"{request.target.service}/{request.target.key} has {maximum} calls waiting, "
+                    f"which is its limit; try again later"
+                )
+                return self._answer_when_durable(MailboxFullError(message))
         id_ = self._lifecycle.accept(
             request.target,
             request.argument,
             service=service,
             handler=handler,
             headers=request.headers,
+            object_=object_,
             prepared=prepared,
             idempotency_key=request.idempotency_key,
             delay_ms=request.delay_ms,
@@ -455,15 +461,15 @@ class Engine:
         else:
             future.set_result(answer)
 
-    def _is_mailbox_full(
-        self, request: CallRequest, service: ServiceDefinition, handler: HandlerDefinition
-    ) -> bool:
-        target = request.target
-        if target.key is None or handler.shared or not service.keyed or request.delay_ms:
-            return False
+    def _find_mailbox_limit(
+        self, object_: bytes, service: ServiceDefinition, handler: HandlerDefinition
+    ) -> int | None:
+        """The bound of a mailbox that has reached it, else ``None``."""
+        if handler.shared or not service.keyed:
+            return None
         maximum = handler.options.mailbox_invocations_max or self.config.mailbox_invocations_max
-        object_ = keys.object_key(target.service, target.key)
-        return self._lifecycle.mailboxes.waiting_count(object_) >= maximum
+        is_full = self._lifecycle.mailboxes.waiting_count(object_) >= maximum
+        return maximum if is_full else None
 
     def _check_open(self) -> None:
         if self.health != "ok":

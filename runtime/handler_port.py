@@ -26,7 +26,7 @@ from .commands import Awaited, Commands, DurableTimer, Pending, digest
 from .failures import failure_of
 from .handler_log import HandlerLogger
 from .handler_loop import HandlerLoop
-from .lifecycle import OpenInvocation, logger
+from .lifecycle import OpenInvocation, logger, object_key
 from .steps import StepPlan
 
 DEAD_CALLS_MAX = 100
@@ -249,6 +249,7 @@ class HandlerPort:
             service=service,
             handler=handler,
             headers={},
+            object_=object_key(target),
             prepared=prepared,
             caller=caller,
             caller_index=self._invocation.next_index,

@@ -173,13 +173,17 @@ class Lifecycle:
         service: ServiceDefinition,
         handler: HandlerDefinition,
         headers: Mapping[str, str],
+        object_: bytes | None,
         prepared: Prepared | None = None,
         caller: InvocationId | None = None,
         caller_index: int = 0,
         idempotency_key: str | None = None,
         delay_ms: int = 0,
     ) -> InvocationId:
-        """A new invocation, with its place in the mailbox or its due time."""
+        """A new invocation, with its place in the mailbox or its due time.
+
+        ``object_`` is what ``object_key`` gives for the target.
+        """
         now_ms = self.clock.now_ms()
         id_ = new_invocation_id(now_ms, self._randomness.token(10))
         input_ = Input(argument=argument, headers=headers)
@@ -196,7 +200,7 @@ class Lifecycle:
             ),
             service=service,
             handler=handler,
-            object_=None if target.key is None else keys.object_key(target.service, target.key),
+            object_=object_,
             next_index=1,
             stored_bytes=len(argument) + INPUT_BYTES,
             input=input_,
@@ -238,7 +242,7 @@ class Lifecycle:
             record=record,
             service=service,
             handler=handler,
-            object_=None if target.key is None else keys.object_key(target.service, target.key),
+            object_=object_key(target),
             next_index=self._journal_length(id_),
             is_live=self.commits.get(keys.live(id_)) is not None,
             is_waiting=self.commits.get(keys.waiting(id_)) is not None,
@@ -588,3 +592,8 @@ class Lifecycle:
 
 def _bind(tell: Callable[[Result], None], result: Result) -> Callable[[], None]:
     return lambda: tell(result)
+
+
+def object_key(target: Target) -> bytes | None:
+    """The name inside keys of the object that ``target`` belongs to; ``None`` for a service."""
+    return None if target.key is None else keys.object_key(target.service, target.key)

@@ -35,6 +35,8 @@ class Mailboxes:
         """Begin with none in memory; the rows in the store are the truth."""
         self._commits = commits
         self._open: dict[bytes, Mailbox] = {}
+        # An object that was found free; only ``arrive`` can change that. Saves the second look.
+        self._free: bytes | None = None
 
     def __len__(self) -> int:
         """How many objects are in memory, each of them busy."""
@@ -54,6 +56,7 @@ class Mailboxes:
         """Take the turn, or a place in the queue; ``True`` means the turn was free and is taken."""
         mailbox = self._find(object_)
         if mailbox is None:
+            self._free = None
             self._open[object_] = Mailbox(invocation_id)
             self._commits.put_new(keys.turn(object_), keys.u64(sequence) + invocation_id)
             return True
@@ -92,8 +95,11 @@ class Mailboxes:
         mailbox = self._open.get(object_)
         if mailbox is not None:
             return mailbox
+        if object_ == self._free:
+            return None
         row = self._commits.get(keys.turn(object_))
         if row is None:
+            self._free = object_
             return None
         mailbox = Mailbox(InvocationId(row[8:]))
         start, end = keys.prefix_range(keys.INBOX + object_)
