@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from inspect import isawaitable
 from typing import Any, Protocol
 
 from ..journal.entry import Completion, Failure
@@ -32,7 +33,7 @@ from .handler_port import HandlerPort
 from .lifecycle import Lifecycle, OpenInvocation, logger
 from .object_state import ExclusiveState, NoState, SharedState, StateTable
 from .seams import Clock
-from .sources import SourceFinder
+from .sources import SourceFinder, find_raise
 from .steps import Steps
 from .tracing import Tracing, end_span
 from .waits import find_deadlock
@@ -300,6 +301,9 @@ class Attempt:
         if error is not None:
             self._error = error
             return failure_of(find_terminal(error) or error)
+        if isawaitable(main.result()):
+            message = f"{self._handler.name} returned something to await; did you forget `await`?"
+            return failure_of(TerminalError(message, type_name="TypeError"))
         try:
             return self._handler.result.encode(main.result())
         except Exception as raised:  # noqa: BLE001  # a stranger's types may raise anything
@@ -332,7 +336,9 @@ class Attempt:
         policy = self._handler.options.retry or self._parts.config.retry
         self._error = error
         self.drop()
-        if not self._lifecycle.fail_attempt(self.invocation, describe(error), policy):
+        place = find_raise(error)
+        reason = f"{describe(error)} (at {place})" if place else describe(error)
+        if not self._lifecycle.fail_attempt(self.invocation, reason, policy, error):
             self._conclude(failure_of(error))
 
     def _fail_stuck(self, reason: str) -> None:

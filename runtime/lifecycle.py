@@ -351,7 +351,13 @@ class Lifecycle:
             if successor is not None:
                 self._begin(successor)
 
-    def fail_attempt(self, invocation: OpenInvocation, reason: str, policy: RetryPolicy) -> bool:
+    def fail_attempt(
+        self,
+        invocation: OpenInvocation,
+        reason: str,
+        policy: RetryPolicy,
+        error: BaseException,
+    ) -> bool:
         """An attempt failed and has left memory: try again later, or pause.
 
         ``False``: it was the last one, and its failure is to become the outcome. Nothing was
@@ -371,6 +377,8 @@ class Lifecycle:
             record.failures,
             delay_ms,
             reason,
+            # The whole story once; what follows is mostly the same again.
+            exc_info=error if record.failures == 1 else None,
         )
         record.last_failure = reason
         record.next_attempt_ms = self.clock.now_ms() + delay_ms

@@ -193,11 +193,22 @@ class ExclusiveState:
         value = self._touch(field)
         if not value.is_present:
             value.set_default(field.make_default())
-            self._defaults[field.name] = _changes(value, field.name)
+            self._defaults[field.name] = _changes(value)
         return value.get()
 
     def set(self, field: StateField[Any], new: Any) -> None:
-        """Replace the value."""
+        """Replace the value.
+
+        Raises:
+            InvalidArgumentError: the new value is not of the field's type. One that can change in
+                place is not looked at: it may be of another type by the time it is stored.
+        """
+        if field.is_immutable:
+            try:
+                field.serde.decode(field.serde.encode(new))
+            except InvalidArgumentError as error:
+                message = f"state field {field.name!r} was given {new!r:.80}: {error.message}"
+                raise InvalidArgumentError(message) from None
         self._touch(field).set(new)
 
     def clear(self, field: StateField[Any]) -> None:
@@ -293,7 +304,7 @@ class ExclusiveState:
         is kept for the next time.
         """
         for name, value in self._touched.items():
-            self._unsaved += [(name, change) for change in _changes(value, name)]
+            self._unsaved += [(name, change) for change in _changes(value)]
         return self._unsaved
 
     def _store_default(self, name: str, index: int | None) -> None:
@@ -357,7 +368,7 @@ class SharedState:
                 if not rows:
                     default = FieldValue(name, value_type_of(field.annotation), {})
                     default.set_default(field.make_default())
-                    _changes(default, name)
+                    _changes(default)
                     rows = default.dump()
                 self._keep(name, rows)
             value = FieldValue(name, value_type_of(field.annotation), rows, frozen=True)
@@ -405,8 +416,8 @@ class SharedState:
         Raises:
             ContextMisuseError: a shared handler changed its copy; nothing was stored.
         """
-        for name, value in self._values.items():
-            _changes(value, name)
+        for value in self._values.values():
+            _changes(value)
 
     def _follow(self) -> None:
         if self._deliveries != self._cursor.deliveries:
@@ -467,12 +478,11 @@ def _value_type_of(annotation: Any) -> ValueType:
     return make_value_type(annotation, packed_serde)
 
 
-def _changes(value: FieldValue, name: str) -> list[RowChange]:
+def _changes(value: FieldValue) -> list[RowChange]:
     try:
         return value.changes()
     except InvalidArgumentError as error:
-        message = f"state field {name!r} cannot be stored: {error.message}"
-        raise TerminalError(message, type_name="InvalidArgumentError") from error
+        raise TerminalError(error.message, type_name="InvalidArgumentError") from error
 
 
 def _read_only(name: str) -> ContextMisuseError:

@@ -33,3 +33,15 @@ class SourceFinder:
             name = os.path.basename(frame.f_code.co_filename)  # noqa: PTH119  # hot
             text = self._known[place] = f"{name}:{frame.f_lineno}"
         return text
+
+
+def find_raise(error: BaseException) -> str:
+    """``file.py:12``, the innermost line of the user's that ``error`` came through, or empty."""
+    place = ""
+    trace = error.__traceback__
+    while trace is not None:
+        name = trace.tb_frame.f_code.co_filename
+        if not name.startswith(_INTERNAL):
+            place = f"{os.path.basename(name)}:{trace.tb_lineno}"  # noqa: PTH119
+        trace = trace.tb_next
+    return place

@@ -102,6 +102,15 @@ class Shop(VirtualObject):
         return self.kept
 
     @handler
+    async def mistype(self, ctx: Context) -> None:
+        value: Any = "seven"
+        self.kept = value
+
+    @handler
+    async def forget_await(self, ctx: Context) -> Any:
+        return ctx.run("name", Shop.name)
+
+    @handler
     async def raise_odd(self, ctx: Context) -> None:
         raise OddError
 
@@ -197,8 +206,9 @@ async def test_a_crash_right_after_a_steps_retry_fell_due_loses_nothing(world: W
         await runtime.object(Shop, key).flaky.send()
     await settle()
     world.clock.jump(1)
-    runtime._lifecycle.timers.fire_due()  # noqa: SLF001  # a crash between two turns
-    runtime._commits.write()  # noqa: SLF001
+    inside: Any = runtime
+    inside._lifecycle.timers.fire_due()  # noqa: SLF001  # a crash between two turns
+    inside._commits.write()  # noqa: SLF001
     await world.restart()
     await world.clock.advance(60)
 
@@ -278,8 +288,9 @@ async def test_a_caller_who_has_gone_leaves_nothing_behind(world: World) -> None
         runtime.submit(request, wait=True).cancel()
     await settle()
 
-    assert not runtime._answers  # noqa: SLF001  # nothing public tells of a leak
-    assert not runtime._lifecycle._waiters  # noqa: SLF001
+    inside: Any = runtime
+    assert not inside._answers  # noqa: SLF001  # nothing public tells of a leak
+    assert not inside._lifecycle._waiters  # noqa: SLF001
 
 
 async def test_a_shared_handler_sees_one_moment_however_long_it_runs(world: World) -> None:
@@ -291,3 +302,22 @@ async def test_a_shared_handler_sees_one_moment_however_long_it_runs(world: Worl
     await asyncio.gather(*moving)
 
     assert await reading == [1, 1]
+
+
+async def test_a_value_of_another_type_is_refused_where_it_is_assigned(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    runtime = await world.start()
+    await runtime.object(Shop, "s").mistype.send()
+    await settle()
+
+    assert "state field 'kept' was given 'seven'" in caplog.text
+    assert "test_mended.py:" in caplog.text
+    assert await runtime.object(Shop, "s").read() == 0
+
+
+async def test_a_forgotten_await_is_named(world: World) -> None:
+    runtime = await world.start()
+
+    with pytest.raises(TerminalError, match="did you forget `await`"):
+        await runtime.object(Shop, "s").forget_await()
