@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.version import __version__
-from tests.processes import Running, holdfast, post
+from tests.processes import Running, holdfast, post, wait_until
 
 COUNTER = """
 from holdfast import Context, VirtualObject, Service, handler, state
@@ -219,10 +219,14 @@ def test_a_disk_that_fails_during_a_stop_exits_with_75(here: Path) -> None:
 def test_a_damaged_directory_exits_with_78(here: Path) -> None:
     """A supervisor must not start again what has lost data."""
     with holdfast("serve", "counter.py", "--port", "0", cwd=here) as server:
-        assert post(server.wait_port(), "/Counter/a/add", 1) == (200, 1)
-        # Not SIGKILL: the tide mark follows each sync a moment later, and a stop waits for it.
-        server.signal(signal.SIGTERM)
-        assert server.wait_exit() == 0
+        port = server.wait_port()
+        tide = here / "data" / "holdfast.tide"
+        before = tide.read_bytes()
+        assert post(port, "/Counter/a/add", 1) == (200, 1)
+        # The mark of how much must be there follows each sync a moment later.
+        wait_until(lambda: tide.read_bytes() != before, "the tide mark")
+        server.signal(signal.SIGKILL)
+        server.wait_exit()
     for log in (here / "data").rglob("*.log"):
         log.write_bytes(b"")
     with holdfast("serve", "counter.py", "--port", "0", cwd=here) as server:
