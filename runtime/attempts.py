@@ -6,6 +6,7 @@ has seen to everyone else. An attempt that only waits leaves memory after its id
 when too many are resident, longest idle first; it comes back by replay.
 """
 
+import gc
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
@@ -78,6 +79,10 @@ class Attempts:
             return
         deadline = self._clock.monotonic() + self._config.turn_seconds_max
         self.is_pumping = True
+        # A call leaves no cycles, so the collector would look at what is young again and again
+        # for nothing. It runs between turns; a turn is short.
+        is_collecting = gc.isenabled()
+        gc.disable()
         try:
             for _ in range(self._config.turn_pumps_max):
                 attempt = ready.popleft()
@@ -87,6 +92,8 @@ class Attempts:
                     break
         finally:
             self.is_pumping = False
+            if is_collecting:
+                gc.enable()
 
     def suspend_idle(self) -> None:
         """Let those leave memory that have waited longer than their idle time."""

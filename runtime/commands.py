@@ -15,7 +15,7 @@ from enum import Enum, auto
 from typing import Any
 
 from ..journal import codec, keys
-from ..journal.entry import Cancel, Command, Completion, Failure, Input, Sleep
+from ..journal.entry import Cancel, Command, Completion, Entry, Failure, Input, Sleep
 from ..journal.records import TimerKind
 from ..journal.replay import ReplayCursor
 from ..objects.errors import HoldfastError, JournalMismatchError, StepFailedError
@@ -122,11 +122,13 @@ class Commands:
             self.input = invocation.input
         else:
             start, end = keys.prefix_range(keys.JOURNAL + invocation.id)
-            rows = list(self.lifecycle.commits.scan(start, end))
-            invocation.stored_bytes = sum(len(key) + len(row) for key, row in rows)
-            self.cursor = ReplayCursor(
-                (int.from_bytes(key[-4:], "big"), codec.decode_entry(row)) for key, row in rows
-            )
+            entries: list[tuple[int, Entry]] = []
+            stored_bytes = 0
+            for key, row in self.lifecycle.commits.scan(start, end):
+                stored_bytes += len(key) + len(row)
+                entries.append((int.from_bytes(key[-4:], "big"), codec.decode_entry(row)))
+            invocation.stored_bytes = stored_bytes
+            self.cursor = ReplayCursor(entries)
             assert self.cursor.input is not None, "a journal without its input"
             self.input = self.cursor.input
         invocation.input = None
