@@ -102,7 +102,7 @@ from holdfast import Context, Service, handler
 
 class Slow(Service):
     @handler
-    async def work(self, ctx: Context) -> None:
+    async def toil(self, ctx: Context) -> None:
         await ctx.run("for ever", for_ever)
 
 async def for_ever() -> None:
@@ -115,7 +115,7 @@ async def for_ever() -> None:
 """
     )
     with holdfast("serve", "slow.py", "--port", "0", cwd=here) as server:
-        assert post(server.wait_port(), "/Slow/work/send")[0] == 202
+        assert post(server.wait_port(), "/Slow/toil/send")[0] == 202
         server.wait_line("action runs")
         server.signal(signal.SIGINT)
         server.wait_line("stopping")

@@ -13,7 +13,7 @@ class Slow(VirtualObject):
     """Two steps side by side: one that ends soon, and one that ends at its second attempt."""
 
     @handler
-    async def work(self, ctx: Context) -> list[int]:
+    async def toil(self, ctx: Context) -> list[int]:
         async with asyncio.TaskGroup() as group:
             soon = group.create_task(self._run(ctx, "soon"))
             never = group.create_task(self._run(ctx, "hanging"))

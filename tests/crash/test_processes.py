@@ -71,7 +71,7 @@ def test_ctrl_c_records_what_ends_in_time_and_the_rest_runs_again_at_the_next_st
 ) -> None:
     with served.start() as server:
         assert (
-            post(server.wait_port(), "/Slow/a/work/send", headers={"idempotency-key": "k"})[0]
+            post(server.wait_port(), "/Slow/a/toil/send", headers={"idempotency-key": "k"})[0]
             == 202
         )
         served.wait_reported("soon 1", "hanging 1")
@@ -81,7 +81,7 @@ def test_ctrl_c_records_what_ends_in_time_and_the_rest_runs_again_at_the_next_st
         assert time.monotonic() - begun < GRACE_SECONDS + 5
         assert "Traceback" not in server.stderr
     with served.start() as server:
-        answer = post(server.wait_port(), "/Slow/a/work", headers={"idempotency-key": "k"})
+        answer = post(server.wait_port(), "/Slow/a/toil", headers={"idempotency-key": "k"})
     assert answer == (200, [1, 2])
     assert Counter(served.reported()) == Counter(["soon 1", "hanging 1", "hanging 2"])
 
