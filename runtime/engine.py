@@ -233,13 +233,13 @@ class Engine:
         self._threads.close()
         self._store.close()
 
-    def kill(self) -> None:
+    def crash(self) -> None:
         """Drop everything at once and write nothing more, as if the process had been killed.
 
         For tests: callers get ``StoreFailedError``, and the store is left as it is, open.
         """
         self._commits.has_failed = True
-        self._fail(RuntimeClosedError("the runtime was killed"))
+        self._fail(RuntimeClosedError("the runtime was made to crash"))
         self._attempts.drop_all()
         self._threads.close()
 

@@ -304,7 +304,7 @@ class Play:
         deaths_max = 1 if self.death.again_at_write is None else 2
         assert self.crashes < deaths_max, "the runtime failed by itself after a crash"
         self.crashes += 1
-        self.world.runtime.kill()
+        self.world.runtime.crash()
         self.world.store = self.world.store.crash(keep_written=not self.death.is_power_cut)
         if self.on_crash is not None:
             self.on_crash(self)

@@ -68,7 +68,7 @@ async def threads() -> AsyncIterator[HeldThreads]:
     threads = HeldThreads()
     yield threads
     for runtime in started:
-        runtime.kill()
+        runtime.crash()
     started.clear()
 
 

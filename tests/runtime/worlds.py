@@ -54,7 +54,7 @@ class World:
         """Drop the runtime as SIGKILL (or, without the written tail, a power cut) would."""
         survivor = self.store.crash(keep_written=keep_written)
         self.store.fail_next_write()
-        self.runtime.kill()
+        self.runtime.crash()
         self.store = survivor
         await settle()
 
@@ -66,7 +66,7 @@ class World:
     def close(self) -> None:
         """Let nothing of the last runtime outlive the test."""
         if hasattr(self, "runtime"):
-            self.runtime.kill()
+            self.runtime.crash()
 
     async def finish(self, answer: Awaitable[Any], seconds: float = 3600) -> Any:
         """What ``answer`` gives, with as much time passing as it takes, up to ``seconds``."""
