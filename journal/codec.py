@@ -7,12 +7,26 @@
     sleep       := [2, deliveries, source, due_ms]
     call        := [3, deliveries, source, target, digest, callee]
     send        := [4, deliveries, source, target, digest, delay_ms, callee]
-    awakeable   := [5, deliveries, source]
+    awakeable   := [5, deliveries, source] or
+                   [5, deliveries, source, message | nil, schema | nil, due_ms]
     complete    := [6, deliveries, source, id, index, digest]
     cancel      := [7, deliveries, source, index]
     reads       := [8, deliveries, {field: {part: row}}]
+    await       := [9, deliveries, source, promise]
+    peek        := [10, deliveries, source, promise]
+    settle      := [11, deliveries, source, promise, digest]
+    signal      := [12, deliveries, source, name]
+    signalled   := [13, deliveries, source, id, name, digest]
+    attach      := [14, deliveries, source, id]
+    patched     := [15, deliveries, source, name]
     completion  := [16, index, at_ms, bytes | nil]
     failed      := [17, index, at_ms, failure]
+    cancelled   := [18, at_ms, reason]
+    take        := [19, deliveries, source]
+    drain       := [20, deliveries, source]
+    compensate  := [21, deliveries, source, name]
+    give up     := [22, deliveries, source]
+    cancel      := [23, deliveries, source, id]      another invocation; 7 takes back a command
     target      := [service, key | nil, handler]
     failure     := [kind, status, message, type_name, {metadata}, [[type, message]...]]
 
@@ -28,20 +42,33 @@ import msgpack
 from ..objects.errors import StoreDamagedError, StoreFormatError
 from ..objects.identity import InvocationId, Target
 from .entry import (
+    Attach,
+    AwaitPromise,
+    AwaitSignal,
     Call,
     Cancel,
+    CancelInvocation,
+    Cancellation,
     Command,
+    Compensation,
     CompleteAwakeable,
+    CompletePromise,
     Completion,
+    DrainMessages,
     Entry,
     Failure,
+    GiveUp,
     Input,
     Issued,
     MakeAwakeable,
+    Patched,
+    PeekPromise,
     Reads,
     Run,
     Send,
+    SendSignal,
     Sleep,
+    TakeMessage,
 )
 
 VERSION = 1
@@ -94,12 +121,63 @@ def encode_command(command: Command, deliveries: int, source: str) -> bytes:
             return pack([3, deliveries, source, encode_target(target), digest, callee])
         case Send(target, digest, delay_ms, callee):
             return pack([4, deliveries, source, encode_target(target), digest, delay_ms, callee])
-        case MakeAwakeable():
-            return pack([5, deliveries, source])
-        case CompleteAwakeable(invocation_id, index, digest):
-            return pack([6, deliveries, source, invocation_id, index, digest])
         case Cancel(index):
             return pack([7, deliveries, source, index])
+        case _:
+            tag, fields = _command_fields(command)
+            return pack([tag, deliveries, source, *fields])
+
+
+_RareCommand = (
+    MakeAwakeable
+    | CompleteAwakeable
+    | AwaitPromise
+    | PeekPromise
+    | CompletePromise
+    | AwaitSignal
+    | SendSignal
+    | Attach
+    | CancelInvocation
+    | Patched
+    | TakeMessage
+    | DrainMessages
+    | Compensation
+    | GiveUp
+)
+
+
+def _command_fields(command: _RareCommand) -> tuple[int, list[Any]]:  # noqa: C901, PLR0911, PLR0912  # a table
+    match command:
+        case MakeAwakeable(None, None, 0):
+            return 5, []
+        case MakeAwakeable(message, schema, due_ms):
+            return 5, [message, schema, due_ms]
+        case CompleteAwakeable(invocation_id, index, digest):
+            return 6, [invocation_id, index, digest]
+        case AwaitPromise(name):
+            return 9, [name]
+        case PeekPromise(name):
+            return 10, [name]
+        case CompletePromise(name, digest):
+            return 11, [name, digest]
+        case AwaitSignal(name):
+            return 12, [name]
+        case SendSignal(invocation_id, name, digest):
+            return 13, [invocation_id, name, digest]
+        case Attach(invocation_id):
+            return 14, [invocation_id]
+        case Patched(name):
+            return 15, [name]
+        case TakeMessage():
+            return 19, []
+        case DrainMessages():
+            return 20, []
+        case Compensation(name):
+            return 21, [name]
+        case GiveUp():
+            return 22, []
+        case CancelInvocation(invocation_id):
+            return 23, [invocation_id]
         case _:
             assert_never(command)
 
@@ -115,6 +193,11 @@ def encode_completion(completion: Completion) -> bytes:
     if isinstance(result, Failure):
         return pack([17, completion.index, completion.at_ms, encode_failure(result)])
     return pack([16, completion.index, completion.at_ms, result])
+
+
+def encode_cancellation(cancellation: Cancellation) -> bytes:
+    """A cancellation's entry."""
+    return pack([18, cancellation.at_ms, cancellation.reason])
 
 
 def encode_target(target: Target) -> list[str | None]:
@@ -168,6 +251,8 @@ def decode_entry(row: bytes) -> Entry:
         return Input(argument=fields[1], headers=fields[2], seed=fields[3])
     if tag == 8:
         return Reads(fields[1], fields[2])
+    if tag == 18:
+        return Cancellation(fields[1], fields[2])
     return Issued(_decode_command(tag, fields[3:]), fields[1], fields[2])
 
 
@@ -182,12 +267,42 @@ def _decode_command(tag: int, fields: list[Any]) -> Command:
         case 4:
             target = decode_target(fields[0])
             return Send(target, fields[1], fields[2], InvocationId(fields[3]))
-        case 5:
-            return MakeAwakeable()
-        case 6:
-            return CompleteAwakeable(InvocationId(fields[0]), fields[1], fields[2])
         case 7:
             return Cancel(fields[0])
+        case _:
+            return _decode_rare_command(tag, fields)
+
+
+def _decode_rare_command(tag: int, fields: list[Any]) -> Command:  # noqa: C901, PLR0911, PLR0912  # a table
+    match tag:
+        case 5:
+            return MakeAwakeable(*fields)
+        case 6:
+            return CompleteAwakeable(InvocationId(fields[0]), fields[1], fields[2])
+        case 9:
+            return AwaitPromise(fields[0])
+        case 10:
+            return PeekPromise(fields[0])
+        case 11:
+            return CompletePromise(fields[0], fields[1])
+        case 12:
+            return AwaitSignal(fields[0])
+        case 13:
+            return SendSignal(InvocationId(fields[0]), fields[1], fields[2])
+        case 14:
+            return Attach(InvocationId(fields[0]))
+        case 15:
+            return Patched(fields[0])
+        case 19:
+            return TakeMessage()
+        case 20:
+            return DrainMessages()
+        case 21:
+            return Compensation(fields[0])
+        case 22:
+            return GiveUp()
+        case 23:
+            return CancelInvocation(InvocationId(fields[0]))
         case _:
             message = f"a journal entry has tag {tag}, which this release does not know"
             raise StoreFormatError(message)

@@ -74,7 +74,18 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class MakeAwakeable:
-    """A promise that is resolved from outside."""
+    """A promise that is resolved from outside.
+
+    What it says of itself is not compared: code may put a question otherwise without becoming
+    other code. It is here so that a restart can ask again.
+    """
+
+    message: bytes | None = field(default=None, compare=False)
+    """What whoever resolves it is told, as JSON."""
+    schema: bytes | None = field(default=None, compare=False)
+    """The JSON Schema that a value must fit, as JSON."""
+    due_ms: int = field(default=0, compare=False)
+    """When it is rejected by itself, milliseconds since 1970; 0 for never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +104,108 @@ class Cancel:
     index: int
 
 
-Command = Run | Sleep | Call | Send | MakeAwakeable | CompleteAwakeable | Cancel
+@dataclass(frozen=True, slots=True)
+class AwaitPromise:
+    """The value of a promise of this object, once it has one."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeekPromise:
+    """The value of a promise of this object as it is now; answered in the same decision."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class CompletePromise:
+    """A promise of this object is resolved or rejected; the completion tells whether it was."""
+
+    name: str
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitSignal:
+    """The next signal of this name that is sent to this invocation."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendSignal:
+    """A signal to another invocation."""
+
+    invocation_id: InvocationId
+    name: str
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Attach:
+    """The outcome of an invocation that somebody else made."""
+
+    invocation_id: InvocationId
+
+
+@dataclass(frozen=True, slots=True)
+class CancelInvocation:
+    """Another invocation is told to end."""
+
+    invocation_id: InvocationId
+
+
+@dataclass(frozen=True, slots=True)
+class Patched:
+    """Code behind ``ctx.patched(name)`` ran from here on."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class TakeMessage:
+    """The next message that was handed to the running turn, once there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class DrainMessages:
+    """All messages that were handed to the running turn so far; answered in the same decision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compensation:
+    """A compensation was registered, before what it takes back was begun."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """An error that is no outcome by itself was the last: compensations begin here."""
+
+
+Command = (
+    Run
+    | Sleep
+    | Call
+    | Send
+    | MakeAwakeable
+    | CompleteAwakeable
+    | Cancel
+    | AwaitPromise
+    | PeekPromise
+    | CompletePromise
+    | AwaitSignal
+    | SendSignal
+    | Attach
+    | CancelInvocation
+    | Patched
+    | TakeMessage
+    | DrainMessages
+    | Compensation
+    | GiveUp
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +216,8 @@ class Issued:
     deliveries: int
     """How many completions the handler had been given before."""
     source: str
-    """``file.py:12``, where the handler asked for it; for messages only."""
+    """``file.py:12``, where the handler asked for it, then ``#`` and a fingerprint of that code;
+    for messages only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,4 +242,15 @@ class Completion:
     """A value's bytes, a failure, or ``None`` where there is nothing to say (a timer)."""
 
 
-Entry = Input | Issued | Reads | Completion
+@dataclass(frozen=True, slots=True)
+class Cancellation:
+    """The invocation was told to end at ``at_ms``; delivered in order, as a completion is."""
+
+    at_ms: int
+    reason: str
+
+
+Delivery = Completion | Cancellation
+"""What is delivered to the handler, one at a time, in journal order."""
+
+Entry = Input | Issued | Reads | Completion | Cancellation

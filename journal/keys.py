@@ -14,18 +14,32 @@ A key is a one-byte table tag, then its fields, each encoded so that bytes compa
     j    journal       id u32(index)                     an entry, see ``codec``
     l    live          id                                empty: needs an attempt at the next start
     h    turn          object                            u64(sequence) id: who holds the turn
-    q    inbox         object u64(sequence)              id: who waits for the turn
+    q    inbox         object u64(sequence)              id: who waits for the turn, or id 01: a
+                                                         message that the turn under way may take
+    g    lane          object u64(sequence)              id: who interrupted, and goes before inbox
     s    state         object text(field) part           u64(sequence) row, see ``values``
     u    undo          object u64(sequence) u32(index) text(field) part    an old row, see below
     t    timer         u64(due ms) id u32(index)         records.TimerKind, one byte
     d    idempotency   text(service) text(key) text(handler) text(idempotency key)   id digest
-    a    awakeable     id u32(index)                     empty: open
+    a    awakeable     id u32(index)                     empty or records.AwakeableRecord: open
     w    waiting       id                                ids of the callees it is blocked on
     p    step          id u32(index)                     records.StepRecord
     x    expiry        u64(ms) id                        empty: an outcome kept beyond its place
+    n    promise       object text(name)                 records.PromiseRecord: completed
+    e    promised      object text(name) id u32(index)   empty: an invocation awaits the promise
+    b    signal        id text(name) u64(sequence)       records.SignalRecord: came, not awaited yet
+    c    signalled     id text(name) u32(index)          empty: an invocation awaits the signal
+    v    message       id u32(index)                     empty: a turn awaits a message
+    y    attached      id id u32(index)                  empty: the second one awaits the first
+    f    workflow      text(service) text(key)           id: the invocation of its ``run``
+    k    history       object                            u64(sequence): see below
+    r    reissue       id u32(index)                     empty: copied by a restart, not begun here
     m    meta          text(name)                        as the owner of the name says
 
     old row   := 00 (absent) | 01 row | 02 row (absent, and this default was read)
+
+The history row of an object says from where on its past can be read: the state as it was before
+that turn is not known any more. Without one, the rows themselves tell.
 
 Text needs the escape and the terminator: without them ``("a", "b")`` and ``("ab", "")`` would be
 the same row, and a scan of object ``a`` would also return object ``ab``. A tag once given is never
@@ -49,6 +63,16 @@ AWAKEABLE = b"a"
 WAITING = b"w"
 STEP = b"p"
 EXPIRY = b"x"
+LANE = b"g"
+PROMISE = b"n"
+PROMISED = b"e"
+SIGNAL = b"b"
+SIGNALLED = b"c"
+MESSAGE = b"v"
+ATTACHED = b"y"
+WORKFLOW = b"f"
+HISTORY = b"k"
+REISSUE = b"r"
 META = b"m"
 
 
@@ -179,6 +203,56 @@ def step(invocation_id: InvocationId, index: int) -> bytes:
 def expiry(expires_ms: int, invocation_id: InvocationId) -> bytes:
     """The row of an outcome that retention has to look at again at ``expires_ms``."""
     return EXPIRY + u64(expires_ms) + invocation_id
+
+
+def lane(object_: bytes, sequence: int) -> bytes:
+    """The row of one who interrupted the turn at an object and goes next."""
+    return LANE + object_ + u64(sequence)
+
+
+def promise(object_: bytes, name: str) -> bytes:
+    """The row of a promise that is resolved or rejected."""
+    return PROMISE + object_ + text(name)
+
+
+def promised(object_: bytes, name: str, invocation_id: InvocationId, index: int) -> bytes:
+    """The row of a command that awaits a promise."""
+    return PROMISED + object_ + text(name) + invocation_id + u32(index)
+
+
+def signal(invocation_id: InvocationId, name: str, sequence: int) -> bytes:
+    """The row of a signal that came before it was awaited; they come back in order."""
+    return SIGNAL + invocation_id + text(name) + u64(sequence)
+
+
+def signalled(invocation_id: InvocationId, name: str, index: int) -> bytes:
+    """The row of a command that awaits a signal."""
+    return SIGNALLED + invocation_id + text(name) + u32(index)
+
+
+def message(invocation_id: InvocationId, index: int) -> bytes:
+    """The row of a command that awaits a message for the turn under way."""
+    return MESSAGE + invocation_id + u32(index)
+
+
+def attached(invocation_id: InvocationId, waiter: InvocationId, index: int) -> bytes:
+    """The row of a command of ``waiter`` that awaits the outcome of ``invocation_id``."""
+    return ATTACHED + invocation_id + waiter + u32(index)
+
+
+def workflow(service: str, key: str) -> bytes:
+    """The row of a workflow that was started."""
+    return WORKFLOW + object_key(service, key)
+
+
+def history(object_: bytes) -> bytes:
+    """The row of where the readable past of an object begins."""
+    return HISTORY + object_
+
+
+def reissue(invocation_id: InvocationId, index: int) -> bytes:
+    """The row of a command that a restart copied while it was open."""
+    return REISSUE + invocation_id + u32(index)
 
 
 def meta(name: str) -> bytes:

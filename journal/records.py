@@ -4,15 +4,21 @@ invocation  := version [state, service, key | nil, handler, sequence, is_exclusi
                 begun_ms,
                 caller id | nil, caller index, idempotency key | nil, failures,
                 next_attempt_ms, last_failure]
+                then, where there is anything: details, see ``InvocationDetails``
 outcome     := version [service, key | nil, handler, sequence, completed_ms, kept,
                 is_listed, result]
                 kept: see ``Kept``; result: bytes | nil (not kept) | failure
-                then, where there is an idempotency key: key, expires_ms
+                then, where there is an idempotency key: key | nil, expires_ms
+                then, where there is anything: details, see ``OutcomeDetails``
 step        := version [state, attempt, failures, next_attempt_ms, last_failure]
 timer       := one byte, see ``TimerKind``
+awakeable   := empty, or version [message | nil, schema | nil, due_ms, created_ms]
+promise     := version [completed_ms, bytes | failure]
+signal      := version [bytes | failure]
+details     := {name: value}, without what is as it mostly is; names are for ever
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import Any
 
@@ -32,6 +38,42 @@ class InvocationState(IntEnum):
     """An attempt has begun: it runs, is suspended, or will be tried again."""
     PAUSED = 3
     """Waits for a person to resume it."""
+
+
+class CallMode(IntEnum):
+    """What a call does to the turn under way at its key. The numbers are on disk."""
+
+    QUEUE = 0
+    """It waits for its own turn."""
+    INTERRUPT = 1
+    """The turn under way is cancelled, and this one goes next."""
+    STEER = 2
+    """It is a message that the turn under way may take; unread, it waits for its own turn."""
+
+
+@dataclass(slots=True, kw_only=True)
+class InvocationDetails:
+    """What few invocations have; a plain call has no details at all."""
+
+    mode: CallMode = CallMode.QUEUE
+    is_canceled: bool = False
+    """Whether a cancellation is in its journal, or was the reason it never began."""
+    is_attached: bool = False
+    """Whether other invocations may await its outcome by attaching."""
+    callback: str | list[str | None] | None = None
+    """Who is told the outcome: a URL, or service, key and handler."""
+    progress_index: int = 0
+    """How long the journal was when an attempt failed last; further entries are progress."""
+    failing_since_ms: int = 0
+    """When the first of the failed attempts that count ended."""
+    restarted_from: bytes | None = None
+    """The invocation that this one was made from."""
+    restarted_at: int = 0
+    """How many entries of that journal this one began with."""
+
+    def pack(self) -> dict[str, Any]:
+        """The fields that say anything, by name."""
+        return _pack_details(self)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,10 +98,18 @@ class InvocationRecord:
     """When the next attempt is due after a failed one; 0 when none is."""
     last_failure: str = ""
     """What the last failed attempt said, or why the invocation is paused."""
+    details: InvocationDetails | None = None
+
+    def need_details(self) -> InvocationDetails:
+        """The details, made now if there were none."""
+        if self.details is None:
+            self.details = InvocationDetails()
+        return self.details
 
     def encode(self) -> bytes:
         """The row."""
         target = self.target
+        details = () if self.details is None else (self.details.pack(),)
         return pack(
             [
                 int(self.state),
@@ -75,6 +125,7 @@ class InvocationRecord:
                 self.failures,
                 self.next_attempt_ms,
                 self.last_failure,
+                *details,
             ]
         )
 
@@ -94,7 +145,14 @@ def decode_invocation(row: bytes) -> InvocationRecord:
         failures=fields[10],
         next_attempt_ms=fields[11],
         last_failure=fields[12],
+        details=_unpack_invocation_details(fields[13]) if len(fields) > 13 else None,
     )
+
+
+def _unpack_invocation_details(packed: dict[str, Any]) -> InvocationDetails:
+    details = InvocationDetails(**packed)
+    details.mode = CallMode(details.mode)
+    return details
 
 
 class Kept(IntEnum):
@@ -103,6 +161,23 @@ class Kept(IntEnum):
     OUTCOME = 0
     JOURNAL = 1
     """Its journal and its undo rows too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeDetails:
+    """What is kept beside an outcome where there is more to be kept."""
+
+    begun_ms: int = 0
+    """When the first attempt began, for a restart that brings the start time with it."""
+    journal_expires_ms: int = 0
+    """When the journal goes, where that is before the outcome; 0 when it is not."""
+    restarted_from: bytes | None = None
+    restarted_at: int = 0
+    """As in ``InvocationDetails``."""
+
+    def pack(self) -> dict[str, Any]:
+        """The fields that say anything, by name."""
+        return _pack_details(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +195,7 @@ class OutcomeRecord:
     idempotency_key: str | None = None
     expires_ms: int = 0
     """When an idempotency record stops to count; 0 without an idempotency key."""
+    details: OutcomeDetails | None = None
 
     def encode(self) -> bytes:
         """The row."""
@@ -137,8 +213,10 @@ class OutcomeRecord:
             self.is_listed,
             result,
         ]
-        if self.idempotency_key is not None:
+        if self.idempotency_key is not None or self.details is not None:
             fields += [self.idempotency_key, self.expires_ms]
+        if self.details is not None:
+            fields.append(self.details.pack())
         return pack(fields)
 
 
@@ -155,6 +233,7 @@ def decode_outcome(row: bytes) -> OutcomeRecord:
         is_listed=fields[6],
         idempotency_key=fields[8] if len(fields) > 8 else None,
         expires_ms=fields[9] if len(fields) > 9 else 0,
+        details=OutcomeDetails(**fields[10]) if len(fields) > 10 else None,
     )
 
 
@@ -218,7 +297,85 @@ class TimerKind(IntEnum):
     """The next attempt of the invocation."""
     STEP_RETRY = 3
     """The next attempt of step ``index``."""
+    AWAKEABLE = 4
+    """The deadline of awakeable ``index``."""
 
     def encode(self) -> bytes:
         """The row."""
         return bytes((self,))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwakeableRecord:
+    """An open awakeable that says something of itself. Without any of it, the row is empty."""
+
+    message: bytes | None = None
+    """What whoever resolves it is told, as JSON."""
+    schema: bytes | None = None
+    """The JSON Schema that a value must fit, as JSON."""
+    due_ms: int = 0
+    """When it is rejected by itself; 0 for never."""
+    created_ms: int = 0
+
+    def encode(self) -> bytes:
+        """The row."""
+        return pack([self.message, self.schema, self.due_ms, self.created_ms])
+
+
+def decode_awakeable(row: bytes) -> AwakeableRecord:
+    """The record that ``AwakeableRecord.encode`` wrote, or one that says nothing."""
+    if not row:
+        return AwakeableRecord()
+    message, schema, due_ms, created_ms = unpack(row, "an awakeable row")
+    return AwakeableRecord(message=message, schema=schema, due_ms=due_ms, created_ms=created_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class PromiseRecord:
+    """A promise of a workflow that is resolved or rejected."""
+
+    completed_ms: int
+    result: bytes | Failure
+
+    def encode(self) -> bytes:
+        """The row."""
+        return pack([self.completed_ms, _pack_result(self.result)])
+
+
+def decode_promise(row: bytes) -> PromiseRecord:
+    """The record that ``PromiseRecord.encode`` wrote."""
+    completed_ms, result = unpack(row, "a promise row")
+    return PromiseRecord(completed_ms, _unpack_result(result))
+
+
+@dataclass(frozen=True, slots=True)
+class SignalRecord:
+    """A signal that came before anybody awaited it."""
+
+    result: bytes | Failure
+
+    def encode(self) -> bytes:
+        """The row."""
+        return pack([_pack_result(self.result)])
+
+
+def decode_signal(row: bytes) -> SignalRecord:
+    """The record that ``SignalRecord.encode`` wrote."""
+    return SignalRecord(_unpack_result(unpack(row, "a signal row")[0]))
+
+
+def _pack_result(result: bytes | Failure) -> Any:
+    return encode_failure(result) if isinstance(result, Failure) else result
+
+
+def _unpack_result(packed: Any) -> bytes | Failure:
+    return decode_failure(packed) if isinstance(packed, list) else packed
+
+
+def _pack_details(details: InvocationDetails | OutcomeDetails) -> dict[str, Any]:
+    packed: dict[str, Any] = {}
+    for each in fields(details):
+        value = getattr(details, each.name)
+        if value != each.default:
+            packed[each.name] = int(value) if isinstance(value, IntEnum) else value
+    return packed

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from ..objects.errors import JournalMismatchError
-from .entry import Command, Completion, Entry, Input, Issued, Reads
+from .entry import Cancellation, Command, Completion, Delivery, Entry, Input, Issued, Reads
 
 
 class ReplayCursor:
@@ -27,8 +27,8 @@ class ReplayCursor:
         """Start at the beginning of ``entries``, given with their indexes in journal order."""
         # Commands not issued again yet, in order.
         self._recorded: deque[tuple[int, Issued]] = deque()
-        # Completions not delivered yet, recorded or accepted since, in order.
-        self._undelivered: deque[Completion] = deque()
+        # Deliveries that are still to be made, recorded or accepted since, in order.
+        self._undelivered: deque[Delivery] = deque()
         # Commands whose completion is in the recorded part.
         self._answered: set[int] = set()
         self.input: Input | None = None
@@ -47,6 +47,9 @@ class ReplayCursor:
                 case Completion():
                     self._undelivered.append(entry)
                     self._answered.add(entry.index)
+                    self._completion_indexes.append(index)
+                case Cancellation():
+                    self._undelivered.append(entry)
                     self._completion_indexes.append(index)
                 case Reads():
                     self._add_reads(entry)
@@ -112,12 +115,12 @@ class ReplayCursor:
         """
         return index in self._answered
 
-    def accept(self, completion: Completion) -> None:
-        """Queue a completion that was written to the journal now."""
-        self._undelivered.append(completion)
+    def accept(self, delivery: Delivery) -> None:
+        """Queue a completion or a cancellation that was written to the journal now."""
+        self._undelivered.append(delivery)
 
-    def next_delivery(self) -> Completion | None:
-        """The next completion to deliver, or ``None``: the handler is at quiescence.
+    def next_delivery(self) -> Delivery | None:
+        """The next thing to deliver, or ``None``: the handler is at quiescence.
 
         Raises:
             JournalMismatchError: the handler waits, but recorded commands were not issued again.

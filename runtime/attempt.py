@@ -16,7 +16,7 @@ from functools import partial
 from inspect import isawaitable
 from typing import Any, Protocol
 
-from ..journal.entry import Completion, Failure
+from ..journal.entry import Delivery, Failure
 from ..journal.values import FieldValue
 from ..objects.context import Context
 from ..objects.errors import (
@@ -30,8 +30,9 @@ from .config import RuntimeConfig
 from .failures import describe, failure_of, find_terminal
 from .handler_loop import HandlerLoop, PumpResult
 from .handler_port import HandlerPort
-from .lifecycle import Lifecycle, OpenInvocation, logger
+from .lifecycle import Lifecycle, logger
 from .object_state import ExclusiveState, NoState, SharedState, StateTable
+from .open_invocation import OpenInvocation
 from .seams import Clock
 from .sources import SourceFinder, find_raise
 from .steps import Steps
@@ -83,7 +84,7 @@ class AttemptParts:
 class Concluding:
     """Stands in for an attempt that is over while its last actions end."""
 
-    def accept(self, completion: Completion) -> None:
+    def accept(self, delivery: Delivery) -> None:
         """As ``Resident.accept``: nobody is left to be told."""
 
 
@@ -129,10 +130,10 @@ class Attempt:
 
     # -- Driven by the host ------------------------------------------------------------------
 
-    def accept(self, completion: Completion) -> None:
+    def accept(self, delivery: Delivery) -> None:
         """As ``Resident.accept``."""
         if self._is_loaded:
-            self._commands.cursor.accept(completion)
+            self._commands.cursor.accept(delivery)
         self._parts.host.ready(self)
 
     def advance(self) -> None:
@@ -234,10 +235,10 @@ class Attempt:
                 continue
             if self._is_draining and self._has_ended():
                 return True
-            completion = self._commands.next_delivery()
-            if completion is None:
+            delivery = self._commands.next_delivery()
+            if delivery is None:
                 return True
-            self._commands.deliver(completion)
+            self._commands.deliver(delivery)
             deliveries += 1
             if deliveries % DELIVERIES_PER_LOOK == 0 and clock.monotonic() > deadline:
                 self._parts.host.ready(self)  # A long replay; others get their turn.

@@ -14,8 +14,9 @@ from ..journal.values import FieldValue
 from ..objects.identity import InvocationId
 from .attempt import Attempt, AttemptParts
 from .config import RuntimeConfig
-from .lifecycle import Lifecycle, OpenInvocation
+from .lifecycle import Lifecycle
 from .object_state import StateTable
+from .open_invocation import OpenInvocation
 from .seams import Clock, Threads
 from .sources import SourceFinder
 from .steps import Steps

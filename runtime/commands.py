@@ -15,7 +15,17 @@ from enum import Enum, auto
 from typing import Any
 
 from ..journal import codec, keys
-from ..journal.entry import Cancel, Command, Completion, Entry, Failure, Input, Sleep
+from ..journal.entry import (
+    Cancel,
+    Cancellation,
+    Command,
+    Completion,
+    Delivery,
+    Entry,
+    Failure,
+    Input,
+    Sleep,
+)
 from ..journal.records import TimerKind
 from ..journal.replay import ReplayCursor
 from ..objects.errors import HoldfastError, JournalMismatchError, StepFailedError
@@ -23,9 +33,10 @@ from ..objects.identity import InvocationId
 from ..objects.serde import Serde
 from .failures import error_of, failure_of
 from .handler_loop import HandlerLoop
-from .lifecycle import Lifecycle, OpenInvocation
+from .lifecycle import Lifecycle
 from .loop_futures import HandlerFuture
 from .object_state import ExclusiveState, NoState, SharedState
+from .open_invocation import OpenInvocation
 from .sources import SourceFinder
 from .steps import StepPlan, Steps
 
@@ -221,8 +232,8 @@ class Commands:
 
     # -- Delivering --------------------------------------------------------------------------
 
-    def next_delivery(self) -> Completion | None:
-        """The next completion for the handler, which waits; ``None`` when there is none.
+    def next_delivery(self) -> Delivery | None:
+        """The next thing for the handler to see, which waits; ``None`` when there is none.
 
         Raises:
             JournalMismatchError: the handler waits without having asked for what it once did.
@@ -234,9 +245,15 @@ class Commands:
                 self.state.settle_waiting()
         return self.cursor.next_delivery()
 
-    def deliver(self, completion: Completion) -> None:
-        """Hand a completion to whoever waits for it."""
-        self.now_ms = max(self.now_ms, completion.at_ms)
+    def deliver(self, delivery: Delivery) -> None:
+        """Hand a completion to whoever waits for it, or a cancellation to the handler itself."""
+        self.now_ms = max(self.now_ms, delivery.at_ms)
+        if isinstance(delivery, Cancellation):
+            self._loop.interrupt(delivery.reason)
+        else:
+            self._complete(delivery)
+
+    def _complete(self, completion: Completion) -> None:
         pending = self.pending.pop(completion.index, None)
         if pending is None:
             return  # Its waiter is gone; it only takes its place in the order.

@@ -6,10 +6,9 @@ between two writes to the store.
 """
 
 import asyncio
-import hashlib
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Iterable
 from datetime import timedelta
 from functools import partial
 from types import TracebackType
@@ -18,39 +17,34 @@ from typing import Any, Literal, Self, TypeVar
 from opentelemetry.trace import TracerProvider
 
 from ..journal import codec, keys
-from ..journal.entry import Failure, Issued, MakeAwakeable
-from ..journal.records import InvocationState
+from ..journal.entry import Issued, MakeAwakeable
 from ..journal.rocks import RocksStore
 from ..journal.store import Store
-from ..objects.definition import HandlerDefinition, ServiceDefinition
 from ..objects.errors import (
-    ConflictError,
     ForbiddenInHandlerError,
-    HoldfastError,
     InvalidArgumentError,
-    MailboxFullError,
     RuntimeClosedError,
     StoreFailedError,
-    StoreFullError,
     TerminalError,
     UnknownTargetError,
 )
 from ..objects.identity import (
-    INVOCATION_ID_BYTES,
     AwakeableId,
-    InvocationId,
     Target,
-    format_invocation_id,
     parse_invocation_id,
 )
 from ..objects.proxy import NO_ARGUMENT, call_by_name, object_proxy, send_by_name, service_proxy
 from ..objects.registry import Registry
 from ..objects.serde import Serde
+from .admission import Admission
+from .answers import Answers
 from .attempts import Attempts
 from .commits import Commits
 from .config import RuntimeConfig
-from .failures import describe, error_of, failure_of
-from .lifecycle import Lifecycle, Result, object_key
+from .core import Core
+from .failures import describe, failure_of
+from .invocation_handle import InvocationHandle
+from .lifecycle import Lifecycle
 from .requests import Answer, CallRequest, RuntimeStatistics
 from .retention import Retention
 from .seams import Alarm, Clock, Randomness, SystemClock, SystemRandomness, SystemThreads, Threads
@@ -62,7 +56,6 @@ T = TypeVar("T")
 
 Health = Literal["new", "ok", "stopping", "stopped", "failed"]
 
-_DIGEST_BYTES = 16
 _CUT_OFF_SECONDS = 1.0
 _LAST_TURNS_MAX = 100
 _COLLECT_AGAIN_MS = 20
@@ -126,8 +119,6 @@ class Engine:
         self._tracing = Tracing(tracer_provider)
         self._failure: StoreFailedError | None = None
         self._failed = asyncio.Event()
-        # Answers that callers outside wait for.
-        self._answers: set[asyncio.Future[Any]] = set()
         self._turn_requested = False
         self._maintenance: Alarm | None = None
         self._is_maintaining = False
@@ -138,6 +129,9 @@ class Engine:
         self._lifecycle: Lifecycle
         self._attempts: Attempts
         self._retention: Retention
+        self._answers: Answers
+        self._admission: Admission
+        self._core: Core
 
     # -- Life --------------------------------------------------------------------------------
 
@@ -206,6 +200,19 @@ class Engine:
         )
         self._lifecycle.connect(self._attempts)
         self._retention = Retention(self._lifecycle, self._clock, self.config)
+        self._answers = Answers(self._loop, self._commits, self._lifecycle.outcomes)
+        self._core = Core(
+            registry=self.registry,
+            lifecycle=self._lifecycle,
+            attempts=self._attempts,
+            commits=self._commits,
+            answers=self._answers,
+            clock=self._clock,
+            config=self.config,
+            store=self._store,
+            check_open=self._check_open,
+        )
+        self._admission = Admission(self._core)
         self.health = "ok"
         # What fell due during the downtime takes its place before anything new can.
         while self._lifecycle.timers.fire_due():
@@ -303,41 +310,7 @@ class Engine:
         no trace.
         """
         self._check_open()
-        service, handler = self.registry.get_handler(request.target)
-        prepared = handler.decode_argument(request.argument)
-        if request.idempotency_key is not None:
-            duplicate = self._find_duplicate(request, wait=wait)
-            if duplicate is not None:
-                return duplicate
-        if self._store.is_nearly_full:
-            message = "the disk is nearly full, so no new work is accepted; free some space"
-            raise StoreFullError(message)
-        object_ = object_key(request.target)
-        if object_ is not None and not request.delay_ms:
-            maximum = self._find_mailbox_limit(object_, service, handler)
-            if maximum is not None:
-                message = (
-                    f"{request.target.service}/{request.target.key} has {maximum} calls waiting, "
-                    f"which is its limit; try again later"
-                )
-                return self._answer_when_durable(MailboxFullError(message))
-        id_ = self._lifecycle.accept(
-            request.target,
-            request.argument,
-            service=service,
-            handler=handler,
-            headers=request.headers,
-            object_=object_,
-            prepared=prepared,
-            idempotency_key=request.idempotency_key,
-            delay_ms=request.delay_ms,
-        )
-        if request.idempotency_key is not None:
-            key = keys.idempotency(request.target, request.idempotency_key)
-            self._commits.put(key, id_ + _digest(request.argument))
-        due_ms = self._clock.now_ms() + request.delay_ms if request.delay_ms else None
-        answer = Answer(invocation_id=format_invocation_id(id_), execution_time_ms=due_ms)
-        return self._answer_with_outcome(id_, answer) if wait else self._answer_when_durable(answer)
+        return self._admission.submit(request, wait=wait)
 
     def complete_awakeable(
         self, awakeable: AwakeableId, outcome: bytes | TerminalError
@@ -351,35 +324,25 @@ class Engine:
         self._check_open()
         result = failure_of(outcome) if isinstance(outcome, TerminalError) else outcome
         if self._lifecycle.complete_awakeable(awakeable, result):
-            return self._answer_when_durable(answer=True)
+            return self._answers.when_durable(answer=True)
         row = self._commits.get(keys.journal(awakeable.invocation_id, awakeable.index))
         entry = None if row is None else codec.decode_entry(row)
         if isinstance(entry, Issued) and isinstance(entry.command, MakeAwakeable):
-            return self._answer_when_durable(answer=False)
+            return self._answers.when_durable(answer=False)
         message = f"there is no awakeable {awakeable}: it was never made, or is long completed"
-        return self._answer_when_durable(UnknownTargetError(message))
+        return self._answers.when_durable(UnknownTargetError(message))
 
-    def resume(self, invocation_id: str) -> "asyncio.Future[bool]":
-        """Have a paused invocation tried again, its counters at zero.
-
-        Steps of unknown outcome run again with the same idempotency key. The future is ``False``
-        when the invocation is not paused, and raises ``UnknownTargetError`` when there is none, or
-        it is completed.
+    def invocation(self, invocation_id: str) -> InvocationHandle:
+        """What can be done to one invocation; nothing is looked up before it is asked for.
 
         Raises:
             InvalidArgumentError: this is no invocation id.
+            RuntimeClosedError: the runtime was not started.
         """
-        self._check_open()
-        id_ = parse_invocation_id(invocation_id)
-        invocation = self._lifecycle.find(id_)
-        if invocation is None:
-            message = f"{invocation_id} does not exist or is completed"
-            return self._answer_when_durable(UnknownTargetError(message))
-        is_paused = invocation.record.state is InvocationState.PAUSED
-        if is_paused:
-            self._attempts.steps.resume(invocation)
-            self._lifecycle.resume(invocation)
-        return self._answer_when_durable(is_paused)
+        if self.health == "new":
+            message = "the runtime was not started"
+            raise RuntimeClosedError(message)
+        return InvocationHandle(self._core, parse_invocation_id(invocation_id))
 
     def suspend_idle(self) -> None:
         """Let every attempt leave memory that only waits; it comes back by replay."""
@@ -401,75 +364,6 @@ class Engine:
             bytes_written=store.bytes_written,
             syncs=store.syncs,
         )
-
-    # -- Answers -----------------------------------------------------------------------------
-
-    def _find_duplicate(
-        self, request: CallRequest, *, wait: bool
-    ) -> "asyncio.Future[Answer] | None":
-        """The answer to a call whose idempotency key is known, or ``None`` for a new one."""
-        assert request.idempotency_key is not None, "no idempotency key to look for"
-        row = self._commits.get(keys.idempotency(request.target, request.idempotency_key))
-        if row is None:
-            return None
-        id_ = InvocationId(row[:INVOCATION_ID_BYTES])
-        outcome = self._lifecycle.outcome_of(id_)
-        if outcome is not None and outcome.expires_ms <= self._clock.now_ms():
-            return None  # Kept long enough; only not collected yet.
-        is_other = row[INVOCATION_ID_BYTES:] != _digest(request.argument)
-        if is_other and self.config.idempotency_strict:
-            message = (
-                f"the idempotency key {request.idempotency_key!r} came with another body before"
-            )
-            return self._answer_when_durable(ConflictError(message))
-        answer = Answer(
-            invocation_id=format_invocation_id(id_), is_duplicate=True, is_other_body=is_other
-        )
-        if not wait:
-            return self._answer_when_durable(answer)
-        if outcome is None:
-            return self._answer_with_outcome(id_, answer)
-        result = b"" if outcome.result is None else outcome.result
-        return self._answer_when_durable(_with_outcome(answer, result))
-
-    def _answer_when_durable(self, answer: Any) -> "asyncio.Future[Any]":
-        """A future that has ``answer``, or raises it, once what was decided so far is durable."""
-        future = self._loop.create_future()
-        self._answers.add(future)
-        self._commits.when_durable(partial(self._settle, future, answer))
-        return future
-
-    def _answer_with_outcome(self, id_: InvocationId, answer: Answer) -> "asyncio.Future[Answer]":
-        def tell(result: Result) -> None:
-            self._settle(future, _with_outcome(answer, result))
-
-        def forget() -> None:
-            self._answers.discard(future)
-            self._lifecycle.forget_waiter(id_, tell)
-
-        future = OutcomeFuture(forget, self._loop)
-        self._answers.add(future)
-        self._lifecycle.when_completed(id_, tell)
-        return future
-
-    def _settle(self, future: "asyncio.Future[Any]", answer: Any) -> None:
-        self._answers.discard(future)
-        if future.done():
-            return  # The caller has gone; the invocation goes on.
-        if isinstance(answer, HoldfastError):
-            future.set_exception(answer)
-        else:
-            future.set_result(answer)
-
-    def _find_mailbox_limit(
-        self, object_: bytes, service: ServiceDefinition, handler: HandlerDefinition
-    ) -> int | None:
-        """The bound of a mailbox that has reached it, else ``None``."""
-        if handler.shared or not service.keyed:
-            return None
-        maximum = handler.options.mailbox_invocations_max or self.config.mailbox_invocations_max
-        is_full = self._lifecycle.mailboxes.waiting_count(object_) >= maximum
-        return maximum if is_full else None
 
     def _check_open(self) -> None:
         if self.health != "ok":
@@ -539,9 +433,7 @@ class Engine:
         if self.health == "stopping":
             self._attempts.drop_all()
             self._retention.write_down()
-            durable: asyncio.Future[None] = self._loop.create_future()
-            self._answers.add(durable)
-            self._commits.when_durable(partial(self._settle, durable, None))
+            durable = self._answers.when_durable(None)
             self._commits.write()
             await asyncio.wait([durable])
             # Looked at, so that asyncio does not complain; `_fail` has said it.
@@ -552,7 +444,7 @@ class Engine:
             "the runtime has stopped; what was accepted goes on at the next start, so ask again "
             "with the same idempotency key"
         )
-        self._refuse_answers(RuntimeClosedError, message)
+        self._answers.refuse_all(RuntimeClosedError, message)
 
     async def _wait_idle(self) -> None:
         """Return once no action runs and the handlers have seen the results of the last ones."""
@@ -578,48 +470,16 @@ class Engine:
         self._failure.__cause__ = error
         self._lifecycle.timers.close()
         self._attempts.steps.cut_off()
-        self._refuse_answers(StoreFailedError, message)
+        self._answers.refuse_all(StoreFailedError, message)
         self._failed.set()
         # Not here: this may be inside the attempt that made the failing decision.
         self._loop.call_soon(self._attempts.drop_all)
-
-    def _refuse_answers(self, kind: type[HoldfastError], message: str) -> None:
-        for future in list(self._answers):
-            self._settle(future, kind(message))
 
     def _yield(self) -> "asyncio.Future[None]":
         """Awaited, it gives the loop one round."""
         future: asyncio.Future[None] = self._loop.create_future()
         self._loop.call_soon(_set_done, future)
         return future
-
-
-class OutcomeFuture(asyncio.Future[Answer]):
-    """An outcome that somebody outside waits for, perhaps for days, and may stop to wait for."""
-
-    def __init__(self, forget: Callable[[], None], loop: asyncio.AbstractEventLoop) -> None:
-        """Wait; ``forget`` is called if the wait is given up."""
-        super().__init__(loop=loop)
-        self._forget = forget
-
-    def cancel(self, msg: Any | None = None) -> bool:
-        """As ``Future.cancel``; the invocation goes on, and nothing is kept for this caller."""
-        self._forget()
-        return super().cancel(msg)
-
-
-def _with_outcome(answer: Answer, result: Result) -> Answer:
-    return Answer(
-        invocation_id=answer.invocation_id,
-        is_duplicate=answer.is_duplicate,
-        is_other_body=answer.is_other_body,
-        execution_time_ms=answer.execution_time_ms,
-        outcome=error_of(result) if isinstance(result, Failure) else result,
-    )
-
-
-def _digest(data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=_DIGEST_BYTES).digest()
 
 
 def _cancel(future: "asyncio.Future[None]") -> None:

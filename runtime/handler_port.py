@@ -26,7 +26,8 @@ from .commands import Awaited, Commands, DurableTimer, Pending, digest
 from .failures import failure_of
 from .handler_log import HandlerLogger
 from .handler_loop import HandlerLoop
-from .lifecycle import OpenInvocation, logger, object_key
+from .lifecycle import logger, object_key
+from .open_invocation import OpenInvocation
 from .steps import StepPlan
 
 DEAD_CALLS_MAX = 100

@@ -20,20 +20,17 @@ Rule 2: a decision stages its rows whole. What can be refused is refused before 
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Protocol
 
 from ..journal import codec, keys
 from ..journal.entry import Completion, Failure, Input, Issued, Sleep
 from ..journal.records import (
     InvocationRecord,
     InvocationState,
-    Kept,
-    OutcomeRecord,
     TimerKind,
     decode_invocation,
-    decode_outcome,
     decode_step,
 )
 from ..objects.definition import HandlerDefinition, ServiceDefinition
@@ -42,8 +39,6 @@ from ..objects.identity import (
     AwakeableId,
     InvocationId,
     Target,
-    accepted_ms,
-    format_invocation_id,
     new_invocation_id,
 )
 from ..objects.registry import Registry
@@ -51,6 +46,8 @@ from ..objects.retry import RetryPolicy
 from .commits import Commits
 from .config import RuntimeConfig
 from .mailboxes import Mailboxes
+from .open_invocation import OpenInvocation, Prepared, Result
+from .outcomes import Outcomes
 from .seams import Clock, Randomness
 from .timers import RETRY_INDEX, Timers
 
@@ -63,21 +60,6 @@ invocation that took one was lost in a crash before it was durable."""
 INPUT_BYTES = 40
 """About what an input row takes beside its argument; it is encoded too late to be measured."""
 
-IN_ORDER_MS = 60_000
-"""An invocation that completes within this long of its acceptance counts as completed in order."""
-
-Result = bytes | Failure
-Prepared = tuple[tuple[Any, ...], Mapping[str, Any]]
-"""A decoded argument."""
-
-
-class Resident(Protocol):
-    """An attempt, as far as decisions need to know it."""
-
-    def accept(self, completion: Completion) -> None:
-        """Deliver a completion that is in the journal now, when its turn comes."""
-        ...
-
 
 class Host(Protocol):
     """Whoever runs attempts."""
@@ -89,42 +71,6 @@ class Host(Protocol):
     def step_due(self, invocation: "OpenInvocation", index: int) -> None:
         """The next attempt of a step of a resident invocation is due."""
         ...
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class OpenInvocation:
-    """An invocation that is not completed, while it is in memory."""
-
-    id: InvocationId
-    record: InvocationRecord
-    service: ServiceDefinition | None
-    handler: HandlerDefinition | None
-    """``None`` while no class with this handler is registered: nothing runs, nothing is lost."""
-    object_: bytes | None
-    """The object's name inside keys; ``None`` for services."""
-    next_index: int
-    """The index of the next journal entry."""
-    is_live: bool = False
-    """Whether the live row exists."""
-    is_waiting: bool = False
-    """Whether the waiting row exists."""
-    attempt: Resident | None = None
-    stored_bytes: int = 0
-    """Of its journal and undo rows, as far as this process has read or written them."""
-    input: Input | None = None
-    """The journal's first and only entry, while the first attempt has not read it."""
-    prepared: Prepared | None = None
-    """The argument, decoded at the door; saves the first attempt from doing it again."""
-
-    @property
-    def is_exclusive(self) -> bool:
-        """Whether it needs the turn at its object."""
-        return self.record.is_exclusive
-
-    @property
-    def name(self) -> str:
-        """For messages: ``Assistant/sam/ask (inv_...)``."""
-        return f"{self.record.target} ({format_invocation_id(self.id)})"
 
 
 class Lifecycle:
@@ -146,18 +92,15 @@ class Lifecycle:
         self.clock = clock
         self.config = config
         self.mailboxes = Mailboxes(commits)
+        self.outcomes = Outcomes(commits, clock, config)
         self.timers = Timers(commits, clock, self._fire)
         self._randomness = randomness
         self._last_sequence = epoch << SEQUENCE_BITS
         # Invocations with an attempt, and those a decision under way has loaded.
         self._open: dict[InvocationId, OpenInvocation] = {}
-        # Those who await an outcome from outside, by invocation.
-        self._waiters: dict[InvocationId, list[Callable[[Result], None]]] = {}
         self._host: Host | None = None
         self.accepted_count = 0
         self.completed_count = 0
-        # Bytes of completed invocations, for the bound on what is kept.
-        self.retained_bytes = 0
 
     def connect(self, host: Host) -> None:
         """Name who runs attempts."""
@@ -332,7 +275,7 @@ class Lifecycle:
         invocation.attempt = None
         self._open.pop(id_, None)
         self.completed_count += 1
-        self._keep_outcome(invocation, result)
+        self.outcomes.keep(invocation, result)
         if logger.isEnabledFor(logging.DEBUG):
             now_ms = self.clock.now_ms()
             took_ms = now_ms - (record.begun_ms or now_ms)
@@ -342,8 +285,7 @@ class Lifecycle:
                 logger.debug("%s ok in %d ms", record.target, took_ms)
         if record.caller is not None:
             self.complete_command(record.caller, record.caller_index, result)
-        for tell in self._waiters.pop(id_, ()):
-            commits.when_durable(_bind(tell, result))
+        self.outcomes.tell(id_, result)
         if invocation.is_exclusive:
             assert invocation.object_ is not None, "an exclusive handler without an object"
             successor_id = self.mailboxes.leave(invocation.object_, id_)
@@ -431,25 +373,6 @@ class Lifecycle:
         assert invocation.record.state is InvocationState.INBOXED, "refused what has begun"
         self.complete(invocation, failure)
 
-    # -- Outcomes ----------------------------------------------------------------------------
-
-    def outcome_of(self, id_: InvocationId) -> OutcomeRecord | None:
-        """The outcome, as decided so far."""
-        row = self.commits.get(keys.outcome(id_))
-        return None if row is None else decode_outcome(row)
-
-    def when_completed(self, id_: InvocationId, tell: Callable[[Result], None]) -> None:
-        """Call ``tell`` with the outcome once it is decided and durable."""
-        self._waiters.setdefault(id_, []).append(tell)
-
-    def forget_waiter(self, id_: InvocationId, tell: Callable[[Result], None]) -> None:
-        """The one who awaited the outcome has gone; the invocation goes on."""
-        waiters = self._waiters.get(id_)
-        if waiters is not None and tell in waiters:
-            waiters.remove(tell)
-            if not waiters:
-                del self._waiters[id_]
-
     # -- Parts -------------------------------------------------------------------------------
 
     def _take_place(self, invocation: OpenInvocation) -> None:
@@ -527,48 +450,6 @@ class Lifecycle:
         if row is not None:
             self.commits.put(key, replace(decode_step(row), next_attempt_ms=0))
 
-    def _keep_outcome(self, invocation: OpenInvocation, result: Result) -> None:
-        id_, record = invocation.id, invocation.record
-        has_journal = invocation.next_index > 1
-        key = record.idempotency_key
-        if not has_journal:
-            self.commits.delete(keys.journal(id_, 0))
-        is_kept = (
-            key is not None
-            or has_journal
-            or isinstance(result, Failure)
-            or len(result) <= self.config.unsteps_result_bytes_max
-        )
-        completed_ms = self.clock.now_ms()
-        handler = invocation.handler
-        expires_ms = completed_ms + self.retention_ms(handler)
-        # The table of outcomes is in order of acceptance; see `Retention` for what follows.
-        is_listed = (handler is not None and handler.options.retention is not None) or (
-            completed_ms - accepted_ms(id_) > IN_ORDER_MS
-        )
-        row = OutcomeRecord(
-            target=record.target,
-            sequence=record.sequence,
-            completed_ms=completed_ms,
-            kept=Kept.JOURNAL if has_journal else Kept.OUTCOME,
-            result=result if is_kept else None,
-            is_listed=is_listed,
-            idempotency_key=key,
-            expires_ms=0 if key is None else expires_ms,
-        ).encode()
-        self.commits.put_new(keys.outcome(id_), row)
-        self.retained_bytes += len(row) + len(id_) + 1
-        if has_journal:
-            self.retained_bytes += invocation.stored_bytes
-        if is_listed:
-            self.commits.put_new(keys.expiry(expires_ms, id_), b"")
-
-    def retention_ms(self, handler: HandlerDefinition | None) -> int:
-        """How long a completed invocation of ``handler`` is kept."""
-        own = None if handler is None else handler.options.retention
-        retention = self.config.retention if own is None else own
-        return round(retention.total_seconds() * 1000)
-
     def _set_live(self, invocation: OpenInvocation) -> None:
         if not invocation.is_live:
             invocation.is_live = True
@@ -596,10 +477,6 @@ class Lifecycle:
     def _next_sequence(self) -> int:
         self._last_sequence += 1
         return self._last_sequence
-
-
-def _bind(tell: Callable[[Result], None], result: Result) -> Callable[[], None]:
-    return lambda: tell(result)
 
 
 def object_key(target: Target) -> bytes | None:

@@ -34,14 +34,14 @@ class Retention:
 
     def __init__(self, lifecycle: Lifecycle, clock: Clock, config: RuntimeConfig) -> None:
         """Begin at the oldest outcome, with the number of bytes that was last written down."""
-        self._lifecycle = lifecycle
+        self._outcomes = lifecycle.outcomes
         self._commits = lifecycle.commits
         self._clock = clock
         self._config = config
         self._cursor = keys.OUTCOME
         self._walk_at_ms = 0
         self._written_bytes = int.from_bytes(self._commits.get(_BYTES) or b"", "big")
-        lifecycle.retained_bytes += self._written_bytes
+        lifecycle.outcomes.retained_bytes += self._written_bytes
         # Rows that this round may still delete or look at.
         self._budget = 0
         self.collected_count = 0
@@ -59,24 +59,24 @@ class Retention:
 
     def write_down(self) -> None:
         """Stage the number of bytes that are kept."""
-        retained = self._lifecycle.retained_bytes = max(0, self._lifecycle.retained_bytes)
+        retained = self._outcomes.retained_bytes = max(0, self._outcomes.retained_bytes)
         if retained != self._written_bytes:
             self._written_bytes = retained
             self._commits.put(_BYTES, retained.to_bytes(8, "big"))
 
     def _is_over(self) -> bool:
-        return self._lifecycle.retained_bytes > self._config.retained_bytes_max
+        return self._outcomes.retained_bytes > self._config.retained_bytes_max
 
     def _collect_listed(self, now_ms: int) -> None:
         for key, _ in self._take(keys.EXPIRY, keys.EXPIRY + keys.u64(now_ms + 1)):
             id_ = InvocationId(key[9:])
-            outcome = self._lifecycle.outcome_of(id_)
+            outcome = self._outcomes.find(id_)
             if outcome is not None and not self._forget(id_, outcome):
                 return
             self._commits.delete(key)
 
     def _collect_in_order(self, now_ms: int) -> None:
-        retention_ms = self._lifecycle.retention_ms(None)
+        retention_ms = self._outcomes.retention_ms(None)
         for key, row in self._take(self._cursor, keys.after(keys.OUTCOME)):
             id_ = InvocationId(key[1:])
             if not self._is_over() and accepted_ms(id_) + retention_ms > now_ms:
@@ -155,4 +155,4 @@ class Retention:
     def _delete(self, key: bytes, row: bytes) -> None:
         self._commits.delete(key)
         self._budget -= 1
-        self._lifecycle.retained_bytes -= len(key) + len(row)
+        self._outcomes.retained_bytes -= len(key) + len(row)

@@ -36,7 +36,8 @@ from ..objects.serde import Serde
 from ..objects.step_info import StepInfo, current_step
 from ..objects.syscalls import Action, Happened, Intent, NeverHappened, StepOptions
 from .failures import describe, failure_of
-from .lifecycle import Lifecycle, OpenInvocation
+from .lifecycle import Lifecycle
+from .open_invocation import OpenInvocation
 from .seams import Alarm, Clock, Threads
 from .tracing import Tracing, end_span
 

@@ -16,7 +16,8 @@ from ..journal import keys
 from ..journal.records import InvocationState
 from ..objects.errors import DeadlockError
 from ..objects.identity import INVOCATION_ID_BYTES, InvocationId
-from .lifecycle import Lifecycle, OpenInvocation
+from .lifecycle import Lifecycle
+from .open_invocation import OpenInvocation
 
 
 def find_deadlock(

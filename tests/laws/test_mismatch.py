@@ -192,7 +192,7 @@ async def test_changed_code_pauses_with_both_sides_and_goes_on_when_it_is_restor
             wait=False,
         )
     ).invocation_id
-    assert await world.runtime.resume(id_)
+    assert await world.runtime.invocation(id_).resume()
     await world.clock.advance(1)
     assert (await answer).outcome == b'["a","b","c","d"]'
     assert [line[1:] for line in OUTSIDE.lines if line[2] >= 0] == [

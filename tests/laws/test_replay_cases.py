@@ -263,7 +263,7 @@ async def test_a_retry_that_is_due_after_a_pause_and_a_resume_begins_no_second_a
     )
     accepted = await runtime.submit(request, wait=False)
     await world.clock.advance(1.5)
-    assert await runtime.resume(accepted.invocation_id)
+    assert await runtime.invocation(accepted.invocation_id).resume()
     caplog.clear()
     with caplog.at_level(logging.ERROR):
         await world.clock.advance(30)

@@ -256,7 +256,7 @@ async def test_after_its_last_attempt_an_invocation_waits_for_a_person(world: Wo
     await world.clock.advance(3600)
     assert Faulty.tries["f"] == 3
     accepted = await runtime.submit(request, wait=False)
-    assert await runtime.resume(accepted.invocation_id)
+    assert await runtime.invocation(accepted.invocation_id).resume()
     await world.clock.advance(3600)
 
     assert (await answer).outcome == b"1"

@@ -193,7 +193,7 @@ async def test_resuming_what_is_not_paused_leaves_its_retry_alone(world: World) 
     runtime = await world.start()
     id_ = await runtime.object(Shop, "s").flaky.send()
     await settle()
-    assert not await runtime.resume(id_)
+    assert not await runtime.invocation(id_).resume()
     await world.clock.advance(2)
 
     assert Shop.done == ["tried", "tried"]
@@ -289,8 +289,8 @@ async def test_a_caller_who_has_gone_leaves_nothing_behind(world: World) -> None
     await settle()
 
     inside: Any = runtime
-    assert not inside._answers  # noqa: SLF001  # nothing public tells of a leak
-    assert not inside._lifecycle._waiters  # noqa: SLF001
+    assert not inside._answers._open  # noqa: SLF001  # nothing public tells of a leak
+    assert not inside._lifecycle.outcomes._waiters  # noqa: SLF001
 
 
 async def test_a_shared_handler_sees_one_moment_however_long_it_runs(world: World) -> None:

@@ -165,7 +165,7 @@ async def test_an_interrupted_step_can_wait_for_a_person(world: World) -> None:
         wait=False,
     )
     Outside.may_end.set()
-    assert await world.runtime.resume(id_.invocation_id)
+    assert await world.runtime.invocation(id_.invocation_id).resume()
     assert (await answer).outcome == b'"7"'
     assert [info.attempt for info in Outside.begun] == [1, 2]
 

@@ -1,0 +1,110 @@
+"""Calls from outside at the door: refused with a reason, found to be a duplicate, or accepted."""
+
+import asyncio
+import hashlib
+
+from ..journal import keys
+from ..objects.definition import HandlerDefinition, ServiceDefinition
+from ..objects.errors import ConflictError, MailboxFullError, StoreFullError
+from ..objects.identity import INVOCATION_ID_BYTES, InvocationId, format_invocation_id
+from .answers import add_outcome
+from .core import Core
+from .lifecycle import object_key
+from .requests import Answer, CallRequest
+
+_DIGEST_BYTES = 16
+
+
+class Admission:
+    """Lets calls in."""
+
+    def __init__(self, core: Core) -> None:
+        """A door to the runtime that ``core`` is made of."""
+        self._core = core
+        self._lifecycle = core.lifecycle
+        self._commits = core.commits
+        self._answers = core.answers
+
+    def submit(self, request: CallRequest, *, wait: bool) -> "asyncio.Future[Answer]":
+        """As ``Engine.submit``, which has looked whether the runtime is open."""
+        core = self._core
+        service, handler = core.registry.get_handler(request.target)
+        prepared = handler.decode_argument(request.argument)
+        if request.idempotency_key is not None:
+            duplicate = self._find_duplicate(request, wait=wait)
+            if duplicate is not None:
+                return duplicate
+        if core.store.is_nearly_full:
+            message = "the disk is nearly full, so no new work is accepted; free some space"
+            raise StoreFullError(message)
+        object_ = object_key(request.target)
+        if object_ is not None and not request.delay_ms:
+            maximum = self._find_mailbox_limit(object_, service, handler)
+            if maximum is not None:
+                message = (
+                    f"{request.target.service}/{request.target.key} has {maximum} calls waiting, "
+                    f"which is its limit; try again later"
+                )
+                return self._answers.when_durable(MailboxFullError(message))
+        id_ = self._lifecycle.accept(
+            request.target,
+            request.argument,
+            service=service,
+            handler=handler,
+            headers=request.headers,
+            object_=object_,
+            prepared=prepared,
+            idempotency_key=request.idempotency_key,
+            delay_ms=request.delay_ms,
+        )
+        if request.idempotency_key is not None:
+            key = keys.idempotency(request.target, request.idempotency_key)
+            self._commits.put(key, id_ + _digest(request.argument))
+        due_ms = core.clock.now_ms() + request.delay_ms if request.delay_ms else None
+        answer = Answer(invocation_id=format_invocation_id(id_), execution_time_ms=due_ms)
+        if wait:
+            return self._answers.with_outcome(id_, answer)
+        return self._answers.when_durable(answer)
+
+    def _find_duplicate(
+        self, request: CallRequest, *, wait: bool
+    ) -> "asyncio.Future[Answer] | None":
+        """The answer to a call whose idempotency key is known, or ``None`` for a new one."""
+        assert request.idempotency_key is not None, "no idempotency key to look for"
+        row = self._commits.get(keys.idempotency(request.target, request.idempotency_key))
+        if row is None:
+            return None
+        id_ = InvocationId(row[:INVOCATION_ID_BYTES])
+        outcome = self._lifecycle.outcomes.find(id_)
+        if outcome is not None and outcome.expires_ms <= self._core.clock.now_ms():
+            return None  # Kept long enough; only not collected yet.
+        is_other = row[INVOCATION_ID_BYTES:] != _digest(request.argument)
+        if is_other and self._core.config.idempotency_strict:
+            message = (
+                f"the idempotency key {request.idempotency_key!r} came with another body before"
+            )
+            return self._answers.when_durable(ConflictError(message))
+        answer = Answer(
+            invocation_id=format_invocation_id(id_), is_duplicate=True, is_other_body=is_other
+        )
+        if not wait:
+            return self._answers.when_durable(answer)
+        if outcome is None:
+            return self._answers.with_outcome(id_, answer)
+        result = b"" if outcome.result is None else outcome.result
+        return self._answers.when_durable(add_outcome(answer, result))
+
+    def _find_mailbox_limit(
+        self, object_: bytes, service: ServiceDefinition, handler: HandlerDefinition
+    ) -> int | None:
+        """The bound of a mailbox that has reached it, else ``None``."""
+        if handler.shared or not service.keyed:
+            return None
+        config = self._core.config
+        maximum = handler.options.mailbox_invocations_max or config.mailbox_invocations_max
+        is_full = self._lifecycle.mailboxes.waiting_count(object_) >= maximum
+        return maximum if is_full else None
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=_DIGEST_BYTES).digest()

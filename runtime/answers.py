@@ -1,0 +1,85 @@
+"""What callers outside wait for: each answer leaves once what it depends on is durable."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from ..journal.entry import Failure
+from ..objects.errors import HoldfastError
+from ..objects.identity import InvocationId
+from .commits import Commits
+from .failures import error_of
+from .open_invocation import Result
+from .outcomes import Outcomes
+from .requests import Answer
+
+
+class Answers:
+    """The futures of all callers outside that have no answer yet."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, commits: Commits, outcomes: Outcomes
+    ) -> None:
+        """Begin with none."""
+        self._loop = loop
+        self._commits = commits
+        self._outcomes = outcomes
+        self._open: set[asyncio.Future[Any]] = set()
+
+    def when_durable(self, answer: Any) -> "asyncio.Future[Any]":
+        """A future that has ``answer``, or raises it, once what was decided so far is durable."""
+        future = self._loop.create_future()
+        self._open.add(future)
+        self._commits.when_durable(partial(self._settle, future, answer))
+        return future
+
+    def with_outcome(self, id_: InvocationId, answer: Answer) -> "asyncio.Future[Answer]":
+        """A future that has ``answer`` with the outcome of an invocation that is not completed."""
+
+        def tell(result: Result) -> None:
+            self._settle(future, add_outcome(answer, result))
+
+        def forget() -> None:
+            self._open.discard(future)
+            self._outcomes.forget_waiter(id_, tell)
+
+        future = OutcomeFuture(forget, self._loop)
+        self._open.add(future)
+        self._outcomes.when_completed(id_, tell)
+        return future
+
+    def refuse_all(self, kind: type[HoldfastError], message: str) -> None:
+        """Raise an error in every future that still waits."""
+        for future in list(self._open):
+            self._settle(future, kind(message))
+
+    def _settle(self, future: "asyncio.Future[Any]", answer: Any) -> None:
+        self._open.discard(future)
+        if future.done():
+            return  # The caller has gone; the invocation goes on.
+        if isinstance(answer, HoldfastError):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)
+
+
+class OutcomeFuture(asyncio.Future[Answer]):
+    """An outcome that somebody outside waits for, perhaps for days, and may stop to wait for."""
+
+    def __init__(self, forget: Callable[[], None], loop: asyncio.AbstractEventLoop) -> None:
+        """Wait; ``forget`` is called if the wait is given up."""
+        super().__init__(loop=loop)
+        self._forget = forget
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """As ``Future.cancel``; the invocation goes on, and nothing is kept for this caller."""
+        self._forget()
+        return super().cancel(msg)
+
+
+def add_outcome(answer: Answer, result: Result) -> Answer:
+    """``answer`` with the outcome that ``result`` records."""
+    outcome = error_of(result) if isinstance(result, Failure) else result
+    return replace(answer, outcome=outcome)

@@ -1,0 +1,32 @@
+"""The parts of a started runtime, for whoever decides about what comes from outside.
+
+One value instead of eight arguments. It holds no decision of its own.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..journal.store import Store
+from ..objects.registry import Registry
+from .answers import Answers
+from .attempts import Attempts
+from .commits import Commits
+from .config import RuntimeConfig
+from .lifecycle import Lifecycle
+from .seams import Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Core:
+    """What a started runtime is made of."""
+
+    registry: Registry
+    lifecycle: Lifecycle
+    attempts: Attempts
+    commits: Commits
+    answers: Answers
+    clock: Clock
+    config: RuntimeConfig
+    store: Store
+    check_open: Callable[[], None]
+    """Raises when nothing is accepted now, or when a handler calls from inside."""

@@ -1,0 +1,58 @@
+"""An invocation that is not completed, as the runtime holds it in memory; no decisions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ..journal.entry import Delivery, Failure, Input
+from ..journal.records import InvocationRecord
+from ..objects.definition import HandlerDefinition, ServiceDefinition
+from ..objects.identity import InvocationId, format_invocation_id
+
+Result = bytes | Failure
+Prepared = tuple[tuple[Any, ...], Mapping[str, Any]]
+"""A decoded argument."""
+
+
+class Resident(Protocol):
+    """An attempt, as far as decisions need to know it."""
+
+    def accept(self, delivery: Delivery) -> None:
+        """Deliver what is in the journal now, when its turn comes."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class OpenInvocation:
+    """An invocation that is not completed, while it is in memory."""
+
+    id: InvocationId
+    record: InvocationRecord
+    service: ServiceDefinition | None
+    handler: HandlerDefinition | None
+    """``None`` while no class with this handler is registered: nothing runs, nothing is lost."""
+    object_: bytes | None
+    """The object's name inside keys; ``None`` for services."""
+    next_index: int
+    """The index of the next journal entry."""
+    is_live: bool = False
+    """Whether the live row exists."""
+    is_waiting: bool = False
+    """Whether the waiting row exists."""
+    attempt: Resident | None = None
+    stored_bytes: int = 0
+    """Of its journal and undo rows, as far as this process has read or written them."""
+    input: Input | None = None
+    """The journal's first and only entry, while the first attempt has not read it."""
+    prepared: Prepared | None = None
+    """The argument, decoded at the door; saves the first attempt from doing it again."""
+
+    @property
+    def is_exclusive(self) -> bool:
+        """Whether it needs the turn at its object."""
+        return self.record.is_exclusive
+
+    @property
+    def name(self) -> str:
+        """For messages: ``Assistant/sam/ask (inv_...)``."""
+        return f"{self.record.target} ({format_invocation_id(self.id)})"
