@@ -38,7 +38,8 @@ from .loop_futures import HandlerFuture
 from .object_state import ExclusiveState, NoState, SharedState
 from .open_invocation import OpenInvocation
 from .sources import SourceFinder
-from .steps import StepPlan, Steps
+from .step_plan import StepPlan
+from .steps import Steps
 
 DIGEST_BYTES = 8
 

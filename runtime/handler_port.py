@@ -28,7 +28,7 @@ from .handler_log import HandlerLogger
 from .handler_loop import HandlerLoop
 from .lifecycle import logger, object_key
 from .open_invocation import OpenInvocation
-from .steps import StepPlan
+from .step_plan import StepPlan
 
 DEAD_CALLS_MAX = 100
 """Verbs that an attempt which is over refuses; further ones wait for ever instead, so that a

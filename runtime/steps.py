@@ -18,11 +18,9 @@ paused goes on, and its result is recorded for the next attempt to find.
 """
 
 import asyncio
-import contextvars
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
@@ -32,56 +30,16 @@ from ..journal.records import StepRecord, StepState, TimerKind, decode_step
 from ..objects.errors import OutcomeUnknownError, StepFailedError, TerminalError
 from ..objects.identity import InvocationId, format_invocation_id
 from ..objects.retry import RetryPolicy
-from ..objects.serde import Serde
 from ..objects.step_info import StepInfo, current_step
-from ..objects.syscalls import Action, Happened, Intent, NeverHappened, StepOptions
+from ..objects.syscalls import Action, Happened, Intent, NeverHappened
 from .failures import describe, failure_of
 from .lifecycle import Lifecycle
 from .open_invocation import OpenInvocation
-from .seams import Alarm, Clock, Threads
+from .seams import Clock, Threads
+from .step_plan import Step, StepPlan
 from .tracing import Tracing, end_span
 
 logger = logging.getLogger("holdfast.steps")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepPlan:
-    """What the code asks of a step; made anew by each attempt of the handler."""
-
-    name: str
-    action: Action
-    options: StepOptions
-    result: Serde[Any]
-    context: contextvars.Context
-    """The handler's context variables when it asked."""
-    span: Any = None
-    """The span of the handler's attempt, where tracing is on."""
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class Step:
-    """One attempt of an action, from its intent to its end."""
-
-    invocation_id: InvocationId
-    index: int
-    plan: StepPlan
-    attempt: int = 1
-    failures: int = 0
-    is_cancelled: bool = False
-    """The handler no longer wants the result; the action may still be running."""
-    has_timed_out: bool = False
-    is_verifying: bool = False
-    """What runs is the user's ``verify`` about an interrupted attempt, not the action."""
-    task: "asyncio.Task[Any] | None" = None
-    alarm: Alarm | None = None
-    cut_off_by: BaseException | None = None
-    """What ended this attempt in this process; if the step runs again, it counts as failed."""
-    span: Any = None
-
-    @property
-    def idempotency_key(self) -> str:
-        """The same for every attempt of this step, for ever."""
-        return f"{format_invocation_id(self.invocation_id)}-{self.index}"
 
 
 class Owner(Protocol):

@@ -57,9 +57,7 @@ WORLD_EXCEPTIONS: dict[tuple[str, str], str] = {
 
 MODULE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 60
-LONG_MODULES: dict[str, tuple[int, str]] = {
-    "runtime/steps.py": (511, "every end that an action can come to, in one module"),
-}
+LONG_MODULES: dict[str, tuple[int, str]] = {}
 """Modules over the limit: the length they may not exceed, and why. It only ever gets smaller."""
 LONG_FUNCTIONS: dict[tuple[str, str], tuple[int, str]] = {}
 """(module, function) over the limit: the length it may not exceed, and why."""
