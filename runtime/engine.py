@@ -8,16 +8,14 @@ between two writes to the store.
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Iterable
+from collections.abc import Iterable
 from datetime import timedelta
 from functools import partial
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self
 
 from opentelemetry.trace import TracerProvider
 
-from ..journal import codec, keys
-from ..journal.entry import Issued, MakeAwakeable
 from ..journal.rocks import RocksStore
 from ..journal.store import Store
 from ..objects.errors import (
@@ -25,43 +23,30 @@ from ..objects.errors import (
     InvalidArgumentError,
     RuntimeClosedError,
     StoreFailedError,
-    TerminalError,
-    UnknownTargetError,
 )
-from ..objects.identity import (
-    AwakeableId,
-    Target,
-    parse_invocation_id,
-)
-from ..objects.proxy import NO_ARGUMENT, call_by_name, object_proxy, send_by_name, service_proxy
 from ..objects.registry import Registry
-from ..objects.serde import Serde
 from .admission import Admission
 from .answers import Answers
 from .attempts import Attempts
 from .commits import Commits
 from .config import RuntimeConfig
 from .core import Core
-from .failures import describe, failure_of
-from .invocation_handle import InvocationHandle
+from .failures import describe
 from .lifecycle import Lifecycle
-from .requests import Answer, CallRequest, RuntimeStatistics
+from .outside import Health, Outside
+from .requests import RuntimeStatistics
 from .retention import Retention
 from .seams import Alarm, Clock, Randomness, SystemClock, SystemRandomness, SystemThreads, Threads
 from .tracing import Tracing
 
 logger = logging.getLogger("holdfast.runtime")
 
-T = TypeVar("T")
-
-Health = Literal["new", "ok", "stopping", "stopped", "failed"]
-
 _CUT_OFF_SECONDS = 1.0
 _LAST_TURNS_MAX = 100
 _COLLECT_AGAIN_MS = 20
 
 
-class Engine:
+class Engine(Outside):
     """Runs objects and services from one data directory, in one process, on one loop.
 
     Use it as ``async with Engine(...)``: entering starts it, leaving stops it.
@@ -256,93 +241,7 @@ class Engine:
         assert self._failure is not None, "failed without a reason"
         return self._failure
 
-    # -- Calls from outside ------------------------------------------------------------------
-
-    def object(self, cls: type[T], key: str) -> T:
-        """The typed proxy of one object: ``await runtime.object(Cart, "sam").add(item)``."""
-        return object_proxy(self, cls, key)
-
-    def service(self, cls: type[T]) -> T:
-        """The typed proxy of a service."""
-        return service_proxy(self, cls)
-
-    async def call(self, target: Target, argument: bytes, result: Serde[Any]) -> Any:
-        """As ``Caller.call``; returns once the outcome is durable."""
-        answer = await self.submit(CallRequest(target=target, argument=argument), wait=True)
-        if isinstance(answer.outcome, TerminalError):
-            raise answer.outcome
-        return result.decode(answer.outcome or b"")
-
-    async def send(self, target: Target, argument: bytes, delay: timedelta | None) -> str:
-        """As ``Caller.send``; returns once the acceptance is durable."""
-        delay_ms = 0 if delay is None else max(0, round(delay.total_seconds() * 1000))
-        request = CallRequest(target=target, argument=argument, delay_ms=delay_ms)
-        return (await self.submit(request, wait=False)).invocation_id
-
-    def call_by_name(
-        self, service: str, key: str | None, handler: str, argument: Any = NO_ARGUMENT
-    ) -> Awaitable[Any]:
-        """Call a handler without its class; ``argument`` is any JSON value, or left out."""
-        return call_by_name(self, service, key, handler, argument)
-
-    def send_by_name(
-        self,
-        service: str,
-        key: str | None,
-        handler: str,
-        argument: Any = NO_ARGUMENT,
-        *,
-        delay: timedelta | None = None,
-    ) -> Awaitable[str]:
-        """Send to a handler without its class; gives the invocation's id."""
-        return send_by_name(self, service, key, handler, argument, delay=delay)
-
-    def submit(self, request: CallRequest, *, wait: bool) -> "asyncio.Future[Answer]":
-        """Accept a call; the future is done when that, or the outcome (``wait``), is durable.
-
-        Raises:
-            UnknownTargetError, InvalidArgumentError: the call fits no handler.
-            RuntimeClosedError, StoreFailedError, StoreFullError: nothing new is accepted now.
-            ForbiddenInHandlerError: called by a handler, which has ``ctx`` for that.
-
-        The future raises ``MailboxFullError``, ``ConflictError``, and, when the runtime ends
-        before the answer, ``RuntimeClosedError`` or ``StoreFailedError``. Whatever is refused left
-        no trace.
-        """
-        self._check_open()
-        return self._admission.submit(request, wait=wait)
-
-    def complete_awakeable(
-        self, awakeable: AwakeableId, outcome: bytes | TerminalError
-    ) -> "asyncio.Future[bool]":
-        """Resolve (with a JSON value) or reject an awakeable from outside.
-
-        The future is done when that is durable: ``True`` when this completion was taken, ``False``
-        when the awakeable was completed before or is no longer awaited. It raises
-        ``UnknownTargetError`` when there never was such an awakeable, or it is long gone.
-        """
-        self._check_open()
-        result = failure_of(outcome) if isinstance(outcome, TerminalError) else outcome
-        if self._lifecycle.complete_awakeable(awakeable, result):
-            return self._answers.when_durable(answer=True)
-        row = self._commits.get(keys.journal(awakeable.invocation_id, awakeable.index))
-        entry = None if row is None else codec.decode_entry(row)
-        if isinstance(entry, Issued) and isinstance(entry.command, MakeAwakeable):
-            return self._answers.when_durable(answer=False)
-        message = f"there is no awakeable {awakeable}: it was never made, or is long completed"
-        return self._answers.when_durable(UnknownTargetError(message))
-
-    def invocation(self, invocation_id: str) -> InvocationHandle:
-        """What can be done to one invocation; nothing is looked up before it is asked for.
-
-        Raises:
-            InvalidArgumentError: this is no invocation id.
-            RuntimeClosedError: the runtime was not started.
-        """
-        if self.health == "new":
-            message = "the runtime was not started"
-            raise RuntimeClosedError(message)
-        return InvocationHandle(self._core, parse_invocation_id(invocation_id))
+    # -- Looks from outside ------------------------------------------------------------------
 
     def suspend_idle(self) -> None:
         """Let every attempt leave memory that only waits; it comes back by replay."""

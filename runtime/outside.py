@@ -1,0 +1,126 @@
+"""What a program outside of handlers can ask of a runtime: calls, and what concerns one invocation.
+
+Everything in here comes from elsewhere, so it is checked first, and its answer waits at the gate.
+What is decided is decided elsewhere; when a runtime starts and stops is ``engine``'s.
+"""
+
+import asyncio
+from collections.abc import Awaitable
+from datetime import timedelta
+from typing import Any, Literal, TypeVar
+
+from ..journal import codec, keys
+from ..journal.entry import Issued, MakeAwakeable
+from ..objects.errors import RuntimeClosedError, TerminalError, UnknownTargetError
+from ..objects.identity import AwakeableId, Target, parse_invocation_id
+from ..objects.proxy import NO_ARGUMENT, call_by_name, object_proxy, send_by_name, service_proxy
+from ..objects.serde import Serde
+from .admission import Admission
+from .core import Core
+from .failures import failure_of
+from .invocation_handle import InvocationHandle
+from .requests import Answer, CallRequest
+
+T = TypeVar("T")
+
+Health = Literal["new", "ok", "stopping", "stopped", "failed"]
+
+
+class Outside:
+    """The outside of a runtime; ``Engine`` is the one there is."""
+
+    health: Health
+    # Made when the runtime starts.
+    _core: Core
+    _admission: Admission
+
+    def _check_open(self) -> None:
+        """Raise when nothing is accepted now, or when a handler calls from inside."""
+        raise NotImplementedError
+
+    def object(self, cls: type[T], key: str) -> T:
+        """The typed proxy of one object: ``await runtime.object(Cart, "sam").add(item)``."""
+        return object_proxy(self, cls, key)
+
+    def service(self, cls: type[T]) -> T:
+        """The typed proxy of a service."""
+        return service_proxy(self, cls)
+
+    async def call(self, target: Target, argument: bytes, result: Serde[Any]) -> Any:
+        """As ``Caller.call``; returns once the outcome is durable."""
+        answer = await self.submit(CallRequest(target=target, argument=argument), wait=True)
+        if isinstance(answer.outcome, TerminalError):
+            raise answer.outcome
+        return result.decode(answer.outcome or b"")
+
+    async def send(self, target: Target, argument: bytes, delay: timedelta | None) -> str:
+        """As ``Caller.send``; returns once the acceptance is durable."""
+        delay_ms = 0 if delay is None else max(0, round(delay.total_seconds() * 1000))
+        request = CallRequest(target=target, argument=argument, delay_ms=delay_ms)
+        return (await self.submit(request, wait=False)).invocation_id
+
+    def call_by_name(
+        self, service: str, key: str | None, handler: str, argument: Any = NO_ARGUMENT
+    ) -> Awaitable[Any]:
+        """Call a handler without its class; ``argument`` is any JSON value, or left out."""
+        return call_by_name(self, service, key, handler, argument)
+
+    def send_by_name(
+        self,
+        service: str,
+        key: str | None,
+        handler: str,
+        argument: Any = NO_ARGUMENT,
+        *,
+        delay: timedelta | None = None,
+    ) -> Awaitable[str]:
+        """Send to a handler without its class; gives the invocation's id."""
+        return send_by_name(self, service, key, handler, argument, delay=delay)
+
+    def submit(self, request: CallRequest, *, wait: bool) -> "asyncio.Future[Answer]":
+        """Accept a call; the future is done when that, or the outcome (``wait``), is durable.
+
+        Raises:
+            UnknownTargetError, InvalidArgumentError: the call fits no handler.
+            RuntimeClosedError, StoreFailedError, StoreFullError: nothing new is accepted now.
+            ForbiddenInHandlerError: called by a handler, which has ``ctx`` for that.
+
+        The future raises ``MailboxFullError``, ``ConflictError``, and, when the runtime ends
+        before the answer, ``RuntimeClosedError`` or ``StoreFailedError``. Whatever is refused left
+        no trace.
+        """
+        self._check_open()
+        return self._admission.submit(request, wait=wait)
+
+    def complete_awakeable(
+        self, awakeable: AwakeableId, outcome: bytes | TerminalError
+    ) -> "asyncio.Future[bool]":
+        """Resolve (with a JSON value) or reject an awakeable from outside.
+
+        The future is done when that is durable: ``True`` when this completion was taken, ``False``
+        when the awakeable was completed before or is no longer awaited. It raises
+        ``UnknownTargetError`` when there never was such an awakeable, or it is long gone.
+        """
+        self._check_open()
+        core = self._core
+        result = failure_of(outcome) if isinstance(outcome, TerminalError) else outcome
+        if core.lifecycle.complete_awakeable(awakeable, result):
+            return core.answers.when_durable(answer=True)
+        row = core.commits.get(keys.journal(awakeable.invocation_id, awakeable.index))
+        entry = None if row is None else codec.decode_entry(row)
+        if isinstance(entry, Issued) and isinstance(entry.command, MakeAwakeable):
+            return core.answers.when_durable(answer=False)
+        message = f"there is no awakeable {awakeable}: it was never made, or is long completed"
+        return core.answers.when_durable(UnknownTargetError(message))
+
+    def invocation(self, invocation_id: str) -> InvocationHandle:
+        """What can be done to one invocation; nothing is looked up before it is asked for.
+
+        Raises:
+            InvalidArgumentError: this is no invocation id.
+            RuntimeClosedError: the runtime was not started.
+        """
+        if self.health == "new":
+            message = "the runtime was not started"
+            raise RuntimeClosedError(message)
+        return InvocationHandle(self._core, parse_invocation_id(invocation_id))
