@@ -25,7 +25,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from ..journal import codec, keys
-from ..journal.entry import Completion, Failure, Input, Issued, Sleep
+from ..journal.entry import Completion, Failure, Input
 from ..journal.records import (
     InvocationRecord,
     InvocationState,
@@ -50,6 +50,7 @@ from .open_invocation import OpenInvocation, Prepared, Result
 from .outcomes import Outcomes
 from .seams import Clock, Randomness
 from .timers import RETRY_INDEX, Timers
+from .withdrawal import withdraw_open
 
 logger = logging.getLogger("holdfast.invocations")
 
@@ -353,18 +354,7 @@ class Lifecycle:
 
         For an invocation that ends without its last attempt having issued everything again.
         """
-        id_, commits = invocation.id, self.commits
-        for key, _ in list(commits.scan(*keys.prefix_range(keys.AWAKEABLE + id_))):
-            commits.delete(key)
-        for key, row in list(commits.scan(*keys.prefix_range(keys.STEP + id_))):
-            due_ms = decode_step(row).next_attempt_ms
-            if due_ms:
-                self.timers.remove(due_ms, id_, int.from_bytes(key[-4:], "big"))
-            commits.delete(key)
-        for key, row in list(commits.scan(*keys.prefix_range(keys.JOURNAL + id_))):
-            entry = codec.decode_entry(row)
-            if isinstance(entry, Issued) and isinstance(entry.command, Sleep):
-                self.timers.remove(entry.command.due_ms, id_, int.from_bytes(key[-4:], "big"))
+        withdraw_open(invocation, self.commits, self.timers)
 
     def refuse(self, id_: InvocationId, failure: Failure) -> None:
         """Complete an invocation that has not begun, in its mailbox, with ``failure``."""

@@ -1,0 +1,29 @@
+"""Taking back all that could still complete a command of an invocation, from its rows alone.
+
+An attempt that ends takes back what it has issued itself; this is for an invocation that ends
+without its last attempt having issued everything again. It knows what each kind of command left
+behind, and decides nothing.
+"""
+
+from ..journal import codec, keys
+from ..journal.entry import Issued, Sleep
+from ..journal.records import decode_step
+from .commits import Commits
+from .open_invocation import OpenInvocation
+from .timers import Timers
+
+
+def withdraw_open(invocation: OpenInvocation, commits: Commits, timers: Timers) -> None:
+    """As ``Lifecycle.withdraw_open``."""
+    id_ = invocation.id
+    for key, _ in list(commits.scan(*keys.prefix_range(keys.AWAKEABLE + id_))):
+        commits.delete(key)
+    for key, row in list(commits.scan(*keys.prefix_range(keys.STEP + id_))):
+        due_ms = decode_step(row).next_attempt_ms
+        if due_ms:
+            timers.remove(due_ms, id_, int.from_bytes(key[-4:], "big"))
+        commits.delete(key)
+    for key, row in list(commits.scan(*keys.prefix_range(keys.JOURNAL + id_))):
+        entry = codec.decode_entry(row)
+        if isinstance(entry, Issued) and isinstance(entry.command, Sleep):
+            timers.remove(entry.command.due_ms, id_, int.from_bytes(key[-4:], "big"))
