@@ -8,12 +8,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from logging import Logger
 from random import Random
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, Unpack, cast, overload
 from uuid import UUID
 
 from . import proxy
 from .actions import make_action
 from .awakeable import Awakeable
+from .call_options import CallKeywords, inside_options
 from .errors import ContextMisuseError, InvalidArgumentError, TerminalError
 from .fields import StateField
 from .identity import parse_awakeable_id
@@ -109,24 +110,29 @@ class Context:
 
     # --- other objects and services ---
 
-    def object(self, cls: type[T], key: str) -> T:
+    def object(self, cls: type[T], key: str, **options: Unpack[CallKeywords]) -> T:
         """The object of class ``cls`` at ``key``: ``await ctx.object(Cart, "sam").add("tea")``.
 
         Raises:
             InvalidArgumentError: the key cannot name an object, or ``cls`` is a service.
         """
-        return proxy.object_proxy(self._syscalls, cls, key)
+        return proxy.object_proxy(self._syscalls, cls, key, inside_options(options))
 
-    def service(self, cls: type[T]) -> T:
+    def service(self, cls: type[T], **options: Unpack[CallKeywords]) -> T:
         """The service of class ``cls``: ``await ctx.service(Mailer).deliver(letter)``.
 
         Raises:
             InvalidArgumentError: ``cls`` is a virtual object.
         """
-        return proxy.service_proxy(self._syscalls, cls)
+        return proxy.service_proxy(self._syscalls, cls, inside_options(options))
 
     def call(
-        self, service: str, key: str | None, handler: str, argument: Any = NO_ARGUMENT
+        self,
+        service: str,
+        key: str | None,
+        handler: str,
+        argument: Any = NO_ARGUMENT,
+        **options: Unpack[CallKeywords],
     ) -> "Future[Any]":
         """Call a handler by name; ``key`` is ``None`` for a service.
 
@@ -137,7 +143,8 @@ class Context:
             InvalidArgumentError: a name, the key or the argument does not fit.
             TerminalError: (from the future) the handler failed for good.
         """
-        future = proxy.call_by_name(self._syscalls, service, key, handler, argument)
+        said = inside_options(options)
+        future = proxy.call_by_name(self._syscalls, service, key, handler, argument, options=said)
         return cast("Future[Any]", future)
 
     def send(
@@ -148,13 +155,17 @@ class Context:
         argument: Any = NO_ARGUMENT,
         *,
         delay: timedelta | None = None,
+        **options: Unpack[CallKeywords],
     ) -> "Future[str]":
         """Have a handler called once by name, after ``delay``; gives the invocation's text id.
 
         Raises:
             InvalidArgumentError: a name, the key, the argument or the delay does not fit.
         """
-        future = proxy.send_by_name(self._syscalls, service, key, handler, argument, delay=delay)
+        said = inside_options(options)
+        future = proxy.send_by_name(
+            self._syscalls, service, key, handler, argument, delay=delay, options=said
+        )
         return cast("Future[str]", future)
 
     # --- promises kept from outside ---

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Any, Concatenate, Generic, Never, ParamSpec, TypeVar, overload
 
-from .errors import ContextMisuseError, InvalidArgumentError
+from .call_options import PLAIN, CallOptions
+from .errors import ContextMisuseError
 from .identity import Target
 from .serde import Serde
 from .syscalls import Caller
@@ -25,16 +26,22 @@ EncodeArgument = Callable[[tuple[Any, ...], Mapping[str, Any]], bytes]
 class Handle(Generic[P, R_co]):
     """One handler of one object (or of a service), ready to be called or sent to."""
 
-    __slots__ = ("_caller", "_encode_argument", "_result", "target")
+    __slots__ = ("_caller", "_encode_argument", "_options", "_result", "target")
 
     def __init__(
-        self, caller: Caller, target: Target, encode_argument: EncodeArgument, result: Serde[Any]
+        self,
+        caller: Caller,
+        target: Target,
+        encode_argument: EncodeArgument,
+        result: Serde[Any],
+        options: CallOptions = PLAIN,
     ) -> None:
         """Proxies make these."""
         self.target = target
         self._caller = caller
         self._encode_argument = encode_argument
         self._result = result
+        self._options = options
 
     def __repr__(self) -> str:
         """For messages: whom this reaches."""
@@ -47,7 +54,9 @@ class Handle(Generic[P, R_co]):
             InvalidArgumentError: the arguments do not fit. Nothing was journaled.
             TerminalError: (from the awaitable) the handler failed for good.
         """
-        return self._caller.call(self.target, self._encode_argument(args, kwargs), self._result)
+        return self._caller.call(
+            self.target, self._encode_argument(args, kwargs), self._result, self._options
+        )
 
     # A ParamSpec cannot carry one more keyword, so there are overloads. Without ``delay`` every
     # argument is checked; with it the first three positional ones are, and further arguments by
@@ -96,9 +105,11 @@ class Handle(Generic[P, R_co]):
         Raises:
             InvalidArgumentError: the arguments do not fit. Nothing was journaled.
         """
-        delay = check_delay(kwargs.pop("delay", None))
+        options: CallOptions = self._options
+        if "delay" in kwargs:
+            options = options.with_delay(kwargs.pop("delay"))
         sent: Awaitable[str] = self._caller.send(
-            self.target, self._encode_argument(args, kwargs), delay
+            self.target, self._encode_argument(args, kwargs), options
         )
         return sent
 
@@ -133,20 +144,3 @@ class DirectHandle(Handle[P, R_co]):
             f"ctx.object({self._owner}, key).{self.target.handler}(...)"
         )
         raise ContextMisuseError(message)
-
-
-def check_delay(delay: object) -> timedelta | None:
-    """``delay``, when a send can wait for it.
-
-    Raises:
-        InvalidArgumentError: it is no timedelta, or negative.
-    """
-    if delay is None:
-        return None
-    if not isinstance(delay, timedelta):
-        message = f"delay is a timedelta, for example timedelta(hours=1), but this is {delay!r:.80}"
-        raise InvalidArgumentError(message)
-    if delay < timedelta(0):
-        message = f"delay must not be negative, but is {delay}"
-        raise InvalidArgumentError(message)
-    return delay

@@ -9,9 +9,10 @@ from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any, Final, TypeVar, cast
 
+from .call_options import PLAIN, CallOptions
 from .definition import ServiceDefinition, define
 from .errors import InvalidArgumentError
-from .handle import Handle, check_delay
+from .handle import Handle
 from .identity import Target, check_key
 from .serde import json_serde
 from .syscalls import Caller
@@ -31,7 +32,7 @@ NO_ARGUMENT: Final = _NoArgument()
 _any_json: Final = json_serde(Any)
 
 
-def object_proxy(caller: Caller, cls: type[T], key: str) -> T:
+def object_proxy(caller: Caller, cls: type[T], key: str, options: CallOptions = PLAIN) -> T:
     """The object of class ``cls`` at ``key``, as far as ``caller`` can reach it.
 
     Raises:
@@ -42,10 +43,10 @@ def object_proxy(caller: Caller, cls: type[T], key: str) -> T:
     if not definition.keyed:
         message = f"{definition.name} is a service and has no keys; use service({cls.__name__})"
         raise InvalidArgumentError(message)
-    return cast("T", Proxy(caller, definition, check_key(key)))
+    return cast("T", Proxy(caller, definition, check_key(key), options))
 
 
-def service_proxy(caller: Caller, cls: type[T]) -> T:
+def service_proxy(caller: Caller, cls: type[T], options: CallOptions = PLAIN) -> T:
     """The service of class ``cls``, as far as ``caller`` can reach it.
 
     Raises:
@@ -56,11 +57,17 @@ def service_proxy(caller: Caller, cls: type[T]) -> T:
     if definition.keyed:
         message = f"{definition.name} is a virtual object; use object({cls.__name__}, key)"
         raise InvalidArgumentError(message)
-    return cast("T", Proxy(caller, definition, None))
+    return cast("T", Proxy(caller, definition, None, options))
 
 
-def call_by_name(
-    caller: Caller, service: str, key: str | None, handler: str, argument: object = NO_ARGUMENT
+def call_by_name(  # noqa: PLR0913 - a target is three names, and callers write them out
+    caller: Caller,
+    service: str,
+    key: str | None,
+    handler: str,
+    argument: object = NO_ARGUMENT,
+    *,
+    options: CallOptions = PLAIN,
 ) -> Awaitable[Any]:
     """Call a handler by name; ``key`` is ``None`` for a service.
 
@@ -70,7 +77,8 @@ def call_by_name(
     Raises:
         InvalidArgumentError: a name is no text, the key no key, or the argument cannot be encoded.
     """
-    return caller.call(_make_target(service, key, handler), _encode(argument), _any_json)
+    target = _make_target(service, key, handler)
+    return caller.call(target, _encode(argument), _any_json, options)
 
 
 def send_by_name(  # noqa: PLR0913 - a target is three names, and callers write them out
@@ -81,6 +89,7 @@ def send_by_name(  # noqa: PLR0913 - a target is three names, and callers write 
     argument: object = NO_ARGUMENT,
     *,
     delay: timedelta | None = None,
+    options: CallOptions = PLAIN,
 ) -> Awaitable[str]:
     """Have a handler called once by name, after ``delay``; gives the invocation's text id.
 
@@ -88,19 +97,31 @@ def send_by_name(  # noqa: PLR0913 - a target is three names, and callers write 
         InvalidArgumentError: as ``call_by_name``, or the delay is no duration.
     """
     target = _make_target(service, key, handler)
-    return caller.send(target, _encode(argument), check_delay(delay))
+    return caller.send(target, _encode(argument), options.with_delay(delay))
 
 
 class Proxy:
     """Stands for an instance that lives in a runtime: its attributes are handles."""
 
-    __slots__ = ("_holdfast_caller", "_holdfast_definition", "_holdfast_key")
+    __slots__ = (
+        "_holdfast_caller",
+        "_holdfast_definition",
+        "_holdfast_key",
+        "_holdfast_options",
+    )
 
-    def __init__(self, caller: Caller, definition: ServiceDefinition, key: str | None) -> None:
+    def __init__(
+        self,
+        caller: Caller,
+        definition: ServiceDefinition,
+        key: str | None,
+        options: CallOptions,
+    ) -> None:
         """``object_proxy`` and ``service_proxy`` make these."""
         self._holdfast_caller = caller
         self._holdfast_definition = definition
         self._holdfast_key = key
+        self._holdfast_options = options
 
     def __repr__(self) -> str:
         """For messages: whom this reaches."""
@@ -122,7 +143,13 @@ class Proxy:
         if handler is None:
             raise AttributeError(_no_such_handler(definition, name))
         target = Target(definition.name, self._holdfast_key, handler.name)
-        return Handle(self._holdfast_caller, target, handler.encode_argument, handler.result)
+        return Handle(
+            self._holdfast_caller,
+            target,
+            handler.encode_argument,
+            handler.result,
+            self._holdfast_options,
+        )
 
 
 def _no_such_handler(definition: ServiceDefinition, name: str) -> str:

@@ -16,6 +16,7 @@ from logging import Logger
 from random import Random
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from .call_options import PLAIN, CallOptions
 from .identity import AwakeableId, Target
 from .retry import RetryPolicy
 
@@ -87,7 +88,13 @@ class Action:
 class Caller(Protocol):
     """Someone who can call handlers: a handler's attempt, a ``Runtime``, a client."""
 
-    def call(self, target: Target, argument: bytes, result: "Serde[Any]") -> Awaitable[Any]:
+    def call(
+        self,
+        target: Target,
+        argument: bytes,
+        result: "Serde[Any]",
+        options: CallOptions = PLAIN,
+    ) -> Awaitable[Any]:
         """Call ``target`` and give what it returns, decoded by ``result``.
 
         Raises (from the awaitable):
@@ -96,8 +103,8 @@ class Caller(Protocol):
         """
         ...
 
-    def send(self, target: Target, argument: bytes, delay: timedelta | None) -> Awaitable[str]:
-        """Have ``target`` called once, after ``delay``; gives the text id of that invocation."""
+    def send(self, target: Target, argument: bytes, options: CallOptions = PLAIN) -> Awaitable[str]:
+        """Have ``target`` called once, after its delay; gives the text id of that invocation."""
         ...
 
 
@@ -141,11 +148,17 @@ class Syscalls(Caller, Protocol):
         """A timer that survives restarts."""
         ...
 
-    def call(self, target: Target, argument: bytes, result: "Serde[Any]") -> "Future[Any]":
+    def call(
+        self,
+        target: Target,
+        argument: bytes,
+        result: "Serde[Any]",
+        options: CallOptions = PLAIN,
+    ) -> "Future[Any]":
         """As ``Caller.call``, exactly once across crashes."""
         ...
 
-    def send(self, target: Target, argument: bytes, delay: timedelta | None) -> "Future[str]":
+    def send(self, target: Target, argument: bytes, options: CallOptions = PLAIN) -> "Future[str]":
         """As ``Caller.send``, exactly once across crashes. The future is already done."""
         ...
 

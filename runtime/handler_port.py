@@ -17,6 +17,7 @@ from typing import Any
 from ..journal import keys
 from ..journal.entry import Call, CompleteAwakeable, Failure, MakeAwakeable, Run, Send
 from ..objects.actions import result_serde_of
+from ..objects.call_options import PLAIN, CallOptions
 from ..objects.errors import ContextMisuseError, TerminalError
 from ..objects.fields import StateField
 from ..objects.identity import AwakeableId, InvocationId, Target, format_invocation_id
@@ -88,7 +89,13 @@ class HandlerPort:
         due_ms = self._commands.now_ms + max(0, round(duration.total_seconds() * 1000))
         return self._commands.await_completion(*self._commands.issue_timer(due_ms))
 
-    def call(self, target: Target, argument: bytes, result: Serde[Any]) -> "Future[Any]":
+    def call(
+        self,
+        target: Target,
+        argument: bytes,
+        result: Serde[Any],
+        options: CallOptions = PLAIN,
+    ) -> "Future[Any]":
         """As ``Syscalls.call``."""
         if self._is_refused():
             return self._loop.create_future()
@@ -97,23 +104,23 @@ class HandlerPort:
         if match is not None and isinstance(match[1], Call):
             index, callee = match[0], match[1].callee
         else:
-            callee = self._accept(target, argument, caller=self._invocation.id, delay_ms=0)
+            callee = self._accept(target, argument, options, caller=self._invocation.id)
             index = commands.write(Call(target, argument_digest, callee))
         pending = Pending(Awaited.CALL, result=result, callee=callee)
         return commands.await_completion(index, pending)
 
-    def send(self, target: Target, argument: bytes, delay: timedelta | None) -> "Future[str]":
+    def send(self, target: Target, argument: bytes, options: CallOptions = PLAIN) -> "Future[str]":
         """As ``Syscalls.send``."""
         future: Future[str] = self._loop.create_future()
         if self._is_refused():
             return future
-        delay_ms = 0 if delay is None else max(0, round(delay.total_seconds() * 1000))
+        delay_ms = options.delay_ms
         commands, argument_digest = self._commands, digest(argument)
         match = commands.follow(Send(target, argument_digest, delay_ms, _NO_CALLEE))
         if match is not None and isinstance(match[1], Send):
             callee = match[1].callee
         else:
-            callee = self._accept(target, argument, caller=None, delay_ms=delay_ms)
+            callee = self._accept(target, argument, options, caller=None)
             commands.write(Send(target, argument_digest, delay_ms, callee))
         future.set_result(format_invocation_id(callee))
         return future
@@ -235,9 +242,9 @@ class HandlerPort:
         self,
         target: Target,
         argument: bytes,
+        options: CallOptions,
         *,
         caller: InvocationId | None,
-        delay_ms: int,
     ) -> InvocationId:
         """Accept a new call in the decision that issues its command."""
         lifecycle = self._commands.lifecycle
@@ -254,7 +261,7 @@ class HandlerPort:
             prepared=prepared,
             caller=caller,
             caller_index=self._invocation.next_index,
-            delay_ms=delay_ms,
+            delay_ms=options.delay_ms,
         )
 
     def _check(self) -> None:

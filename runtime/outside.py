@@ -7,10 +7,11 @@ What is decided is decided elsewhere; when a runtime starts and stops is ``engin
 import asyncio
 from collections.abc import Awaitable
 from datetime import timedelta
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, Unpack
 
 from ..journal import codec, keys
 from ..journal.entry import Issued, MakeAwakeable
+from ..objects.call_options import PLAIN, CallOptions, OutsideCallKeywords, outside_options
 from ..objects.errors import RuntimeClosedError, TerminalError, UnknownTargetError
 from ..objects.identity import AwakeableId, Target, parse_invocation_id
 from ..objects.proxy import NO_ARGUMENT, call_by_name, object_proxy, send_by_name, service_proxy
@@ -19,7 +20,7 @@ from .admission import Admission
 from .core import Core
 from .failures import failure_of
 from .invocation_handle import InvocationHandle
-from .requests import Answer, CallRequest
+from .requests import Answer, CallRequest, request_of
 
 T = TypeVar("T")
 
@@ -38,32 +39,43 @@ class Outside:
         """Raise when nothing is accepted now, or when a handler calls from inside."""
         raise NotImplementedError
 
-    def object(self, cls: type[T], key: str) -> T:
+    def object(self, cls: type[T], key: str, **options: Unpack[OutsideCallKeywords]) -> T:
         """The typed proxy of one object: ``await runtime.object(Cart, "sam").add(item)``."""
-        return object_proxy(self, cls, key)
+        return object_proxy(self, cls, key, outside_options(options))
 
-    def service(self, cls: type[T]) -> T:
+    def service(self, cls: type[T], **options: Unpack[OutsideCallKeywords]) -> T:
         """The typed proxy of a service."""
-        return service_proxy(self, cls)
+        return service_proxy(self, cls, outside_options(options))
 
-    async def call(self, target: Target, argument: bytes, result: Serde[Any]) -> Any:
+    async def call(
+        self,
+        target: Target,
+        argument: bytes,
+        result: Serde[Any],
+        options: CallOptions = PLAIN,
+    ) -> Any:
         """As ``Caller.call``; returns once the outcome is durable."""
-        answer = await self.submit(CallRequest(target=target, argument=argument), wait=True)
+        answer = await self.submit(request_of(target, argument, options), wait=True)
         if isinstance(answer.outcome, TerminalError):
             raise answer.outcome
         return result.decode(answer.outcome or b"")
 
-    async def send(self, target: Target, argument: bytes, delay: timedelta | None) -> str:
+    async def send(self, target: Target, argument: bytes, options: CallOptions = PLAIN) -> str:
         """As ``Caller.send``; returns once the acceptance is durable."""
-        delay_ms = 0 if delay is None else max(0, round(delay.total_seconds() * 1000))
-        request = CallRequest(target=target, argument=argument, delay_ms=delay_ms)
-        return (await self.submit(request, wait=False)).invocation_id
+        answer = await self.submit(request_of(target, argument, options), wait=False)
+        return answer.invocation_id
 
     def call_by_name(
-        self, service: str, key: str | None, handler: str, argument: Any = NO_ARGUMENT
+        self,
+        service: str,
+        key: str | None,
+        handler: str,
+        argument: Any = NO_ARGUMENT,
+        **options: Unpack[OutsideCallKeywords],
     ) -> Awaitable[Any]:
         """Call a handler without its class; ``argument`` is any JSON value, or left out."""
-        return call_by_name(self, service, key, handler, argument)
+        said = outside_options(options)
+        return call_by_name(self, service, key, handler, argument, options=said)
 
     def send_by_name(
         self,
@@ -73,9 +85,11 @@ class Outside:
         argument: Any = NO_ARGUMENT,
         *,
         delay: timedelta | None = None,
+        **options: Unpack[OutsideCallKeywords],
     ) -> Awaitable[str]:
         """Send to a handler without its class; gives the invocation's id."""
-        return send_by_name(self, service, key, handler, argument, delay=delay)
+        said = outside_options(options)
+        return send_by_name(self, service, key, handler, argument, delay=delay, options=said)
 
     def submit(self, request: CallRequest, *, wait: bool) -> "asyncio.Future[Answer]":
         """Accept a call; the future is done when that, or the outcome (``wait``), is durable.

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ..objects.call_options import CallOptions
 from ..objects.errors import TerminalError
 from ..objects.identity import Target
 
@@ -19,6 +20,16 @@ class CallRequest:
     idempotency_key: str | None = None
     delay_ms: int = 0
     """For sends: when the invocation takes its place in the mailbox."""
+
+
+def request_of(target: Target, argument: bytes, options: CallOptions) -> CallRequest:
+    """The request that a call from this process is."""
+    return CallRequest(
+        target=target,
+        argument=argument,
+        idempotency_key=options.idempotency_key,
+        delay_ms=options.delay_ms,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from logging import Logger, getLogger
 from random import Random
 from typing import Any
 
+from holdfast.objects.call_options import PLAIN, CallOptions
 from holdfast.objects.errors import TerminalError
 from holdfast.objects.fields import StateField
 from holdfast.objects.identity import AwakeableId, InvocationId, Target
@@ -50,12 +51,18 @@ class FakeSyscalls:
         self.asked.append(("sleep", duration))
         return self._done(None)
 
-    def call(self, target: Target, argument: bytes, result: Serde[Any]) -> "Future[Any]":
+    def call(
+        self,
+        target: Target,
+        argument: bytes,
+        result: Serde[Any],
+        options: CallOptions = PLAIN,  # the port's
+    ) -> "Future[Any]":
         self.asked.append(("call", target, argument))
         return self._done(result.decode(self.answer))
 
-    def send(self, target: Target, argument: bytes, delay: timedelta | None) -> "Future[str]":
-        self.asked.append(("send", target, argument, delay))
+    def send(self, target: Target, argument: bytes, options: CallOptions = PLAIN) -> "Future[str]":
+        self.asked.append(("send", target, argument, options.delay))
         return self._done("inv_sent")
 
     def awakeable(self, result: Serde[Any]) -> "tuple[str, Future[Any]]":

@@ -179,6 +179,9 @@ async def test_a_proxy_needs_a_class_of_its_kind_and_a_key(port: FakeSyscalls) -
         ctx.object(Mailer, "sam")
     with pytest.raises(InvalidArgumentError, match=r"use object\(Cart, key\)"):
         ctx.service(Cart)
+    unknown: Any = {"idempotency_key": "k"}
+    with pytest.raises(InvalidArgumentError, match="in a handler, where it is made exactly once"):
+        ctx.object(Cart, "sam", **unknown)
     with pytest.raises(InvalidArgumentError, match="must not be empty"):
         ctx.object(Cart, "")
 

@@ -11,7 +11,17 @@ from collections.abc import Awaitable
 from datetime import timedelta
 from typing import Any, assert_type
 
-from holdfast import Awakeable, Context, RetryPolicy, Service, VirtualObject, handler, shared, state
+from holdfast import (
+    Awakeable,
+    Context,
+    RetryPolicy,
+    Runtime,
+    Service,
+    VirtualObject,
+    handler,
+    shared,
+    state,
+)
 
 
 class Assistant(VirtualObject, name="assistant", retry=RetryPolicy(max_attempts=3)):
@@ -126,4 +136,16 @@ async def others(ctx: Context) -> None:
     assert_type(ctx.get("colour", str, "red"), str)
     assert_type(ctx.get("colours", list[str], []), list[str])
     assert_type(await ctx.send("Mailer", None, "deliver", "sam"), str)
+    ctx.object(Assistant, "sam", oops=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    ctx.object(Assistant, "sam", idempotency_key="k")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await ctx.call("Mailer", None)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+async def outside(runtime: Runtime) -> None:
+    assistant = runtime.object(Assistant, "sam", idempotency_key="k")
+    assert_type(assistant, Assistant)
+    assert_type(await assistant.ask("why?"), str)
+    await runtime.call_by_name("Mailer", None, "deliver", "sam", idempotency_key="k")
+    await runtime.send_by_name("Mailer", None, "deliver", "sam", idempotency_key=None)
+    runtime.object(Assistant, "sam", idempotency_key=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    runtime.service(Mailer, oops=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

@@ -1,0 +1,124 @@
+"""What a call may say beside whom it reaches and with what, as one value.
+
+Whoever makes a call says these by keyword, at the proxy (``runtime.object(Cart, "sam",
+idempotency_key="order-7")``) or beside the argument of a call by name; everything between there and
+the runtime passes one ``CallOptions`` on and knows no field of it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, Final, TypedDict
+
+from .errors import InvalidArgumentError
+
+
+class CallKeywords(TypedDict, total=False):
+    """What a handler may say of the calls it makes; all of it may be left out."""
+
+
+class OutsideCallKeywords(CallKeywords, total=False):
+    """What a caller outside of handlers may say; all of it may be left out."""
+
+    idempotency_key: str | None
+    """A second call of the same handler and key with it is the first one's duplicate. A handler
+    needs none: its calls are made exactly once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallOptions:
+    """How a call is to be treated. What a plain call says is ``PLAIN``.
+
+    Attributes:
+        delay: how long a send waits before it takes its place; a call has none.
+        idempotency_key: see ``OutsideCallKeywords``.
+    """
+
+    delay: timedelta | None = None
+    idempotency_key: str | None = None
+
+    @property
+    def delay_ms(self) -> int:
+        """The delay in milliseconds, 0 for none."""
+        return 0 if self.delay is None else round(self.delay.total_seconds() * 1000)
+
+    def with_delay(self, delay: object) -> "CallOptions":
+        """These, for a send after ``delay``.
+
+        Raises:
+            InvalidArgumentError: it is no timedelta, or negative.
+        """
+        checked = _check_delay(delay)
+        return self if checked == self.delay else replace(self, delay=checked)
+
+
+PLAIN: Final = CallOptions()
+_INSIDE: Final = frozenset(CallKeywords.__annotations__)
+_OUTSIDE: Final = frozenset(OutsideCallKeywords.__annotations__)
+
+IDEMPOTENCY_KEY_BYTES_MAX: Final = 1_024
+
+
+def inside_options(given: Mapping[str, Any]) -> CallOptions:
+    """The options of calls that a handler makes, from its keywords.
+
+    Raises:
+        InvalidArgumentError: a keyword that there is not, or a value that does not fit.
+    """
+    return _make(given, _INSIDE) if given else PLAIN
+
+
+def outside_options(given: Mapping[str, Any]) -> CallOptions:
+    """The options of calls from outside, from the caller's keywords.
+
+    Raises:
+        InvalidArgumentError: a keyword that there is not, or a value that does not fit.
+    """
+    return _make(given, _OUTSIDE) if given else PLAIN
+
+
+def _make(given: Mapping[str, Any], known: frozenset[str]) -> CallOptions:
+    unknown = sorted(given.keys() - known)
+    if unknown:
+        message = f"a call has no option {', '.join(unknown)}"
+        if "idempotency_key" in unknown:
+            message += (
+                " in a handler, where it is made exactly once without one: use it for calls from "
+                "outside"
+            )
+        elif known:
+            message += f"; there are {', '.join(sorted(known))}"
+        raise InvalidArgumentError(message)
+    return CallOptions(idempotency_key=_check_idempotency_key(given.get("idempotency_key")))
+
+
+def _check_idempotency_key(key: object) -> str | None:
+    if key is None:
+        return None
+    if not isinstance(key, str):
+        message = f"an idempotency key is a str, but this is {type(key).__name__}: {key!r:.80}"
+        raise InvalidArgumentError(message)
+    try:
+        size = len(key.encode())
+    except UnicodeEncodeError as error:
+        message = f"the idempotency key {key!r:.80} is not valid Unicode: {error.reason}"
+        raise InvalidArgumentError(message) from None
+    if not 1 <= size <= IDEMPOTENCY_KEY_BYTES_MAX:
+        message = (
+            f"an idempotency key has 1 to {IDEMPOTENCY_KEY_BYTES_MAX:,} bytes of UTF-8, but this "
+            f"one has {size:,}"
+        )
+        raise InvalidArgumentError(message)
+    return key
+
+
+def _check_delay(delay: object) -> timedelta | None:
+    if delay is None:
+        return None
+    if not isinstance(delay, timedelta):
+        message = f"delay is a timedelta, for example timedelta(hours=1), but this is {delay!r:.80}"
+        raise InvalidArgumentError(message)
+    if delay < timedelta(0):
+        message = f"delay must not be negative, but is {delay}"
+        raise InvalidArgumentError(message)
+    return delay
