@@ -47,6 +47,11 @@ class MemoryStore:
         """One more with each ``crash``."""
         return self._epoch
 
+    @property
+    def unsynced_batches(self) -> int:
+        """How many written batches a power cut would take along."""
+        return self._position - self._durable_position
+
     def get(self, key: bytes) -> bytes | None:
         """See ``Store.get``."""
         self._check()

@@ -25,6 +25,11 @@ class Alarm(Protocol):
 class Clock(Protocol):
     """The time, and being woken at one."""
 
+    @property
+    def alarm_seconds_max(self) -> float:
+        """How long to sleep at most before looking at the wall clock, which may have jumped."""
+        ...
+
     def now_ms(self) -> int:
         """Wall clock, milliseconds since 1970. It may jump either way."""
         ...
@@ -69,6 +74,8 @@ class Threads(Protocol):
 
 class SystemClock:
     """The machine's clocks, and the timers of the loop that first asks for one."""
+
+    alarm_seconds_max = 1.0
 
     def __init__(self) -> None:
         """Begin without a loop."""

@@ -82,6 +82,12 @@ class Steps:
         self._idle = asyncio.Event()
         self._idle.set()
         self.started_count = 0
+        self.on_launch: Callable[[Step], None] | None = None
+        """Told of each action, and each ``verify``, just before it runs; for tests."""
+
+    def __len__(self) -> int:
+        """How many actions are about to run, run, or have been told to end."""
+        return sum(len(steps) for steps in self._steps.values())
 
     def is_busy(self, invocation_id: InvocationId) -> bool:
         """Whether an action of the invocation is to run: now, or at the start after this stop."""
@@ -204,6 +210,8 @@ class Steps:
             self._commits.put(keys.step(step.invocation_id, step.index), record)
             return
         self.started_count += 1
+        if self.on_launch is not None:
+            self.on_launch(step)
         plan = step.plan
         info = StepInfo(
             name=plan.name,

@@ -6,12 +6,19 @@ These stand behind the seams of ``seams``; the runtime that runs on them is the 
 import asyncio
 import heapq
 import itertools
+import math
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import Any
 
+from ..objects.step_info import current_step
+
 SETTLE_ROUNDS = 50
 """Rounds of the loop after each alarm: more than any chain of callbacks needs."""
+
+REST_ROUNDS_MAX = 100_000
+"""Rounds of the loop before it counts as one that never comes to rest."""
 
 
 class ManualAlarm:
@@ -27,7 +34,10 @@ class ManualAlarm:
 
 
 class ManualClock:
-    """A clock that stands still until ``advance`` moves it."""
+    """A clock that stands still until ``advance`` or ``step`` moves it."""
+
+    alarm_seconds_max = math.inf
+    """It only moves when told to, and then rings what is due: there is no jump to look for."""
 
     def __init__(self, now_ms: int = 1_000_000_000_000) -> None:
         """Begin at ``now_ms``, milliseconds since 1970."""
@@ -35,6 +45,10 @@ class ManualClock:
         self._start_us = self._now_us
         self._alarms: list[tuple[int, int, ManualAlarm]] = []
         self._number = itertools.count()
+        self.sleeping_actions = 0
+        """How many actions of steps wait in ``sleep``."""
+        self.sleeping_others = 0
+        """How many others do: clients that a test plays."""
 
     def now_ms(self) -> int:
         """As ``Clock.now_ms``."""
@@ -55,6 +69,33 @@ class ManualClock:
         """Move the time without calling anything: what a process sees that was not running."""
         self._now_us += round(seconds * 1_000_000)
 
+    def step(self) -> bool:
+        """Move to the next alarm and ring it; ``False`` when none is set."""
+        while self._alarms:
+            due_us, _, alarm = heapq.heappop(self._alarms)
+            if alarm.callback is not None:
+                self._now_us = max(self._now_us, due_us)
+                alarm.callback()
+                return True
+        return False
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait until this clock has moved that far: for clients and actions that a test plays.
+
+        A handler sleeps by ``asyncio.sleep``, which is durable there.
+        """
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        is_action = current_step.get(None) is not None
+        alarm = self.call_later(seconds, partial(_wake, woken))
+        self.sleeping_actions += is_action
+        self.sleeping_others += not is_action
+        try:
+            await woken
+        finally:
+            alarm.cancel()
+            self.sleeping_actions -= is_action
+            self.sleeping_others -= not is_action
+
     async def advance(self, seconds: float) -> None:
         """Move the time, calling what falls due in order, each after the one before has settled."""
         await settle()
@@ -72,6 +113,33 @@ async def settle() -> None:
     """Let the loop run until nothing that is under way can go on by itself."""
     for _ in range(SETTLE_ROUNDS):
         await asyncio.sleep(0)
+
+
+async def come_to_rest() -> None:
+    """Let the loop run until only a clock, or the world outside, can move anything.
+
+    Exact where the loop tells what is ready, as asyncio's own does; elsewhere as ``settle``.
+
+    Raises:
+        AssertionError: something keeps the loop busy without end.
+    """
+    ready: Any = getattr(asyncio.get_running_loop(), "_ready", None)
+    if ready is None:
+        await settle()
+        return
+    calm = 0
+    for _ in range(REST_ROUNDS_MAX):
+        await asyncio.sleep(0)
+        calm = 0 if ready else calm + 1
+        if calm == 2:
+            return
+    message = f"the loop never came to rest: {REST_ROUNDS_MAX} rounds, and always something to do"
+    raise AssertionError(message)
+
+
+def _wake(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 class SeededRandomness:

@@ -4,7 +4,7 @@ The table is read from a kept cursor, because a scan from its beginning would cr
 of every timer that ever fired. The cursor is lowered when an earlier timer arrives. What a due
 timer does is not known here.
 
-Due times are wall clock. The alarm never sleeps longer than a second, so that a clock that jumps
+Due times are wall clock. The alarm never sleeps longer than the clock says, so that one that jumps
 forward is noticed; one that jumps back only makes timers wait until it is their time again.
 """
 
@@ -16,7 +16,6 @@ from ..objects.identity import InvocationId
 from .commits import Commits
 from .seams import Alarm, Clock
 
-ALARM_SECONDS_MAX = 1.0
 FIRE_SLICE = 256
 """Timers fired in one go before the turn's batch is written."""
 
@@ -93,7 +92,8 @@ class Timers:
             self._alarm.cancel()
         self._alarm_ms = due_ms
         delay_s = (due_ms - self._clock.now_ms()) / 1000
-        self._alarm = self._clock.call_later(min(max(delay_s, 0.0), ALARM_SECONDS_MAX), self._ring)
+        delay_s = min(max(delay_s, 0.0), self._clock.alarm_seconds_max)
+        self._alarm = self._clock.call_later(delay_s, self._ring)
 
     def _ring(self) -> None:
         self._alarm = None

@@ -65,6 +65,10 @@ LONG_FUNCTIONS: dict[tuple[str, str], tuple[int, str]] = {}
 DEFERRED_IMPORTS: dict[tuple[str, str], str] = {
     ("objects/pydantic_models.py", "make_adapter"): "pydantic is there only for those who use it",
     ("holdfast/__init__.py", "__getattr__"): "importing the package must not load the runtime",
+    (
+        "holdfast/testing/__init__.py",
+        "__getattr__",
+    ): "finding the fixtures must not load the runtime",
     ("holdfast/loading.py", "_import_module"): "what to import is named on the command line",
 }
 """(module, function) that imports when called: why."""

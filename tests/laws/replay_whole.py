@@ -10,14 +10,14 @@ from typing import Any
 
 from holdfast.journal.memory import MemoryStore
 from holdfast.runtime.engine import Engine
-from holdfast.runtime.testing import InlineThreads, SeededRandomness
+from holdfast.runtime.testing import InlineThreads, ManualClock, SeededRandomness, come_to_rest
 
 from .programs import PROGRAM_CLASSES, TRACES
-from .stage import OUTSIDE, StepClock, quiesce
+from .stage import OUTSIDE
 
 
 async def replay(case: dict[str, Any]) -> None:
-    clock = StepClock(2_000_000_000_000)
+    clock = ManualClock(2_000_000_000_000)
     OUTSIDE.clear(clock)
     TRACES.attempts.clear()
     rows = {bytes.fromhex(key): bytes.fromhex(row) for key, row in case["rows"].items()}
@@ -29,7 +29,7 @@ async def replay(case: dict[str, Any]) -> None:
         threads=InlineThreads(),
     )
     await runtime.start()
-    await quiesce()
+    await come_to_rest()
     statistics = runtime.statistics()
     assert statistics.actions_started == 0, "a replay of a completed journal started an action"
     assert statistics.invocations_completed == 1, "a completed journal did not complete again"

@@ -1,17 +1,15 @@
-"""A play: clients that call a runtime, a world that turns, and a death at a chosen commit.
+"""A play: the kit's stage, with clients that follow a script, and a close look at what is left.
 
-Clients behave as they should: each call has an idempotency key, and whoever got no answer from a
-runtime that died asks the next one again, in the order of the first asking. What happened outside
-is kept in ``Outside``, which no crash touches.
+What happened outside is kept in ``Outside``, which no crash touches. Two plays are compared row by
+row, and not by what the rows say.
 """
 
 from __future__ import annotations
 
 import asyncio
-import heapq
 import json
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from holdfast import (
     HoldfastError,
@@ -20,36 +18,34 @@ from holdfast import (
     UnknownTargetError,
     step_info,
 )
-from holdfast.journal import codec, keys
+from holdfast.journal import keys
 from holdfast.journal.entry import Cancel, Completion, Entry, Failure, Issued, Run
 from holdfast.journal.records import decode_outcome
 from holdfast.objects.identity import InvocationId, Target, parse_awakeable_id
-from holdfast.runtime.engine import Engine
 from holdfast.runtime.requests import Answer, CallRequest
-from holdfast.runtime.testing import InlineThreads, ManualClock, SeededRandomness
-
-from ..runtime.worlds import CountingStore, World
+from holdfast.runtime.testing import ManualClock
+from holdfast.testing.dying_store import DyingStore
+from holdfast.testing.journals import read_entries
+from holdfast.testing.stage import Death, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from holdfast.journal.memory import MemoryStore
-
-ROUNDS_MAX = 4_000
-"""Moves of the clock before a play counts as one that never ends."""
+    from holdfast.testing.clients import Asked
 
 
 class Outside:
     """What the world outside of every runtime saw. One per test process, cleared by each play."""
 
     def __init__(self) -> None:
-        self.clock: StepClock = StepClock()
+        self.clock = ManualClock()
         self.lines: list[tuple[str, str, int]] = []
         """``(invocation, lane, position)`` of each start of an action; -1 is an answer."""
         self.counts: dict[str, int] = {}
         self.promises: dict[str, str] = {}
 
-    def clear(self, clock: StepClock) -> None:
+    def clear(self, clock: ManualClock) -> None:
         self.__init__()  # type: ignore[misc]
         self.clock = clock
 
@@ -60,31 +56,7 @@ class Outside:
 
     async def pause(self, ms: int) -> None:
         """Let ``ms`` milliseconds of the play's time pass."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def ring() -> None:
-            if not future.done():
-                future.set_result(None)
-
-        alarm = self.clock.call_later(ms / 1000, ring)
-        try:
-            await future
-        finally:
-            alarm.cancel()
-
-
-class StepClock(ManualClock):
-    """A clock that moves from one alarm to the next."""
-
-    def step(self) -> bool:
-        """Ring the next alarm; ``False`` when none is set."""
-        while self._alarms:
-            due_us, _, alarm = heapq.heappop(self._alarms)
-            if alarm.callback is not None:
-                self._now_us = max(self._now_us, due_us)
-                alarm.callback()
-                return True
-        return False
+        await self.clock.sleep(ms / 1000)
 
 
 OUTSIDE = Outside()
@@ -98,20 +70,7 @@ async def act(lane: str, position: int, value: Any = None, ms: int = 0) -> Any:
     return value
 
 
-async def quiesce() -> None:
-    """Let the real loop run until only the clock or the test can move anything."""
-    loop = cast("Any", asyncio.get_running_loop())
-    calm = 0
-    for _ in range(100_000):
-        await asyncio.sleep(0)
-        calm = 0 if loop._ready else calm + 1  # noqa: SLF001  # nothing else tells
-        if calm == 2:
-            return
-    message = "the loop never came to rest"
-    raise AssertionError(message)
-
-
-class WatchedStore(CountingStore):
+class WatchedStore(DyingStore):
     """Remembers how invocations that are long completed were written down while they ran."""
 
     begun_rows: dict[bytes, dict[bytes, bytes]]
@@ -126,16 +85,7 @@ class WatchedStore(CountingStore):
         return super().write(batch)
 
 
-@dataclass(eq=False)
-class Asked:
-    """One call of a client."""
-
-    request: CallRequest
-    waits: bool
-    answer: asyncio.Future[Any]
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Ending:
     """All that a play left behind, without ids and times."""
 
@@ -144,41 +94,25 @@ class Ending:
     steps: list[Any]
 
 
-@dataclass
-class Death:
-    """Where the process dies and what the disk keeps."""
-
-    at_write: int
-    is_applied: bool = False
-    is_power_cut: bool = False
-    again_at_write: int | None = None
-    """Where the next process dies as well, in the same way."""
-
-
-@dataclass
-class Play:
+class Play(Stage):
     """One run of a script of clients against runtimes that come and go."""
 
-    classes: list[type]
-    config: RuntimeConfig = field(default_factory=RuntimeConfig)
-    death: Death | None = None
-    suspends: bool = False
-    """Whether every idle attempt leaves memory after every turn."""
-    seed: int = 0
-    on_move: Callable[[Play], None] | None = None
-    """Called whenever everything is at rest."""
-    on_crash: Callable[[Play], None] | None = None
-    """Called when a process has died, with what survived of its store."""
-
-    def __post_init__(self) -> None:
-        self.clock = StepClock()
+    def __init__(
+        self,
+        classes: list[type],
+        config: RuntimeConfig | None = None,
+        *,
+        death: Death | None = None,
+        suspends: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(classes, config, death=death, suspends=suspends, seed=seed)
+        self.on_move: Callable[[Play], None] | None = None
+        """Called whenever everything is at rest."""
+        self.on_crash: Callable[[Play], None] | None = None
+        """Called when a process has died, with what survived of its store."""
         OUTSIDE.clear(self.clock)
-        self.world = World(self.classes, self.config)
-        self.world.clock = self.clock
-        self.disk: CountingStore | None = None
-        self.asked: list[Asked] = []
         self.answers: dict[str, Any] = {}
-        self.crashes = 0
         self.writes = 0
         self.store_rows: dict[bytes, bytes] = {}
         self.begun_rows: dict[bytes, dict[bytes, bytes]] = {}
@@ -205,11 +139,15 @@ class Play:
             idempotency_key=idempotency_key or name,
             delay_ms=delay_ms,
         )
-        asked = Asked(request, waits, asyncio.get_running_loop().create_future())
-        asked.answer.add_done_callback(lambda future: self._keep(name, future))
-        self.asked.append(asked)
-        self._submit(asked)
-        return asked.answer
+        told: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        def tell(answer: asyncio.Future[Answer]) -> None:
+            if not told.done():
+                self.answers[name] = said_by(answer.result())
+                told.set_result(self.answers[name])
+
+        self.request(request, waits=waits).add_done_callback(tell)
+        return told
 
     async def promise(self, name: str) -> str:
         """The id of an awakeable, once an action has told it."""
@@ -238,113 +176,35 @@ class Play:
 
     async def run(self, script: Callable[[Play], Awaitable[Any]]) -> Ending:
         """Play to the end: every client has its answers and nothing is left to be done."""
-        await self._start()
-        task = asyncio.ensure_future(script(self))
-        for _ in range(ROUNDS_MAX):
-            await self._come_to_rest()
-            if task.done() and not self._open_invocations():
-                break
-            self.clock.step()
-        else:
-            left = [str(codec.unpack(row, "?")) for row in self._open_invocations()]
-            message = f"the play never ended; script done: {task.done()}; open: {left}"
-            raise AssertionError(message)
+        task = await self.play(lambda _: script(self))
+        assert task.done(), "the script waits for what never comes"
         await task
-        self.writes = self.disk.writes if self.disk is not None else 0
+        assert not self.has_open(), self.world.runtime.describe_open()
+        assert self.witness.faults == []
+        self.writes = self.disks[0].writes
         ending = Ending(self.answers, self._state(), self._recorded_steps())
         self.store_rows = dict(self.store.scan(b"", None))
         await self.world.crash()
         return ending
 
-    async def _come_to_rest(self) -> None:
-        while True:
-            await quiesce()
-            if self.world.runtime.health == "failed":
-                await self._crash()
-                continue
-            if self.on_move is not None:
-                self.on_move(self)
-            if self.suspends:
-                before = self.world.runtime.statistics().batches_written
-                self.world.runtime.suspend_idle()
-                await quiesce()
-                if self.world.runtime.statistics().batches_written != before:
-                    continue
-            return
+    def at_rest(self) -> None:
+        if self.on_move is not None:
+            self.on_move(self)
 
-    async def _start(self) -> None:
-        store: Any = self.world.store
-        death = self.death
-        if self.crashes < 2:
-            at_write = None
-            if death is not None:
-                at_write = death.at_write if self.crashes == 0 else death.again_at_write
-            store = WatchedStore(
-                self.world.store,
-                die_at=at_write,
-                applied=death is not None and death.is_applied,
-            )
-            store.begun_rows = self.begun_rows
-            self.disk = self.disk or store
-        self.world.runtime = Engine(
-            self.classes,
-            store=store,
-            config=self.config,
-            clock=self.clock,
-            randomness=SeededRandomness(1000 * self.seed + self.crashes),
-            threads=InlineThreads(),
-        )
-        await self.world.runtime.start()
-        for asked in self.asked:
-            if not asked.answer.done():
-                self._submit(asked)
-
-    async def _crash(self) -> None:
-        assert self.death is not None, "the runtime failed by itself"
-        deaths_max = 1 if self.death.again_at_write is None else 2
-        assert self.crashes < deaths_max, "the runtime failed by itself after a crash"
-        self.crashes += 1
-        self.world.runtime.crash()
-        self.world.store = self.world.store.crash(keep_written=not self.death.is_power_cut)
+    def crashed(self) -> None:
         if self.on_crash is not None:
             self.on_crash(self)
-        await quiesce()
-        await self._start()
 
-    def _submit(self, asked: Asked) -> None:
-        if self.world.runtime.health != "ok":
-            return  # Asked again at the next start.
-        future = self.world.runtime.submit(asked.request, wait=asked.waits)
-        future.add_done_callback(lambda done: self._answered(asked, done))
-
-    def _answered(self, asked: Asked, done: asyncio.Future[Answer]) -> None:
-        if done.exception() is not None or asked.answer.done():
-            return
-        answer = done.result()
+    def answered(self, asked: Asked, answer: Answer) -> None:
         if asked.waits:
             OUTSIDE.lines.append((answer.invocation_id, "", -1))
-        outcome = answer.outcome
-        if isinstance(outcome, TerminalError):
-            kind = type(outcome).__name__
-            asked.answer.set_result(
-                f"{kind} {outcome.status_code} {outcome.type_name}: {outcome.message}"
-            )
-        else:
-            asked.answer.set_result(json.loads(outcome) if outcome else None)
 
-    def _keep(self, name: str, future: asyncio.Future[Any]) -> None:
-        if not future.cancelled():
-            self.answers[name] = future.result()
+    def make_disk(self, inner: MemoryStore, die_at: int | None, *, applied: bool) -> DyingStore:
+        disk = WatchedStore(inner, die_at=die_at, applied=applied)
+        disk.begun_rows = self.begun_rows
+        return disk
 
     # -- What is left ------------------------------------------------------------------------
-
-    @property
-    def store(self) -> MemoryStore:
-        return self.world.store
-
-    def _open_invocations(self) -> list[bytes]:
-        start, end = keys.prefix_range(keys.INVOCATION)
-        return [row for _, row in self.store.scan(start, end)]
 
     def _state(self) -> dict[bytes, bytes]:
         start, end = keys.prefix_range(keys.STATE)
@@ -357,14 +217,18 @@ class Play:
         start, end = keys.prefix_range(keys.OUTCOME)
         for key, row in self.store.scan(start, end):
             target = decode_outcome(row).target
-            entries = read_journal(self.store, InvocationId(key[1:]))
+            entries = read_entries(self.store, InvocationId(key[1:]))
             found.append((str(target), results_of_steps(entries)))
         return sorted(found, key=repr)
 
 
-def read_journal(store: MemoryStore, id_: InvocationId) -> list[Entry]:
-    start, end = keys.prefix_range(keys.JOURNAL + id_)
-    return [codec.decode_entry(row) for _, row in store.scan(start, end)]
+def said_by(answer: Answer) -> Any:
+    """The value of an answer, or a text that tells its error."""
+    outcome = answer.outcome
+    if isinstance(outcome, TerminalError):
+        kind = type(outcome).__name__
+        return f"{kind} {outcome.status_code} {outcome.type_name}: {outcome.message}"
+    return json.loads(outcome) if outcome else None
 
 
 def results_of_steps(entries: Iterable[Entry]) -> list[tuple[str, Any]]:

@@ -12,9 +12,10 @@ from dataclasses import replace
 import pytest
 
 from holdfast import RuntimeConfig
+from holdfast.testing.crashes import deaths
 
 from .corpus import CLASSES, SCRIPTS
-from .stage import OUTSIDE, Death, Ending, Play, check_lines
+from .stage import OUTSIDE, Ending, Play, check_lines
 
 CONFIG = RuntimeConfig()
 
@@ -34,7 +35,7 @@ async def test_a_crash_at_any_commit_changes_nothing(name: str) -> None:
     check_lines(OUTSIDE.lines)
     assert undisturbed.writes >= 2
 
-    for death in deaths(undisturbed.writes):
+    for death in deaths(undisturbed.writes, crash_again=True):
         play = Play(CLASSES, CONFIG, death=death)
         try:
             ending = comparable(name, await play.run(script))
@@ -44,12 +45,3 @@ async def test_a_crash_at_any_commit_changes_nothing(name: str) -> None:
             raise
         assert ending == expected, f"{name} with {death}"
         assert play.crashes >= 1, f"{name} with {death}"
-
-
-def deaths(writes: int) -> list[Death]:
-    return [
-        Death(at_write, is_applied=is_applied, is_power_cut=is_cut, again_at_write=again)
-        for at_write in range(writes)
-        for is_applied, is_cut in ((False, False), (True, False), (False, True))
-        for again in (None, at_write % 3)
-    ]

@@ -24,10 +24,12 @@ from holdfast import RuntimeConfig
 from holdfast.journal import keys
 from holdfast.journal.entry import Completion
 from holdfast.objects.identity import InvocationId, parse_invocation_id
+from holdfast.testing.journals import read_entries
+from holdfast.testing.stage import Death
 
 from .generated import EXAMPLES_MAX, LAWS, PROGRAMS
 from .programs import PROGRAM_CLASSES, TRACES, Event
-from .stage import OUTSIDE, Death, Ending, Play, read_journal
+from .stage import OUTSIDE, Ending, Play
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -55,7 +57,7 @@ def completions_in(play: Play) -> dict[str, int]:
     """How many results the surviving journals of all invocations hold."""
     counts: dict[str, int] = {}
     for text in TRACES.attempts:
-        entries = read_journal(play.store, parse_invocation_id(text))
+        entries = read_entries(play.store, parse_invocation_id(text))
         counts[text] = sum(isinstance(entry, Completion) for entry in entries)
     return counts
 

@@ -19,9 +19,10 @@ from holdfast.journal import keys
 from holdfast.journal.records import InvocationState, decode_invocation
 from holdfast.objects.identity import Target
 from holdfast.runtime.requests import CallRequest
+from holdfast.runtime.testing import ManualClock, come_to_rest
 
 from ..runtime.worlds import World
-from .stage import OUTSIDE, StepClock, act, quiesce
+from .stage import OUTSIDE, act
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -128,11 +129,11 @@ CHANGES: dict[Callable[[Any, Context], Awaitable[Any]], tuple[str, str]] = {
 
 async def wait_in_the_middle() -> World:
     world = World([make_class(original)])
-    world.clock = StepClock()
+    world.clock = ManualClock()
     OUTSIDE.clear(world.clock)
     await world.start()
     submit(world)
-    await quiesce()
+    await come_to_rest()
     return world
 
 
@@ -183,7 +184,7 @@ async def test_changed_code_pauses_with_both_sides_and_goes_on_when_it_is_restor
     assert len([key for key in changed if key.startswith(keys.JOURNAL)]) == 1
 
     await change_code(world, original)
-    await quiesce()
+    await come_to_rest()
     assert rows_of(world) == after, "a paused invocation moved by itself"
     answer = submit(world)
     id_ = (

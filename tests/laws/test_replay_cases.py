@@ -24,9 +24,10 @@ from holdfast import (
 from holdfast.journal import keys
 from holdfast.objects.identity import Target
 from holdfast.runtime.requests import Answer, CallRequest
+from holdfast.runtime.testing import ManualClock, come_to_rest
 
 from ..runtime.worlds import World
-from .stage import OUTSIDE, StepClock, act, quiesce
+from .stage import OUTSIDE, act
 
 AT_ONCE = RetryPolicy(initial_interval=timedelta(0), max_attempts=2)
 
@@ -179,7 +180,7 @@ async def slow_once(seconds: int) -> None:
 @pytest.fixture
 def world() -> World:
     world = World([Cases])
-    world.clock = StepClock()
+    world.clock = ManualClock()
     OUTSIDE.clear(world.clock)
     return world
 
@@ -204,7 +205,7 @@ async def test_what_a_shared_handler_read_between_two_results_is_the_same_on_rep
 ) -> None:
     runtime = await world.start()
     answer = submit(world, "Cases/a/read_between")
-    await quiesce()
+    await come_to_rest()
     await runtime.object(Cases, "a").count()
     await world.clock.advance(1.5)
     await runtime.object(Cases, "a").count()
@@ -217,7 +218,7 @@ async def test_what_a_shared_handler_read_between_two_results_is_the_same_on_rep
 async def test_the_names_a_shared_handler_saw_are_the_same_on_replay(world: World) -> None:
     runtime = await world.start()
     answer = submit(world, "Cases/a/names_of_shared")
-    await quiesce()
+    await come_to_rest()
     await runtime.object(Cases, "a").count()
     runtime.suspend_idle()
     await world.clock.advance(2)

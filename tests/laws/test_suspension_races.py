@@ -16,9 +16,10 @@ import pytest
 from holdfast import Context, RetryPolicy, VirtualObject, handler, shared, state
 from holdfast.objects.identity import Target, parse_awakeable_id
 from holdfast.runtime.requests import Answer, CallRequest
+from holdfast.runtime.testing import ManualClock, come_to_rest
 
 from ..runtime.worlds import World
-from .stage import OUTSIDE, StepClock, quiesce
+from .stage import OUTSIDE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -86,7 +87,6 @@ def let_time_pass(world: World, kind: str) -> None:
     """Ring one alarm after the other, without a turn between, until the second is over."""
     del kind
     clock = world.clock
-    assert isinstance(clock, StepClock)
     end_ms = clock.now_ms() + 1_000
     while clock.now_ms() < end_ms:
         assert clock.step()
@@ -110,7 +110,7 @@ KINDS = pytest.mark.parametrize("kind", COMPLETE)
 @pytest.fixture
 def world() -> World:
     world = World([Waiter, Callee])
-    world.clock = StepClock()
+    world.clock = ManualClock()
     OUTSIDE.clear(world.clock)
     return world
 
@@ -118,7 +118,7 @@ def world() -> World:
 async def begin(world: World, kind: str) -> asyncio.Future[Answer]:
     await world.start()
     answer = ask(world, kind)
-    await quiesce()
+    await come_to_rest()
     assert not answer.done()
     return answer
 
@@ -134,8 +134,8 @@ def ask(world: World, kind: str) -> asyncio.Future[Answer]:
 
 async def assert_got_once(world: World, answer: Awaitable[Answer], kind: str) -> None:
     for _ in range(20):
-        await quiesce()
-        world.clock.step()  # type: ignore[attr-defined]
+        await come_to_rest()
+        world.clock.step()
     assert (await asyncio.wait_for(answer, 0)).outcome == f'["{kind}"]'.encode()
     assert await world.runtime.object(Waiter, "w").look() == [kind]
     runtime: Any = world.runtime
@@ -146,7 +146,7 @@ async def assert_got_once(world: World, answer: Awaitable[Answer], kind: str) ->
 async def test_a_completion_and_then_leaving_memory(world: World, kind: str) -> None:
     answer = await begin(world, kind)
     COMPLETE[kind](world, kind)
-    await quiesce()
+    await come_to_rest()
     world.runtime.suspend_idle()
 
     await assert_got_once(world, answer, kind)
@@ -156,7 +156,7 @@ async def test_a_completion_and_then_leaving_memory(world: World, kind: str) -> 
 async def test_leaving_memory_and_then_a_completion(world: World, kind: str) -> None:
     answer = await begin(world, kind)
     world.runtime.suspend_idle()
-    await quiesce()
+    await come_to_rest()
     COMPLETE[kind](world, kind)
 
     await assert_got_once(world, answer, kind)
@@ -206,7 +206,7 @@ async def test_a_completion_and_then_a_crash(
         await asyncio.sleep(0)
     await world.restart(keep_written=keep_written)
     answer = ask(world, kind)
-    await quiesce()
+    await come_to_rest()
     if kind in {"awakeable", "call outcome"} and not answer.done():
         # Whether the promise was kept before the crash is what the crash decides.
         keep_promise(world, kind)
@@ -221,10 +221,10 @@ async def test_a_crash_between_leaving_memory_and_a_completion(
 ) -> None:
     await begin(world, kind)
     world.runtime.suspend_idle()
-    await quiesce()
+    await come_to_rest()
     await world.restart(keep_written=keep_written)
     answer = ask(world, kind)
-    await quiesce()
+    await come_to_rest()
     COMPLETE[kind](world, kind)
 
     await assert_got_once(world, answer, kind)

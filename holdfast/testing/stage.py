@@ -1,0 +1,228 @@
+"""Runtimes that come and go on one store, and clients who do not notice.
+
+A stage starts a runtime, lets clients call it, moves the time as far as anything needs, and has
+the process die where its ``Death`` says. The next runtime starts on what survived, and every call
+that was not answered is asked again, in the order of the first asking.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from ..journal.memory import MemoryStore
+from ..objects.errors import HoldfastError, RuntimeClosedError, StoreFailedError
+from ..runtime.config import RuntimeConfig
+from ..runtime.requests import Answer, CallRequest
+from ..runtime.testing import ManualClock, come_to_rest
+from .clients import Asked, Client
+from .dying_store import DyingStore, ProcessDied
+from .effects import Witness
+from .rows import open_invocations
+from .virtual import VirtualRuntime, quietly
+from .worlds import World
+
+MOVES_MAX: Final = 100_000
+"""Moves of the clock before a play counts as one that never ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """Where the process dies and what the disk keeps."""
+
+    at_write: int
+    """The number of batches written before."""
+    is_applied: bool = False
+    """Whether the batch that it dies at is written."""
+    is_power_cut: bool = False
+    """Whether what was not synced is lost."""
+    again_at_write: int | None = None
+    """Where the next process dies as well, in the same way."""
+
+
+class Stage:
+    """One run of clients against runtimes that come and go; implements the clients' ``Stage``."""
+
+    def __init__(
+        self,
+        classes: Iterable[type],
+        config: RuntimeConfig | None = None,
+        *,
+        death: Death | None = None,
+        suspends: bool = False,
+        seed: int = 0,
+    ) -> None:
+        """Set it up; ``play`` starts the first runtime.
+
+        Args:
+            classes: the objects and services to serve.
+            config: limits and delays.
+            death: where the process dies; ``None`` for never.
+            suspends: whether every attempt that only waits leaves memory at every rest.
+            seed: where ids come from.
+        """
+        self.world = World(classes, config, seed=seed)
+        self.death = death
+        self.suspends = suspends
+        self.client = Client(self)
+        self.crashes = 0
+        self.disks: list[DyingStore] = []
+        """What stood in front of the store, for each process."""
+        self.lost_writes: list[int] = []
+        """How many written batches each crash took along."""
+        self.witness = Witness(lambda: self.world.runtime.health == "ok")
+        self._asked: list[Asked] = []
+        self._started = asyncio.Event()
+
+    @property
+    def clock(self) -> ManualClock:
+        """The time."""
+        return self.world.clock
+
+    @property
+    def store(self) -> MemoryStore:
+        """What the runtime of the moment writes to."""
+        return self.world.store
+
+    async def play(self, script: Callable[[Client], Awaitable[Any]]) -> "asyncio.Task[Any]":
+        """Play until ``script`` is done and nothing is left to be done; gives its task, done.
+
+        When nothing can move any more the task may be left undone: it waits for what never comes.
+
+        Raises:
+            AssertionError: the runtime failed by itself, or there is no end.
+        """
+        with quietly():
+            await self._start()
+            task = asyncio.ensure_future(_run(script, self.client))
+            for _ in range(MOVES_MAX):
+                await self._come_to_rest()
+                if (task.done() and not self.has_open()) or not await self._move(task):
+                    return task
+        message = "\n".join(["this never ends", *self.world.runtime.describe_open()])
+        raise AssertionError(message)
+
+    def has_open(self) -> bool:
+        """Whether any invocation is not completed."""
+        return any(True for _ in open_invocations(self.store))
+
+    def close(self) -> None:
+        """Let nothing of the last runtime outlive the play."""
+        self.world.close()
+
+    # -- For clients -------------------------------------------------------------------------
+
+    def request(self, request: CallRequest, *, waits: bool) -> "asyncio.Future[Answer]":
+        """As the clients' ``Stage.request``."""
+        asked = Asked(request, waits, asyncio.get_running_loop().create_future())
+        self._submit(asked)
+        self._asked.append(asked)
+        return asked.answer
+
+    async def next_runtime(self, after: VirtualRuntime | None) -> VirtualRuntime:
+        """As the clients' ``Stage.next_runtime``."""
+        while self.world.runtime is after or self.world.runtime.health != "ok":
+            self._started.clear()
+            await self._started.wait()
+        return self.world.runtime
+
+    # -- For those who look on; a subclass says what it wants to know --------------------------
+
+    def at_rest(self) -> None:
+        """Nothing can go on without time passing."""
+
+    def crashed(self) -> None:
+        """A process has died; ``store`` is what survived."""
+
+    def answered(self, asked: Asked, answer: Answer) -> None:
+        """A client is about to get an answer."""
+
+    def make_disk(self, inner: MemoryStore, death_at: int | None, *, applied: bool) -> DyingStore:
+        """What stands in front of the store of the process that starts."""
+        return DyingStore(inner, die_at=death_at, applied=applied)
+
+    # -- The run -----------------------------------------------------------------------------
+
+    async def _move(self, task: "asyncio.Task[Any]") -> bool:
+        is_asking = any(asked.waits and not asked.answer.done() for asked in self._asked)
+        waits_outside = not (task.done() or is_asking or self.clock.sleeping_others)
+        return await self.world.runtime.move(until=task.done, waits_outside=waits_outside)
+
+    async def _come_to_rest(self) -> None:
+        while True:
+            await come_to_rest()
+            runtime = self.world.runtime
+            if runtime.health == "failed":
+                await self._crash()
+                continue
+            self.at_rest()
+            if self.suspends:
+                before = runtime.statistics().batches_written
+                runtime.suspend_idle()
+                await come_to_rest()
+                if runtime.statistics().batches_written != before:
+                    continue
+            return
+
+    async def _start(self) -> None:
+        death = self.death
+        death_at = None
+        if death is not None and self.crashes < 2:
+            death_at = death.at_write if self.crashes == 0 else death.again_at_write
+        is_applied = death is not None and death.is_applied
+        disk = self.make_disk(self.store, death_at, applied=is_applied)
+        self.disks.append(disk)
+        runtime = await self.world.start(store=disk)
+        runtime.watch_steps(partial(self.witness.launched, store=disk))
+        for asked in self._asked:
+            if not asked.answer.done():
+                self._submit_again(asked)
+        self._started.set()
+
+    async def _crash(self) -> None:
+        runtime, death = self.world.runtime, self.death
+        cause = runtime.failure.__cause__ if runtime.failure is not None else None
+        if not isinstance(cause, ProcessDied) or death is None:
+            message = "the runtime failed by itself"
+            raise AssertionError(message) from cause
+        self.crashes += 1
+        runtime.crash()
+        lost = self.store.unsynced_batches if death.is_power_cut else 0
+        self.lost_writes.append(lost)
+        self.world.store = self.store.crash(keep_written=not death.is_power_cut)
+        self.witness.died(self.store)
+        self.crashed()
+        await come_to_rest()
+        await self._start()
+
+    def _submit(self, asked: Asked) -> None:
+        runtime = self.world.runtime
+        if runtime.health != "ok":
+            return  # Asked again at the next start.
+        future = runtime.submit(asked.request, wait=asked.waits)
+        future.add_done_callback(partial(self._answered, asked))
+
+    def _submit_again(self, asked: Asked) -> None:
+        try:
+            self._submit(asked)
+        except (StoreFailedError, RuntimeClosedError):
+            return  # Dead again; the next one is asked.
+        except HoldfastError as error:
+            asked.answer.set_exception(error)
+
+    def _answered(self, asked: Asked, done: "asyncio.Future[Answer]") -> None:
+        if asked.answer.done() or done.cancelled():
+            return
+        error = done.exception()
+        if isinstance(error, StoreFailedError | RuntimeClosedError):
+            return
+        if error is not None:
+            asked.answer.set_exception(error)
+            return
+        self.answered(asked, done.result())
+        asked.answer.set_result(done.result())
+
+
+async def _run(script: Callable[[Client], Awaitable[Any]], client: Client) -> Any:
+    return await script(client)

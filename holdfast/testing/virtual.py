@@ -1,0 +1,209 @@
+"""A runtime on virtual time, for one test: the real engine, whose clock the test moves.
+
+Time stands still until it is told to move. ``finish`` moves it as far as an answer needs; whatever
+else wants time waits with it. Plain functions of steps run inline, so a test has no threads.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, Final, TypeVar
+
+from opentelemetry.trace import TracerProvider
+
+from ..app import Runtime
+from ..journal.store import Store
+from ..objects.errors import InvalidArgumentError, RuntimeClosedError
+from ..objects.identity import parse_invocation_id
+from ..runtime.config import RuntimeConfig
+from ..runtime.seams import Threads
+from ..runtime.step_plan import Step
+from ..runtime.testing import InlineThreads, ManualClock, SeededRandomness, come_to_rest
+from .dying_store import ProcessDied
+from .journals import Journal, read_journal
+from .rows import find_last_of, has_anything_to_do, open_invocations
+
+T = TypeVar("T")
+
+OUTSIDE_SECONDS_MAX: Final = 1.0
+"""Real seconds that virtual time stands still for what waits for the real world."""
+
+VIRTUAL_DAYS_MAX: Final = timedelta(days=400)
+
+UNHURRIED: Final = RuntimeConfig(maintenance_ms=600_000)
+"""As any runtime, but it looks after itself every ten minutes only: a test may sleep for months."""
+
+_POLL_SECONDS = 0.001
+_LAST_LOOK_SECONDS = 0.05
+"""Real seconds for a socket or a thread to say something, when nobody is known to wait for one."""
+_OPEN_SHOWN_MAX = 5
+
+
+class VirtualRuntime(Runtime):
+    """A ``Runtime`` whose time the test moves, and whose journals and state it can read."""
+
+    def __init__(  # noqa: PLR0913  # the seams of one runtime, each by keyword
+        self,
+        classes: Iterable[type],
+        *,
+        store: Store,
+        clock: ManualClock | None = None,
+        config: RuntimeConfig | None = None,
+        seed: int = 0,
+        threads: Threads | None = None,
+        tracer_provider: TracerProvider | None = None,
+    ) -> None:
+        """Register ``classes``; ``start`` opens it, on the rows that ``store`` holds."""
+        self.clock = clock or ManualClock()
+        """The time; ``await runtime.clock.advance(seconds)`` moves it."""
+        self.store = store
+        """Where the rows are."""
+        super().__init__(
+            classes,
+            store=store,
+            config=config or UNHURRIED,
+            clock=self.clock,
+            randomness=SeededRandomness(seed),
+            threads=threads or InlineThreads(),
+            tracer_provider=tracer_provider,
+        )
+        # Whether real time was waited in vain since anything happened last.
+        self._has_waited = False
+        self._last_activity: tuple[int, ...] = ()
+
+    async def finish(self, answer: Awaitable[T], within: timedelta | float = VIRTUAL_DAYS_MAX) -> T:
+        """What ``answer`` gives, with as much time passing as it takes.
+
+        Time passes for everything in the runtime: timers, retries and timeouts of others ring in
+        their order. What an action does in the real world (a socket, a real sleep) is waited for
+        while the virtual time stands still, up to a second.
+
+        Args:
+            answer: what is awaited; it is started now.
+            within: how far the time may move, a ``timedelta`` or seconds.
+
+        Raises:
+            AssertionError: it waits for something that nothing will bring, or for longer than
+                ``within``; the message shows what is open. The call is given up; the invocation
+                is as it was.
+        """
+        task = asyncio.ensure_future(answer)
+        limit = within if isinstance(within, timedelta) else timedelta(seconds=within)
+        end_ms = self.clock.now_ms() + round(limit.total_seconds() * 1000)
+        try:
+            while True:
+                await come_to_rest()
+                if task.done():
+                    return task.result()
+                if not await self.move(until=task.done):
+                    message = "this never ends: nothing is left that could move it"
+                elif self.clock.now_ms() > end_ms:
+                    message = f"this did not end within {limit}"
+                else:
+                    continue
+                raise AssertionError("\n".join([message, *self.describe_open()]))
+        finally:
+            task.cancel()
+
+    async def move(
+        self, *, until: Callable[[], bool] = lambda: False, waits_outside: bool = False
+    ) -> bool:
+        """Come to rest, then let what is next happen: something outside, or the next alarm.
+
+        ``False``: nothing will happen by itself any more, nor did anything outside for a moment.
+
+        Args:
+            until: ends a wait for the world outside.
+            waits_outside: whoever asks waits for the world outside, too.
+        """
+        await come_to_rest()
+        is_acting = len(self._attempts.steps) > self.clock.sleeping_actions
+        if (is_acting or waits_outside) and await self._wait_outside(until, OUTSIDE_SECONDS_MAX):
+            return True
+        is_sleeping = self.clock.sleeping_actions or self.clock.sleeping_others
+        if is_acting or is_sleeping or has_anything_to_do(self.store):
+            return self.clock.step()
+        seconds = OUTSIDE_SECONDS_MAX if _has_real_timers() else _LAST_LOOK_SECONDS
+        return await self._wait_outside(until, seconds)
+
+    async def rest(self) -> None:
+        """Return once nothing can go on without time passing, or the world outside."""
+        await come_to_rest()
+
+    def journal(self, of: str) -> Journal:
+        """The journal of an invocation, as far as it is written.
+
+        Args:
+            of: the invocation's id, or whom it called, ``"Cart/sam/add"``: of several the one
+                accepted last.
+
+        Raises:
+            InvalidArgumentError: nobody has called that, or it is long collected.
+            UnknownTargetError: there is no invocation with this id.
+        """
+        if of.startswith("inv_"):
+            return read_journal(self.store, parse_invocation_id(of))
+        id_ = find_last_of(self.store, of)
+        if id_ is None:
+            message = f"nobody has called {of!r}; a journal is named by Class/key/handler or an id"
+            raise InvalidArgumentError(message)
+        return read_journal(self.store, id_)
+
+    def watch_steps(self, on_launch: Callable[[Step], None]) -> None:
+        """Have ``on_launch`` told of each action just before it runs. The runtime has started."""
+        self._attempts.steps.on_launch = on_launch
+
+    def crash(self) -> None:
+        """As ``Engine.crash``, without a word in the log: it is the test that wants it."""
+        with quietly():
+            super().crash()
+
+    def describe_open(self) -> list[str]:
+        """What is not completed and where it stands, for a message."""
+        shown = [str(read_journal(self.store, id_)) for id_, _ in open_invocations(self.store)]
+        more = len(shown) - _OPEN_SHOWN_MAX
+        return [*shown[:_OPEN_SHOWN_MAX], *([f"and {more} more"] if more > 0 else [])]
+
+    async def _wait_outside(self, until: Callable[[], bool], seconds: float) -> bool:
+        """Wait in real time until anything happens; ``False``: nothing did, and time may move."""
+        before = self._activity()
+        if self._has_waited and before == self._last_activity:
+            return False
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while loop.time() < end:
+            await asyncio.sleep(_POLL_SECONDS)
+            if until() or self._activity() != before:
+                self._has_waited = False
+                return True
+        self._has_waited = True
+        self._last_activity = before
+        return False
+
+    def _activity(self) -> tuple[int, ...]:
+        steps: Any = self._attempts.steps
+        return self.store.statistics().batches_written, steps.started_count, len(steps)
+
+
+def _has_real_timers() -> bool:
+    """Whether anyone sleeps in real time, on a loop that tells."""
+    handles: Any = getattr(asyncio.get_running_loop(), "_scheduled", ())
+    return any(not handle.cancelled() for handle in handles)
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """A death that a test wanted is no critical failure, and is not logged as one."""
+    logger = logging.getLogger("holdfast.runtime")
+
+    def is_no_wanted_death(record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        return not isinstance(error, ProcessDied | RuntimeClosedError)
+
+    logger.addFilter(is_no_wanted_death)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_no_wanted_death)

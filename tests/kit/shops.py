@@ -1,0 +1,103 @@
+"""Objects that the kit's tests put through crashes, and what their actions do outside."""
+
+from __future__ import annotations
+
+import asyncio
+
+from holdfast import (
+    Context,
+    Happened,
+    Intent,
+    NeverHappened,
+    OutcomeUnknownError,
+    TerminalError,
+    VirtualObject,
+    handler,
+    state,
+    step_info,
+)
+from holdfast.testing import Effects
+
+EFFECTS = Effects()
+BANK: dict[str, int] = {}
+"""A fake that remembers payments by idempotency key."""
+
+
+async def pay(cents: int) -> str:
+    EFFECTS.add("paid", cents)
+    await asyncio.sleep(0)
+    return "paid"
+
+
+def post(letter: str) -> None:
+    EFFECTS.add(letter)
+
+
+async def pay_at_bank(cents: int) -> str:
+    BANK[step_info().idempotency_key] = cents
+    EFFECTS.add("transfer", cents)
+    await asyncio.sleep(0)
+    return "paid"
+
+
+async def find_payment(intent: Intent) -> Happened | NeverHappened:
+    return Happened("paid") if intent.idempotency_key in BANK else NeverHappened()
+
+
+class Shop(VirtualObject):
+    """A sale with everything: steps beside each other, a timer, a call, a send."""
+
+    sold: list[str] = state(default_factory=list)
+
+    @handler
+    async def sell(self, ctx: Context, item: str) -> str:
+        paid, _ = await asyncio.gather(ctx.run("pay", pay, 1200), ctx.run("post", post, item))
+        await asyncio.sleep(3600)
+        left = await ctx.object(Stock, item).take()
+        await ctx.object(Stock, item).note.send(f"sold by {ctx.key}")
+        self.sold.append(item)
+        return f"{paid}, {left} left"
+
+    @handler
+    async def careful(self, ctx: Context) -> str:
+        try:
+            return await ctx.step(on_unknown="fail").run("pay", pay, 1200)
+        except OutcomeUnknownError:
+            return "nobody knows"
+
+    @handler
+    async def held(self, ctx: Context) -> str:
+        return await ctx.step(on_unknown="pause").run("pay", pay, 1200)
+
+    @handler
+    async def verified(self, ctx: Context) -> str:
+        return await ctx.step(on_unknown=find_payment).run("pay", pay_at_bank, 1200)
+
+    @handler
+    async def offer(self, ctx: Context) -> str:
+        promise = ctx.awakeable(str)
+        self.sold.append(promise.id)
+        return await promise
+
+    @handler
+    async def refuse(self, ctx: Context) -> None:
+        await ctx.run("post", post, "sorry")
+        message = "sold out"
+        raise TerminalError(message, status_code=409)
+
+
+class Stock(VirtualObject):
+    left: int = state(10)
+    notes: list[str] = state(default_factory=list)
+
+    @handler
+    async def take(self, ctx: Context) -> int:
+        self.left -= 1
+        return self.left
+
+    @handler
+    async def note(self, ctx: Context, text: str) -> None:
+        self.notes.append(text)
+
+
+SHOPS: list[type] = [Shop, Stock]

@@ -1,0 +1,167 @@
+"""``crash_everywhere`` passes what is durable, and says what is not and where."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from holdfast import Context, VirtualObject, handler, state
+from holdfast.testing import Client, Ending, NeverEnds, Raised, StepEffects, crash_everywhere
+
+from .shops import BANK, EFFECTS, SHOPS, Shop
+
+
+async def sell(client: Client) -> str:
+    return await client.object(Shop, "berlin").sell("lamp")
+
+
+@pytest.mark.parametrize("crash_again", [False, True])
+@pytest.mark.parametrize("suspending", [False, True])
+async def test_a_durable_call_ends_alike_wherever_it_dies(
+    *, crash_again: bool, suspending: bool
+) -> None:
+    report = await crash_everywhere(
+        sell, SHOPS, effects=EFFECTS, crash_again=crash_again, suspending=suspending
+    )
+
+    assert report.ending == Ending(
+        outcome="paid, 9 left",
+        state={
+            "Shop/berlin": {"sold": ["lamp"]},
+            "Stock/lamp": {"left": 9, "notes": ["sold by berlin"]},
+        },
+        effects=(
+            StepEffects("Shop/berlin/sell: pay", (("paid", 1200),)),
+            StepEffects("Shop/berlin/sell: post", ("lamp",)),
+        ),
+    )
+    assert report.commits >= 3
+    assert report.cases == report.commits * (6 if crash_again else 3)
+    assert any("pay ran again" in sentence for sentence in report.repeated)
+
+
+async def test_a_failure_is_an_ending_like_any_other() -> None:
+    async def refused(client: Client) -> None:
+        await client.object(Shop, "berlin").refuse()
+
+    report = await crash_everywhere(refused, SHOPS, effects=EFFECTS)
+
+    assert report.ending.outcome == Raised("TerminalError", "sold out", 409)
+
+
+class Forgetful(VirtualObject):
+    """Keeps in the process what belongs into its state, and acts outside of steps."""
+
+    seen: int = state(0)
+    calls = 0
+
+    @handler
+    async def count(self, ctx: Context) -> int:
+        Forgetful.calls += 1
+        number = Forgetful.calls
+        await ctx.run("mark", mark, number)
+        self.seen = number
+        return number
+
+    @handler
+    async def shout(self, ctx: Context) -> None:
+        EFFECTS.add("hey")
+        await ctx.run("mark", mark, 0)
+
+
+async def mark(number: int) -> None:
+    EFFECTS.add("mark", number)
+
+
+def forget() -> None:
+    Forgetful.calls = 0
+
+
+async def test_what_a_handler_keeps_in_the_process_is_found_out_with_both_sides() -> None:
+    async def count(client: Client) -> int:
+        return await client.object(Forgetful, "f").count()
+
+    with pytest.raises(AssertionError) as caught:
+        await crash_everywhere(count, [Forgetful], effects=EFFECTS, reset=forget)
+
+    assert str(caught.value).splitlines() == [
+        "the call ends otherwise when the process is killed before commit 1 of 2, which is:",
+        "    Forgetful/f/count called",
+        "    Forgetful/f/count is begun",
+        "    Forgetful/f/count asks for step 'mark'",
+        "    and 1 x turn",
+        "    and 1 x live",
+        "    and 1 x idempotency",
+        "outcome",
+        "    undisturbed: 1",
+        "    here:        2",
+        "state of Forgetful/f: seen",
+        "    undisturbed: 1",
+        "    here:        2",
+        "effects",
+        """    undisturbed: ["Forgetful/f/count: mark [('mark', 1)]"]""",
+        """    here:        ["Forgetful/f/count: mark [('mark', 2)]"]""",
+    ]
+
+
+async def test_an_effect_outside_of_a_step_is_found_to_happen_twice() -> None:
+    async def shout(client: Client) -> None:
+        await client.object(Forgetful, "f").shout()
+
+    with pytest.raises(AssertionError, match=r"outside of any step \['hey', 'hey'\]"):
+        await crash_everywhere(shout, [Forgetful], effects=EFFECTS)
+
+
+async def test_a_step_that_may_not_run_again_does_not_and_the_end_may_be_another() -> None:
+    async def careful(client: Client) -> str:
+        return await client.object(Shop, "berlin").careful()
+
+    report = await crash_everywhere(
+        careful,
+        SHOPS,
+        effects=EFFECTS,
+        compare=lambda ending: ending.outcome in {"paid", "nobody knows"},
+    )
+
+    assert report.repeated == ()
+    with pytest.raises(AssertionError, match=r"here: .*'nobody knows'"):
+        await crash_everywhere(careful, SHOPS, effects=EFFECTS)
+
+
+async def test_a_pause_is_an_ending_unless_somebody_resumes() -> None:
+    async def held(client: Client) -> str:
+        return await client.object(Shop, "berlin").held()
+
+    with pytest.raises(AssertionError, match=r"is paused: step 'pay': the outcome .* unknown"):
+        await crash_everywhere(held, SHOPS, effects=EFFECTS)
+
+    report = await crash_everywhere(held, SHOPS, effects=EFFECTS, resume_paused=True)
+    assert report.repeated == (
+        "Shop/berlin/held: pay ran again: the crash cut it off, and its outcome was unknown",
+    )
+
+
+async def test_a_verified_step_happens_once() -> None:
+    payments: list[int] = []
+
+    async def verified(client: Client) -> str:
+        return await client.object(Shop, "berlin").verified()
+
+    def count(ending: Ending) -> Any:
+        payments.append(len(BANK))
+        return ending
+
+    await crash_everywhere(verified, SHOPS, effects=EFFECTS, reset=BANK.clear, compare=count)
+
+    assert set(payments) == {1}
+
+
+async def test_ids_count_as_equal() -> None:
+    async def offer(client: Client) -> str:
+        return await client.object(Shop, "berlin").offer()
+
+    report = await crash_everywhere(offer, SHOPS)
+
+    assert isinstance(report.ending.outcome, NeverEnds)
+    assert "awakeable (no result yet)" in report.ending.outcome.waits
