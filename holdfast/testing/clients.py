@@ -7,14 +7,12 @@ often the runtime dies under it.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
 
-from ..objects.errors import RuntimeClosedError, StoreFailedError, TerminalError
-from ..objects.identity import Target
-from ..objects.proxy import NO_ARGUMENT, call_by_name, object_proxy, send_by_name, service_proxy
-from ..objects.serde import Serde
+from ..objects.errors import RuntimeClosedError, StoreFailedError
+from ..runtime.core import Core
+from ..runtime.outside import Health, Outside
 from ..runtime.requests import Answer, CallRequest
 from ..runtime.testing import ManualClock
 from .virtual import VirtualRuntime
@@ -40,6 +38,11 @@ class Stage(Protocol):
         """The time."""
         ...
 
+    @property
+    def runtime(self) -> VirtualRuntime:
+        """The runtime of the moment, dead or alive."""
+        ...
+
     def request(self, request: CallRequest, *, waits: bool) -> "asyncio.Future[Answer]":
         """Ask the runtime of the moment, and after its death the next one."""
         ...
@@ -49,10 +52,12 @@ class Stage(Protocol):
         ...
 
 
-class Client:
-    """A caller outside, who outlives every runtime; implements ``Caller``.
+class Client(Outside):
+    """A caller outside, who outlives every runtime.
 
-    Calls as with a ``Runtime``: ``await client.object(Cart, "sam").add("tea")``.
+    Calls as with a ``Runtime``: ``await client.object(Cart, "sam").add("tea")``. What has no
+    idempotency key of its own is given one. Everything else that a runtime can be asked from
+    outside reaches the runtime of the moment, and fails when that dies; see ``ask``.
     """
 
     def __init__(self, stage: Stage) -> None:
@@ -65,45 +70,12 @@ class Client:
         """The time; ``await client.sleep(seconds)`` waits for it."""
         return self._stage.clock
 
-    def object(self, cls: type[T], key: str) -> T:
-        """As ``Runtime.object``."""
-        return object_proxy(self, cls, key)
-
-    def service(self, cls: type[T]) -> T:
-        """As ``Runtime.service``."""
-        return service_proxy(self, cls)
-
-    def call_by_name(
-        self, service: str, key: str | None, handler: str, argument: Any = NO_ARGUMENT
-    ) -> Awaitable[Any]:
-        """As ``Runtime.call_by_name``."""
-        return call_by_name(self, service, key, handler, argument)
-
-    def send_by_name(
-        self,
-        service: str,
-        key: str | None,
-        handler: str,
-        argument: Any = NO_ARGUMENT,
-        *,
-        delay: timedelta | None = None,
-    ) -> Awaitable[str]:
-        """As ``Runtime.send_by_name``."""
-        return send_by_name(self, service, key, handler, argument, delay=delay)
-
-    async def call(self, target: Target, argument: bytes, result: Serde[Any]) -> Any:
-        """As ``Caller.call``; answered by whichever runtime lives long enough."""
-        request = self._request(target, argument)
-        answer = await self._stage.request(request, waits=True)
-        if isinstance(answer.outcome, TerminalError):
-            raise answer.outcome
-        return result.decode(answer.outcome or b"")
-
-    async def send(self, target: Target, argument: bytes, delay: timedelta | None) -> str:
-        """As ``Caller.send``."""
-        delay_ms = 0 if delay is None else max(0, round(delay.total_seconds() * 1000))
-        request = self._request(target, argument, delay_ms)
-        return (await self._stage.request(request, waits=False)).invocation_id
+    def submit(self, request: CallRequest, *, wait: bool) -> "asyncio.Future[Answer]":
+        """As ``Runtime.submit``; answered by whichever runtime lives long enough."""
+        if request.idempotency_key is None:
+            self._count += 1
+            request = replace(request, idempotency_key=f"client call {self._count}")
+        return self._stage.request(request, waits=wait)
 
     async def ask(self, question: Callable[[VirtualRuntime], Awaitable[T]]) -> T:
         """What ``question`` gives, asked of one runtime after the other until one answers.
@@ -123,11 +95,16 @@ class Client:
         """Wait until the virtual time has moved that far."""
         await self.clock.sleep(seconds)
 
-    def _request(self, target: Target, argument: bytes, delay_ms: int = 0) -> CallRequest:
-        self._count += 1
-        return CallRequest(
-            target=target,
-            argument=argument,
-            idempotency_key=f"client call {self._count}",
-            delay_ms=delay_ms,
-        )
+    # What a runtime has for good, a client has of the runtime of the moment.
+
+    @property
+    def health(self) -> Health:  # type: ignore[override]  # it is another runtime's each time
+        """As ``Runtime.health``, of the runtime of the moment."""
+        return self._stage.runtime.health
+
+    @property
+    def _core(self) -> Core:  # type: ignore[override]  # as health
+        return self._stage.runtime.core
+
+    def _check_open(self) -> None:
+        self._core.check_open()

@@ -205,7 +205,7 @@ class _CallStage(Stage):
             for id_, record in list(open_invocations(self.store)):
                 if record.state is InvocationState.PAUSED:
                     self.witness.held_may_repeat = True
-                    handle = self.world.runtime.invocation(format_invocation_id(id_))
+                    handle = self.runtime.invocation(format_invocation_id(id_))
                     handle.resume().add_done_callback(_look_at)
 
     def paused(self) -> Iterator[str]:
@@ -223,7 +223,7 @@ class _CallStage(Stage):
 
 async def _outcome(task: "asyncio.Task[Any]", stage: _CallStage, *, is_disturbed: bool) -> Any:
     if not task.done():
-        waits = "\n".join(stage.world.runtime.describe_open())
+        waits = "\n".join(stage.runtime.describe_open())
         task.cancel()
         await asyncio.wait([task])
         return NeverEnds(waits)

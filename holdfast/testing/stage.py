@@ -71,7 +71,7 @@ class Stage:
         """What stood in front of the store, for each process."""
         self.lost_writes: list[int] = []
         """How many written batches each crash took along."""
-        self.witness = Witness(lambda: self.world.runtime.health == "ok")
+        self.witness = Witness(lambda: self.runtime.health == "ok")
         self._asked: list[Asked] = []
         self._started = asyncio.Event()
 
@@ -79,6 +79,11 @@ class Stage:
     def clock(self) -> ManualClock:
         """The time."""
         return self.world.clock
+
+    @property
+    def runtime(self) -> VirtualRuntime:
+        """The runtime of the moment, dead or alive."""
+        return self.world.runtime
 
     @property
     def store(self) -> MemoryStore:
@@ -100,7 +105,7 @@ class Stage:
                 await self._come_to_rest()
                 if (task.done() and not self.has_open()) or not await self._move(task):
                     return task
-        message = "\n".join(["this never ends", *self.world.runtime.describe_open()])
+        message = "\n".join(["this never ends", *self.runtime.describe_open()])
         raise AssertionError(message)
 
     def has_open(self) -> bool:
@@ -122,10 +127,10 @@ class Stage:
 
     async def next_runtime(self, after: VirtualRuntime | None) -> VirtualRuntime:
         """As the clients' ``Stage.next_runtime``."""
-        while self.world.runtime is after or self.world.runtime.health != "ok":
+        while self.runtime is after or self.runtime.health != "ok":
             self._started.clear()
             await self._started.wait()
-        return self.world.runtime
+        return self.runtime
 
     # -- For those who look on; a subclass says what it wants to know --------------------------
 
@@ -147,12 +152,12 @@ class Stage:
     async def _move(self, task: "asyncio.Task[Any]") -> bool:
         is_asking = any(asked.waits and not asked.answer.done() for asked in self._asked)
         waits_outside = not (task.done() or is_asking or self.clock.sleeping_others)
-        return await self.world.runtime.move(until=task.done, waits_outside=waits_outside)
+        return await self.runtime.move(until=task.done, waits_outside=waits_outside)
 
     async def _come_to_rest(self) -> None:
         while True:
             await come_to_rest()
-            runtime = self.world.runtime
+            runtime = self.runtime
             if runtime.health == "failed":
                 await self._crash()
                 continue
@@ -181,7 +186,7 @@ class Stage:
         self._started.set()
 
     async def _crash(self) -> None:
-        runtime, death = self.world.runtime, self.death
+        runtime, death = self.runtime, self.death
         cause = runtime.failure.__cause__ if runtime.failure is not None else None
         if not isinstance(cause, ProcessDied) or death is None:
             message = "the runtime failed by itself"
@@ -197,7 +202,7 @@ class Stage:
         await self._start()
 
     def _submit(self, asked: Asked) -> None:
-        runtime = self.world.runtime
+        runtime = self.runtime
         if runtime.health != "ok":
             return  # Asked again at the next start.
         future = runtime.submit(asked.request, wait=asked.waits)

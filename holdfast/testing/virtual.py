@@ -18,6 +18,7 @@ from ..journal.store import Store
 from ..objects.errors import InvalidArgumentError, RuntimeClosedError
 from ..objects.identity import parse_invocation_id
 from ..runtime.config import RuntimeConfig
+from ..runtime.core import Core
 from ..runtime.seams import Threads
 from ..runtime.step_plan import Step
 from ..runtime.testing import InlineThreads, ManualClock, SeededRandomness, come_to_rest
@@ -72,6 +73,11 @@ class VirtualRuntime(Runtime):
         # Whether real time was waited in vain since anything happened last.
         self._has_waited = False
         self._last_activity: tuple[int, ...] = ()
+
+    @property
+    def core(self) -> Core:
+        """What it is made of, once it was started."""
+        return self._core
 
     async def finish(self, answer: Awaitable[T], within: timedelta | float = VIRTUAL_DAYS_MAX) -> T:
         """What ``answer`` gives, with as much time passing as it takes.
