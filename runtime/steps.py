@@ -18,9 +18,8 @@ paused goes on, and its result is recorded for the next attempt to find.
 """
 
 import asyncio
-import inspect
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
@@ -28,16 +27,16 @@ from ..journal import keys
 from ..journal.entry import Failure
 from ..journal.records import StepRecord, StepState, TimerKind, decode_step
 from ..objects.errors import OutcomeUnknownError, StepFailedError, TerminalError
-from ..objects.identity import InvocationId, format_invocation_id
+from ..objects.identity import InvocationId
 from ..objects.retry import RetryPolicy
-from ..objects.step_info import StepInfo, current_step
-from ..objects.syscalls import Action, Happened, Intent, NeverHappened
+from ..objects.syscalls import Happened, NeverHappened
 from .failures import describe, failure_of
 from .lifecycle import Lifecycle
 from .open_invocation import OpenInvocation
 from .seams import Clock, Threads
+from .step_actions import Actions, tell_to_end
 from .step_plan import Step, StepPlan
-from .tracing import Tracing, end_span
+from .tracing import Tracing
 
 logger = logging.getLogger("holdfast.steps")
 
@@ -66,12 +65,11 @@ class Steps:
         owner: Owner,
     ) -> None:
         """Begin with none."""
-        self._tracing = tracing
         self._lifecycle = lifecycle
         self._commits = lifecycle.commits
         self._clock = clock
-        self._threads = threads
         self._owner = owner
+        self._actions = Actions(clock, threads, tracing, self._ended)
         # Invariant: no inner mapping is empty.
         self._steps: dict[InvocationId, dict[int, Step]] = {}
         # What to do when the last action of an invocation has ended.
@@ -124,7 +122,7 @@ class Steps:
         self._forget_row(invocation_id, index)
         step = self._steps.get(invocation_id, {}).get(index)
         if step is not None:
-            _tell_to_end(step)
+            tell_to_end(step)
 
     def end_all(self, invocation_id: InvocationId, then: Callable[[], None]) -> None:
         """Stop the actions of an invocation without touching rows; ``then``, once all ended."""
@@ -134,7 +132,7 @@ class Steps:
             return
         self._when_ended[invocation_id] = then
         for step in steps.values():
-            _tell_to_end(step)
+            tell_to_end(step)
 
     def never_began(self, invocation_id: InvocationId, index: int) -> None:
         """A new step whose attempt ends before ``begin``: its action certainly did not run."""
@@ -212,73 +210,7 @@ class Steps:
         self.started_count += 1
         if self.on_launch is not None:
             self.on_launch(step)
-        plan = step.plan
-        info = StepInfo(
-            name=plan.name,
-            attempt=step.attempt,
-            idempotency_key=step.idempotency_key,
-            invocation_id=format_invocation_id(step.invocation_id),
-        )
-        plan.context.run(current_step.set, info)
-        if self._tracing.is_on:
-            step.span = self._tracing.begin_step(
-                plan.name, step.attempt, step.idempotency_key, plan.span, plan.context
-            )
-        if plan.options.timeout is not None:
-            seconds = plan.options.timeout.total_seconds()
-            step.alarm = self._clock.call_later(seconds, partial(self._time_out, step))
-        action = plan.action
-        if step.is_verifying:
-            assert callable(plan.options.on_unknown), "nothing to verify with"
-            intent = Intent(
-                name=plan.name, idempotency_key=step.idempotency_key, attempt=step.attempt
-            )
-            action = Action(plan.options.on_unknown, (intent,), {})
-        self._run(step, partial(action.function, *action.args, **action.kwargs))
-
-    def _run(self, step: Step, function: Callable[[], Any]) -> None:
-        """Call ``function`` on the loop when it is async, else in a thread; then ``_ended``."""
-        context = step.plan.context
-        if not _is_async(function):
-            self._threads.run(
-                "actions", partial(context.run, function), partial(self._returned, step)
-            )
-            return
-        try:
-            coroutine = context.run(function)
-        except Exception as error:  # noqa: BLE001  # arguments that do not fit the function
-            self._ended(step, None, error)
-        else:
-            self._await(step, coroutine)
-
-    def _await(self, step: Step, awaitable: Awaitable[Any]) -> None:
-        loop = asyncio.get_running_loop()
-        step.task = loop.create_task(_wait(awaitable), context=step.plan.context)
-        step.task.add_done_callback(partial(self._task_done, step, awaitable))
-        if step.is_cancelled or step.has_timed_out:
-            step.task.cancel()
-
-    def _returned(self, step: Step, result: Any, error: BaseException | None) -> None:
-        # A plain function may give an awaitable, ``lambda: client.get(url)`` for one.
-        if error is None and inspect.isawaitable(result):
-            self._await(step, result)
-        else:
-            self._ended(step, result, error)
-
-    def _task_done(self, step: Step, awaitable: Awaitable[Any], task: "asyncio.Task[Any]") -> None:
-        if task.cancelled():
-            if inspect.iscoroutine(awaitable):
-                # If it has not begun, Python would complain that it was never awaited.
-                awaitable.close()
-            self._ended(step, None, asyncio.CancelledError())
-        else:
-            error = task.exception()
-            self._ended(step, None if error else task.result(), error)
-
-    def _time_out(self, step: Step) -> None:
-        step.has_timed_out = True
-        if step.task is not None:
-            step.task.cancel()
+        self._actions.run(step)
 
     # -- How it ended ------------------------------------------------------------------------
 
@@ -288,9 +220,7 @@ class Steps:
         self._commits.guard(partial(self._end, step, result, error))
 
     def _end(self, step: Step, result: Any, error: BaseException | None) -> None:
-        if step.alarm is not None:
-            step.alarm.cancel()
-        end_span(step.span, error)
+        self._actions.finish(step, error)
         self._leave(step)
         if not step.is_cancelled:
             self._settle(step, result, error)
@@ -453,26 +383,3 @@ class Steps:
     def _policy_of(self, invocation: OpenInvocation) -> RetryPolicy:
         own = None if invocation.handler is None else invocation.handler.options.retry
         return own or self._lifecycle.config.retry
-
-
-def _tell_to_end(step: Step) -> None:
-    step.is_cancelled = True
-    if step.task is not None:
-        step.task.cancel()
-
-
-def _is_async(function: Callable[..., Any]) -> bool:
-    while isinstance(function, partial):
-        function = function.func
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004  # an object whose __call__ is async
-    )
-
-
-async def _wait(awaitable: Awaitable[Any]) -> Any:
-    try:
-        return await awaitable
-    except SystemExit as error:
-        # Left alone it would end the loop that all other agents run on.
-        message = f"the action called sys.exit({error.code!r})"
-        raise RuntimeError(message) from error

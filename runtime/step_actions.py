@@ -1,0 +1,132 @@
+"""Running the action of a step: on the loop or in a thread, until it has really ended.
+
+This module knows what runs and how it is told to end. What an end means, and what is written down
+about it, is decided in ``steps``.
+"""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from ..objects.identity import format_invocation_id
+from ..objects.step_info import StepInfo, current_step
+from ..objects.syscalls import Action, Intent
+from .seams import Clock, Threads
+from .step_plan import Step
+from .tracing import Tracing, end_span
+
+Ended = Callable[[Step, Any, BaseException | None], None]
+
+
+class Actions:
+    """Runs actions, each once, and tells of each how it ended."""
+
+    def __init__(self, clock: Clock, threads: Threads, tracing: Tracing, ended: Ended) -> None:
+        """``ended`` is called with each action's step, and with its result or its exception."""
+        self._clock = clock
+        self._threads = threads
+        self._tracing = tracing
+        self._ended = ended
+
+    def run(self, step: Step) -> None:
+        """Begin the action of ``step``, or its ``verify`` where the step is being verified."""
+        plan = step.plan
+        info = StepInfo(
+            name=plan.name,
+            attempt=step.attempt,
+            idempotency_key=step.idempotency_key,
+            invocation_id=format_invocation_id(step.invocation_id),
+        )
+        plan.context.run(current_step.set, info)
+        if self._tracing.is_on:
+            step.span = self._tracing.begin_step(
+                plan.name, step.attempt, step.idempotency_key, plan.span, plan.context
+            )
+        if plan.options.timeout is not None:
+            seconds = plan.options.timeout.total_seconds()
+            step.alarm = self._clock.call_later(seconds, partial(_time_out, step))
+        action = plan.action
+        if step.is_verifying:
+            assert callable(plan.options.on_unknown), "nothing to verify with"
+            intent = Intent(
+                name=plan.name, idempotency_key=step.idempotency_key, attempt=step.attempt
+            )
+            action = Action(plan.options.on_unknown, (intent,), {})
+        self._call(step, partial(action.function, *action.args, **action.kwargs))
+
+    def finish(self, step: Step, error: BaseException | None) -> None:
+        """The action has ended: nothing more will be done to it."""
+        if step.alarm is not None:
+            step.alarm.cancel()
+        end_span(step.span, error)
+
+    def _call(self, step: Step, function: Callable[[], Any]) -> None:
+        """Call ``function`` on the loop when it is async, else in a thread."""
+        context = step.plan.context
+        if not _is_async(function):
+            self._threads.run(
+                "actions", partial(context.run, function), partial(self._returned, step)
+            )
+            return
+        try:
+            coroutine = context.run(function)
+        except Exception as error:  # noqa: BLE001  # arguments that do not fit the function
+            self._ended(step, None, error)
+        else:
+            self._await(step, coroutine)
+
+    def _await(self, step: Step, awaitable: Awaitable[Any]) -> None:
+        loop = asyncio.get_running_loop()
+        step.task = loop.create_task(_wait(awaitable), context=step.plan.context)
+        step.task.add_done_callback(partial(self._task_done, step, awaitable))
+        if step.is_cancelled or step.has_timed_out:
+            step.task.cancel()
+
+    def _returned(self, step: Step, result: Any, error: BaseException | None) -> None:
+        # A plain function may give an awaitable, ``lambda: client.get(url)`` for one.
+        if error is None and inspect.isawaitable(result):
+            self._await(step, result)
+        else:
+            self._ended(step, result, error)
+
+    def _task_done(self, step: Step, awaitable: Awaitable[Any], task: "asyncio.Task[Any]") -> None:
+        if task.cancelled():
+            if inspect.iscoroutine(awaitable):
+                # If it has not begun, Python would complain that it was never awaited.
+                awaitable.close()
+            self._ended(step, None, asyncio.CancelledError())
+        else:
+            error = task.exception()
+            self._ended(step, None if error else task.result(), error)
+
+
+def tell_to_end(step: Step) -> None:
+    """Nobody wants the result any more: cancel the action; it ends when it pleases."""
+    step.is_cancelled = True
+    if step.task is not None:
+        step.task.cancel()
+
+
+def _time_out(step: Step) -> None:
+    step.has_timed_out = True
+    if step.task is not None:
+        step.task.cancel()
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    while isinstance(function, partial):
+        function = function.func
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004  # an object whose __call__ is async
+    )
+
+
+async def _wait(awaitable: Awaitable[Any]) -> Any:
+    try:
+        return await awaitable
+    except SystemExit as error:
+        # Left alone it would end the loop that all other agents run on.
+        message = f"the action called sys.exit({error.code!r})"
+        raise RuntimeError(message) from error
