@@ -39,6 +39,7 @@ from .objects.errors import (
     StoreDamagedError,
     StoreFailedError,
 )
+from .runtime.config import RuntimeConfig
 from .version import __version__
 from .watching import POLL_SECONDS, SourceWatch
 
@@ -71,6 +72,8 @@ class ServeOptions:
     durability: Literal["fsync", "process"]
     grace: float
     """Seconds that running steps have to end at a stop."""
+    no_replay: bool = True
+    """Whether a handler that has waited goes on where it is; ``dev`` replays it instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +164,17 @@ def serve(**options: Any) -> None:
 
 @commands.command()
 @_serving_options
+@click.option(
+    "--no-replay",
+    is_flag=True,
+    help="Let a handler go on where it waited, as serve does. Without this it runs again from its "
+    "top each time, against its journal, so that code that is not deterministic shows at once.",
+)
 def dev(**options: Any) -> None:
-    """As serve, with a line per invocation, and started again when a source file changes."""
+    """As serve, with a line per invocation, and started again when a source file changes.
+
+    A handler is replayed each time it has waited: see --no-replay.
+    """
     chosen = ServeOptions(**options)
     _log_to_stderr()
     _log_invocations()
@@ -202,7 +214,12 @@ async def _serve(
     loaded: LoadedTarget, options: ServeOptions, watch: SourceWatch | None
 ) -> Stopped | Changed:
     """Serve until a signal, a change that ``watch`` sees, or a failure; stop gracefully then."""
-    runtime = Runtime(loaded.classes, data_dir=options.data, durability=options.durability)
+    runtime = Runtime(
+        loaded.classes,
+        data_dir=options.data,
+        durability=options.durability,
+        config=RuntimeConfig(always_replay=not options.no_replay),
+    )
     try:
         await runtime.start()
     except OSError as error:

@@ -54,6 +54,10 @@ class AttemptHost(Protocol):
         """The attempt waits for others only; it may be suspended."""
         ...
 
+    def replay(self, attempt: "Attempt") -> None:
+        """Drop the attempt and start another one of its invocation."""
+        ...
+
     def left(self, attempt: "Attempt") -> None:
         """The attempt is over."""
         ...
@@ -121,6 +125,10 @@ class Attempt:
         self._port.connect(self._loop, self._commands)
         # Completions accepted before the journal was read are read with it.
         self._is_loaded = False
+        # It has waited with everything delivered, and ``always_replay`` is on: another attempt
+        # takes what arrives next.
+        self._is_last_rest = False
+        self._must_replay = False
         self._main: asyncio.Task[Any] | None = None
         # The handler has ended, and the tasks it left were told to end.
         self._is_draining = False
@@ -132,13 +140,19 @@ class Attempt:
 
     def accept(self, delivery: Delivery) -> None:
         """As ``Resident.accept``."""
-        if self._is_loaded:
+        if self._is_last_rest:
+            # Not here: handler code may be running, and dropping this attempt runs some too.
+            self._must_replay = True
+        elif self._is_loaded:
             self._commands.cursor.accept(delivery)
         self._parts.host.ready(self)
 
     def advance(self) -> None:
         """Run the handler as far as it goes now, then see what it waits for."""
         if self.is_dead:
+            return
+        if self._must_replay:
+            self._parts.host.replay(self)
             return
         self.idle_since = None
         try:
@@ -259,6 +273,7 @@ class Attempt:
         if not has_steps and not commands.pending:
             self._fail_stuck("it waits for something that nothing can bring about")
             return
+        self._is_last_rest = self._parts.config.always_replay
         commands.save_while_waiting()
         callees = commands.find_callees()
         self._lifecycle.blocked(self.invocation, has_steps=has_steps, callees=callees)

@@ -154,6 +154,11 @@ class Attempts:
         while len(self._resident) > self._config.resident_attempts_max and self._idle:
             self._suspend(next(iter(self._idle)))
 
+    def replay(self, attempt: Attempt) -> None:
+        """As ``AttemptHost.replay``."""
+        attempt.drop()
+        self.start(attempt.invocation)
+
     def left(self, attempt: Attempt) -> None:
         """As ``AttemptHost.left``."""
         self._idle.pop(attempt, None)

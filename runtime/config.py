@@ -50,6 +50,10 @@ class RuntimeConfig:
     unsteps_result_bytes_max: int = 1_024
     """A larger result of a call without steps and without idempotency key is not kept."""
 
+    always_replay: bool = False
+    """For development: whenever something arrives for a handler that waits, run it again from its
+    top, against its journal, so that code that is not deterministic shows at once."""
+
     tide_mark: Literal["overlapped", "strict"] = "overlapped"
     """How the mark is written that tells a later start how much must be there: after each sync,
     or before each acknowledgement, which costs another fsync and finds damage to the very last."""

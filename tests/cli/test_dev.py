@@ -81,3 +81,33 @@ def test_ctrl_c_ends_it_while_it_waits_for_an_edit(here: Path) -> None:
         server.signal(signal.SIGINT)
         assert server.wait_exit() == 0
         assert "Traceback" not in server.stderr
+
+
+MOODY = """
+import itertools
+from holdfast import Context, Service, handler
+
+MOODS = itertools.count(1)
+
+class Moody(Service):
+    @handler
+    async def ask(self, ctx: Context) -> str:
+        mood = f"mood {next(MOODS)}"
+        await ctx.run(mood, print, mood)
+        return mood
+"""
+
+
+def test_code_that_is_not_deterministic_is_paused_in_its_first_run(tmp_path: Path) -> None:
+    (tmp_path / "moody.py").write_text(MOODY)
+    with holdfast("dev", "moody.py", "--port", "0", cwd=tmp_path) as server:
+        assert post(server.wait_port(), "/Moody/ask/send")[0] == 202
+        server.wait_line(r"(?s)ERROR Moody/ask.* is paused: .*mood 1.*mood 2")
+
+
+def test_it_runs_through_where_nothing_replays_it(tmp_path: Path) -> None:
+    (tmp_path / "moody.py").write_text(MOODY)
+    for command in (["dev", "--no-replay"], ["serve"]):
+        name, *flags = command
+        with holdfast(name, "moody.py", "--port", "0", *flags, cwd=tmp_path) as server:
+            assert post(server.wait_port(), "/Moody/ask") == (200, "mood 1")

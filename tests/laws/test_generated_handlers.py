@@ -14,6 +14,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,11 +87,17 @@ def through(trace: list[Event], deliveries: int) -> list[Event]:
 
 
 def play_once(
-    programs: list[Any], *, death: Death | None = None, suspends: bool = False
+    programs: list[Any],
+    *,
+    death: Death | None = None,
+    suspends: bool = False,
+    always_replay: bool = False,
 ) -> tuple[Play, Ending, dict[str, int] | None]:
     TRACES.attempts.clear()
     survived: dict[str, int] | None = None
-    config = RuntimeConfig(idle_ms_max=0) if suspends else RuntimeConfig()
+    config = RuntimeConfig(always_replay=always_replay)
+    if suspends:
+        config = replace(config, idle_ms_max=0)
     play = Play(PROGRAM_CLASSES, config, death=death, suspends=suspends)
 
     def keep(play: Play) -> None:
@@ -121,6 +128,18 @@ def test_leaving_memory_whenever_possible_changes_nothing(program: list[Any]) ->
     _, expected, _ = play_once(programs)
     stayed = {id_: attempts[-1] for id_, attempts in TRACES.attempts.items()}
     _, ending, _ = play_once(programs, suspends=True)
+    check_traces(None)
+
+    assert {id_: attempts[-1] for id_, attempts in TRACES.attempts.items()} == stayed
+    assert ending == expected
+
+
+@LAWS
+@given(PROGRAMS)
+def test_replaying_from_the_top_at_every_rest_changes_nothing(program: list[Any]) -> None:
+    _, expected, _ = play_once([program])
+    stayed = {id_: attempts[-1] for id_, attempts in TRACES.attempts.items()}
+    _, ending, _ = play_once([program], always_replay=True)
     check_traces(None)
 
     assert {id_: attempts[-1] for id_, attempts in TRACES.attempts.items()} == stayed
