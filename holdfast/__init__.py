@@ -36,7 +36,7 @@ from .objects.fields import state
 from .objects.handler import handler, shared
 from .objects.options import HandlerOptions
 from .objects.retry import RetryPolicy
-from .objects.service import Service, VirtualObject
+from .objects.service import Service, VirtualObject, Workflow
 from .objects.step_info import StepInfo, step_info
 from .objects.syscalls import Happened, Intent, NeverHappened, StepOptions
 from .version import __version__
@@ -83,6 +83,7 @@ __all__ = [
     "TerminalError",
     "UnknownTargetError",
     "VirtualObject",
+    "Workflow",
     "__version__",
     "handler",
     "shared",

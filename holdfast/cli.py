@@ -298,9 +298,15 @@ def _tune_collector() -> None:
 def _startup_line(runtime: Runtime, options: ServeOptions, port: int) -> str:
     """``Holdfast 0.1.0: 2 objects (Assistant, Order) on http://…, data in ./data (fsync)``."""
     services = runtime.registry.services.values()
-    objects = _count("object", [each.name for each in services if each.keyed])
-    others = _count("service", [each.name for each in services if not each.keyed])
-    served = " and ".join(filter(None, (objects, others)))
+    counts = [
+        _count(noun, [each.name for each in services if each.kind == kind])
+        for noun, kind in (
+            ("object", "virtual object"),
+            ("workflow", "workflow"),
+            ("service", "service"),
+        )
+    ]
+    served = " and ".join(filter(None, counts))
     host = f"[{options.host}]" if ":" in options.host else options.host
     data = f"data in {_show_path(options.data)} ({options.durability})"
     return f"Holdfast {__version__}: {served} on http://{host}:{port}, {data}"

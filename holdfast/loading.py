@@ -20,7 +20,7 @@ from types import ModuleType
 
 from .objects.errors import HoldfastError, InvalidDefinitionError, UnknownTargetError
 from .objects.handler import Handler
-from .objects.service import Service, VirtualObject
+from .objects.service import Service, VirtualObject, Workflow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ def load_target(target: str) -> LoadedTarget:
     if not classes:
         message = (
             f"no object class found in {target}: define a class that inherits from "
-            f"holdfast.VirtualObject or holdfast.Service, or import one and list it in __all__"
+            f"holdfast.VirtualObject, Workflow or Service, or import one and list it in __all__"
         )
         raise UnknownTargetError(message)
     file = Path(module.__file__ or ".").resolve()
@@ -68,7 +68,7 @@ def find_classes(module: ModuleType) -> tuple[type, ...]:
         value: None
         for name, value in vars(module).items()
         if isinstance(value, type)
-        and issubclass(value, VirtualObject | Service)
+        and issubclass(value, VirtualObject | Workflow | Service)
         and not value.__name__.startswith("_")
         and (value.__module__ == module.__name__ or name in listed)
     }
@@ -85,14 +85,15 @@ def _check_others(module: ModuleType, classes: tuple[type, ...]) -> None:
         if (
             isinstance(value, type)
             and value.__module__ == module.__name__
-            and not issubclass(value, VirtualObject | Service)
+            and not issubclass(value, VirtualObject | Workflow | Service)
             and not value.__name__.startswith("_")
             and any(isinstance(member, Handler) for member in value.__dict__.values())
             and not any(issubclass(served, value) for served in classes)
         ):
             name = value.__name__
             message = (
-                f"{name} has handlers but does not derive from VirtualObject or Service: write "
+                f"{name} has handlers but does not derive from VirtualObject, Workflow or "
+                f"Service: write "
                 f"`class {name}(VirtualObject):`, or call it _{name} if others derive from it"
             )
             raise InvalidDefinitionError(message)

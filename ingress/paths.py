@@ -180,7 +180,8 @@ def _bad_path(path: str, registry: Registry, hint: str = "") -> InvalidArgumentE
 
 def _misshapen(service: ServiceDefinition) -> InvalidArgumentError:
     shape = f"/{service.name}/{{key}}/{{handler}}"
-    kind = "an object, so its key stands between its name and the handler"
+    noun = "a workflow" if service.kind == "workflow" else "an object"
+    kind = f"{noun}, so its key stands between its name and the handler"
     if not service.keyed:
         shape = f"/{service.name}/{{handler}}"
         kind = "a service, so it has no key"
@@ -206,7 +207,7 @@ def _unknown_handler(name: str, service: ServiceDefinition) -> UnknownTargetErro
 
 def _served(registry: Registry) -> str:
     services = registry.services.values()
-    named = [f"{each.name} ({'object' if each.keyed else 'service'})" for each in services]
+    named = [f"{each.name} ({each.kind.removeprefix('virtual ')})" for each in services]
     return f"served here: {_list_names(named)}"
 
 

@@ -114,15 +114,26 @@ class Context:
         """The object of class ``cls`` at ``key``: ``await ctx.object(Cart, "sam").add("tea")``.
 
         Raises:
-            InvalidArgumentError: the key cannot name an object, or ``cls`` is a service.
+            InvalidArgumentError: the key cannot name an object, or ``cls`` is no virtual object.
         """
         return proxy.object_proxy(self._syscalls, cls, key, inside_options(options))
+
+    def workflow(self, cls: type[T], key: str, **options: Unpack[CallKeywords]) -> T:
+        """The workflow of class ``cls`` at ``key``: ``await ctx.workflow(Order, "42").run(cart)``.
+
+        ``run`` executes once per key: a second call of it gives a ``TerminalError`` with status
+        409, and a second send the id of the first.
+
+        Raises:
+            InvalidArgumentError: the key cannot name a workflow, or ``cls`` is none.
+        """
+        return proxy.workflow_proxy(self._syscalls, cls, key, inside_options(options))
 
     def service(self, cls: type[T], **options: Unpack[CallKeywords]) -> T:
         """The service of class ``cls``: ``await ctx.service(Mailer).deliver(letter)``.
 
         Raises:
-            InvalidArgumentError: ``cls`` is a virtual object.
+            InvalidArgumentError: ``cls`` is a virtual object or a workflow.
         """
         return proxy.service_proxy(self._syscalls, cls, inside_options(options))
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from inspect import getdoc, signature
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from .annotations import describe_name, resolve_annotation, underlying_function
 from .arguments import ArgumentCodec, ArgumentParameter, Arguments, make_argument_codec
@@ -17,8 +17,19 @@ from .fields import SYSCALLS_ATTRIBUTE, StateField
 from .handler import Handler
 from .options import HandlerOptions
 from .serde import Serde, find_unsupported_type, json_serde
-from .service import Declaration, Declared, Service, VirtualObject, check_service_name
+from .service import (
+    RUN,
+    Declaration,
+    Declared,
+    Service,
+    VirtualObject,
+    Workflow,
+    check_has_run,
+    check_service_name,
+)
 from .syscalls import Syscalls
+
+Kind = Literal["virtual object", "workflow", "service"]
 
 _DEFINITION_ATTRIBUTE: Final = "_holdfast_definition"
 
@@ -32,6 +43,7 @@ class HandlerDefinition:
         name: the name of the handler, as callers say it.
         attribute: what the class calls it.
         shared: whether it runs beside others at its key, reading only.
+        is_run: whether it is the one of a workflow that executes once per key.
         function: call it with an instance, a context and what ``decode_argument`` gives.
         options: the handler's options over those of its class.
         parameters: what it takes after the context, with resolved types.
@@ -46,6 +58,7 @@ class HandlerDefinition:
     name: str
     attribute: str
     shared: bool
+    is_run: bool
     function: Callable[..., Coroutine[Any, Any, Any]]
     options: HandlerOptions
     parameters: tuple[ArgumentParameter, ...]
@@ -92,7 +105,8 @@ class ServiceDefinition:
 
     Attributes:
         name: what callers say.
-        keyed: whether it is a virtual object.
+        kind: what its class derives from.
+        keyed: whether it has a key: a virtual object or a workflow.
         cls: the class.
         handlers: by the name that callers say.
         attributes: the same handlers by the name that the class uses.
@@ -100,6 +114,7 @@ class ServiceDefinition:
     """
 
     name: str
+    kind: Kind
     keyed: bool
     cls: type[Declared]
     handlers: Mapping[str, HandlerDefinition]
@@ -136,14 +151,20 @@ def define(cls: Any) -> ServiceDefinition:
 
 def _inspect(cls: type) -> ServiceDefinition:
     where = describe_name(cls)
-    if not issubclass(cls, Declared) or cls in {Declared, VirtualObject, Service}:
-        message = f"{where} is no class of handlers; derive a class from VirtualObject or Service"
+    if not issubclass(cls, Declared) or cls in {Declared, VirtualObject, Workflow, Service}:
+        message = (
+            f"{where} is no class of handlers; derive a class from VirtualObject, Workflow or "
+            f"Service"
+        )
         raise InvalidDefinitionError(message)
     declaration = cls.holdfast_declaration
     check_service_name(declaration.name, where)
     if not declaration.members.handlers:
         message = f"{where} has no handler; decorate an `async def` with @handler or @shared"
         raise InvalidDefinitionError(message)
+    kind = _kind_of(cls)
+    if kind == "workflow":
+        check_has_run(declaration.members, where)
     for field in declaration.members.fields.values():
         field.resolve()
     attributes = {
@@ -152,12 +173,19 @@ def _inspect(cls: type) -> ServiceDefinition:
     }
     return ServiceDefinition(
         name=declaration.name,
-        keyed=issubclass(cls, VirtualObject),
+        kind=kind,
+        keyed=kind != "service",
         cls=cls,
         handlers=MappingProxyType({one.name: one for one in attributes.values()}),
         attributes=MappingProxyType(attributes),
         fields=MappingProxyType({one.name: one for one in declaration.members.fields.values()}),
     )
+
+
+def _kind_of(cls: type[Declared]) -> Kind:
+    if issubclass(cls, Service):
+        return "service"
+    return "workflow" if issubclass(cls, Workflow) else "virtual object"
 
 
 def _inspect_handler(
@@ -184,6 +212,7 @@ def _inspect_handler(
         name=handler.name,
         attribute=handler.attribute,
         shared=handler.is_shared,
+        is_run=handler.name == RUN and issubclass(cls, Workflow),
         function=handler.function,
         options=handler.options.merged(declaration.options),
         parameters=parameters,

@@ -36,28 +36,60 @@ def object_proxy(caller: Caller, cls: type[T], key: str, options: CallOptions = 
     """The object of class ``cls`` at ``key``, as far as ``caller`` can reach it.
 
     Raises:
-        InvalidArgumentError: the key cannot name an object, or ``cls`` is a service.
+        InvalidArgumentError: the key cannot name an object, or ``cls`` is no virtual object.
         InvalidDefinitionError: ``cls`` is no class of handlers.
     """
     definition = define(cls)
-    if not definition.keyed:
-        message = f"{definition.name} is a service and has no keys; use service({cls.__name__})"
-        raise InvalidArgumentError(message)
+    if definition.kind != "virtual object":
+        raise _is_other_kind(definition)
     return cast("T", Proxy(caller, definition, check_key(key), options))
+
+
+def workflow_proxy(caller: Caller, cls: type[T], key: str, options: CallOptions = PLAIN) -> T:
+    """The workflow of class ``cls`` at ``key``, as far as ``caller`` can reach it.
+
+    Raises:
+        InvalidArgumentError: the key cannot name a workflow, or ``cls`` is none.
+        InvalidDefinitionError: ``cls`` is no class of handlers.
+    """
+    return cast("T", Proxy(caller, define_workflow(cls), check_key(key), options))
+
+
+def define_workflow(cls: type) -> ServiceDefinition:
+    """The definition of ``cls``, which is a workflow.
+
+    Raises:
+        InvalidArgumentError: it is none.
+        InvalidDefinitionError: ``cls`` is no class of handlers.
+    """
+    definition = define(cls)
+    if definition.kind != "workflow":
+        raise _is_other_kind(definition)
+    return definition
 
 
 def service_proxy(caller: Caller, cls: type[T], options: CallOptions = PLAIN) -> T:
     """The service of class ``cls``, as far as ``caller`` can reach it.
 
     Raises:
-        InvalidArgumentError: ``cls`` is a virtual object.
+        InvalidArgumentError: ``cls`` is a virtual object or a workflow.
         InvalidDefinitionError: ``cls`` is no class of handlers.
     """
     definition = define(cls)
     if definition.keyed:
-        message = f"{definition.name} is a virtual object; use object({cls.__name__}, key)"
-        raise InvalidArgumentError(message)
+        raise _is_other_kind(definition)
     return cast("T", Proxy(caller, definition, None, options))
+
+
+def _is_other_kind(definition: ServiceDefinition) -> InvalidArgumentError:
+    cls = definition.cls.__name__
+    cure = {
+        "virtual object": f"use object({cls}, key)",
+        "workflow": f"use workflow({cls}, key)",
+        "service": f"has no keys; use service({cls})",
+    }[definition.kind]
+    joint = " and " if definition.kind == "service" else "; "
+    return InvalidArgumentError(f"{definition.name} is a {definition.kind}{joint}{cure}")
 
 
 def call_by_name(  # noqa: PLR0913 - a target is three names, and callers write them out
@@ -117,7 +149,7 @@ class Proxy:
         key: str | None,
         options: CallOptions,
     ) -> None:
-        """``object_proxy`` and ``service_proxy`` make these."""
+        """``object_proxy`` and its like make these."""
         self._holdfast_caller = caller
         self._holdfast_definition = definition
         self._holdfast_key = key

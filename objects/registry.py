@@ -57,7 +57,7 @@ class Registry:
             raise UnknownTargetError(message)
         if service.keyed and target.key is None:
             message = (
-                f"{target.service} is a virtual object, so a call of it names a key: "
+                f"{target.service} is a {service.kind}, so a call of it names a key: "
                 f"{target.service}/<key>/{target.handler}"
             )
             raise UnknownTargetError(message)

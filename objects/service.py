@@ -1,4 +1,4 @@
-"""The two classes that users derive from: ``VirtualObject`` and ``Service``.
+"""The classes that users derive from: ``VirtualObject``, ``Workflow`` and ``Service``.
 
 A subclass is checked when it is created, so that a mistake is found at import, and registered
 nowhere; whoever constructs a runtime names the classes it is for.
@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from .annotations import describe_name
 from .errors import ContextMisuseError, InvalidDefinitionError
-from .handler import check_name, unknown_options
+from .handler import Handler, check_name, unknown_options
 from .members import Members, collect_members
 from .options import HandlerOptions
 from .retry import RetryPolicy
 
 RESERVED_SERVICE_NAMES: Final = frozenset({"openapi", "health"})
 """First parts of HTTP paths that are no service's."""
+
+RUN: Final = "run"
+"""The handler of a workflow that executes once per key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +39,7 @@ class Declaration:
 
 
 class Declared:
-    """What ``VirtualObject`` and ``Service`` have in common. Derive from one of those instead."""
+    """What the classes below have in common. Derive from one of those instead."""
 
     # The port this instance is bound to, unset on an instance that no runtime made; and whether
     # its ``__init__`` has run, after which attributes are what handlers assign.
@@ -66,7 +69,7 @@ class Declared:
                 InvalidDefinitionError: it cannot be what it is declared to be; see the message.
             """
             super().__init_subclass__()
-            if cls.__module__ != __name__:  # VirtualObject and Service themselves declare nothing
+            if cls.__module__ != __name__:  # the classes below declare nothing
                 cls.holdfast_declaration = _declare(cls, name, options)
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -98,6 +101,18 @@ class VirtualObject(Declared):
     Derive from it and decorate ``async def`` methods with ``@handler`` (one at a time at a key)
     or ``@shared`` (beside others, reading only). Fields made with ``state(...)`` belong to the
     object and outlive the process. The class's header takes ``name=`` and ``HandlerOptions``.
+    """
+
+    __slots__ = ()
+
+
+class Workflow(Declared):
+    """A class plus a key, whose handler ``run`` executes once per key, whatever happens.
+
+    Derive from it and decorate ``async def run`` with ``@handler`` and all other handlers with
+    ``@shared``: those work before, during and after ``run``, until the workflow is forgotten. State
+    fields belong to the workflow; ``run`` changes them and the others read them. ``ctx.promise`` is
+    how the two talk. The class's header takes ``name=`` and ``HandlerOptions``.
     """
 
     __slots__ = ()
@@ -153,17 +168,63 @@ def _declare(cls: type[Declared], name: str | None, given: dict[str, Any]) -> De
 
 
 def _check_kind(cls: type[Declared], members: Members, where: str) -> None:
+    kinds = [kind for kind in (VirtualObject, Workflow, Service) if issubclass(cls, kind)]
+    if len(kinds) > 1:
+        first, second = (f"a {kind.__name__}" for kind in kinds[:2])
+        message = f"{where}: a class is {first} or {second}, not both"
+        raise InvalidDefinitionError(message)
+    if issubclass(cls, Workflow):
+        for handler in members.handlers.values():
+            _check_workflow_handler(handler, where)
+        if not cls.__name__.startswith("_"):
+            check_has_run(members, where)
     if not issubclass(cls, Service):
         return
-    if issubclass(cls, VirtualObject):
-        message = f"{where}: a class is a VirtualObject or a Service, not both"
-        raise InvalidDefinitionError(message)
     for attribute, field in members.fields.items():
         message = (
             f"{where}.{attribute} ({field.source}): a Service has no key and so no state; derive "
             f"from VirtualObject, or pass the value as an argument"
         )
         raise InvalidDefinitionError(message)
+
+
+def check_has_run(members: Members, where: str) -> None:
+    """See that a workflow that is to be registered has something to execute.
+
+    Raises:
+        InvalidDefinitionError: it has no handler ``run``.
+    """
+    if RUN not in members.handlers:
+        message = (
+            f"{where}: a Workflow has one handler that executes once per key: "
+            f"`@handler async def {RUN}(self, ctx: Context, ...)`"
+        )
+        raise InvalidDefinitionError(message)
+
+
+def _check_workflow_handler(handler: Handler[..., Any], where: str) -> None:
+    place = f"{where}.{handler.attribute} ({handler.source})"
+    if handler.attribute == RUN and handler.is_shared:
+        message = (
+            f"{place}: {RUN!r} is what a Workflow executes once per key, so it is decorated with "
+            f"@handler; give a handler that only reads another name"
+        )
+    elif handler.attribute == RUN and handler.name != RUN:
+        message = (
+            f"{place}: the handler that a Workflow executes once per key is called {RUN!r} by "
+            f"everyone; leave out name={handler.name!r}"
+        )
+    elif handler.attribute != RUN and handler.name == RUN:
+        message = f"{place}: in a Workflow only the method {RUN} is called {RUN!r}; rename it"
+    elif handler.attribute != RUN and not handler.is_shared:
+        message = (
+            f"{place}: a Workflow has one exclusive handler, {RUN!r}; decorate this one with "
+            f"@shared and let it talk to {RUN!r} through ctx.promise(...), or derive the class "
+            f"from VirtualObject"
+        )
+    else:
+        return
+    raise InvalidDefinitionError(message)
 
 
 def _check_init(cls: type, where: str) -> None:

@@ -5,8 +5,14 @@ import hashlib
 
 from ..journal import keys
 from ..objects.definition import HandlerDefinition, ServiceDefinition
-from ..objects.errors import ConflictError, MailboxFullError, StoreFullError
+from ..objects.errors import (
+    ConflictError,
+    InvalidArgumentError,
+    MailboxFullError,
+    StoreFullError,
+)
 from ..objects.identity import INVOCATION_ID_BYTES, InvocationId, format_invocation_id
+from . import workflows
 from .answers import add_outcome
 from .core import Core
 from .lifecycle import object_key
@@ -31,9 +37,13 @@ class Admission:
         service, handler = core.registry.get_handler(request.target)
         prepared = handler.decode_argument(request.argument)
         if request.idempotency_key is not None:
-            duplicate = self._find_duplicate(request, wait=wait)
+            duplicate = self._find_duplicate(request, handler, wait=wait)
             if duplicate is not None:
                 return duplicate
+        if handler.is_run:
+            started = self._find_started(request, wait=wait)
+            if started is not None:
+                return started
         if core.store.is_nearly_full:
             message = "the disk is nearly full, so no new work is accepted; free some space"
             raise StoreFullError(message)
@@ -66,11 +76,32 @@ class Admission:
             return self._answers.with_outcome(id_, answer)
         return self._answers.when_durable(answer)
 
+    def _find_started(self, request: CallRequest, *, wait: bool) -> "asyncio.Future[Answer] | None":
+        """The answer to a second start of a workflow, or ``None`` for the first one."""
+        id_ = workflows.find_started(self._commits, request.target)
+        if id_ is None:
+            return None
+        if wait:
+            message = workflows.describe_started(request.target, id_)
+            return self._answers.when_durable(ConflictError(message))
+        answer = Answer(invocation_id=format_invocation_id(id_), is_duplicate=True)
+        return self._answers.when_durable(answer)
+
     def _find_duplicate(
-        self, request: CallRequest, *, wait: bool
+        self, request: CallRequest, handler: HandlerDefinition, *, wait: bool
     ) -> "asyncio.Future[Answer] | None":
-        """The answer to a call whose idempotency key is known, or ``None`` for a new one."""
+        """The answer to a call whose idempotency key is known, or ``None`` for a new one.
+
+        Raises:
+            InvalidArgumentError: this call takes none.
+        """
         assert request.idempotency_key is not None, "no idempotency key to look for"
+        if handler.is_run:
+            message = (
+                f"{request.target.service}/{handler.name} runs once per key as it is, so a call of "
+                f"it takes no idempotency key; leave it out"
+            )
+            raise InvalidArgumentError(message)
         row = self._commits.get(keys.idempotency(request.target, request.idempotency_key))
         if row is None:
             return None

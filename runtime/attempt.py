@@ -303,7 +303,11 @@ class Attempt:
             result = failure_of(error)
         else:
             state, object_ = commands.state, self.invocation.object_
-            if isinstance(state, ExclusiveState) and object_ is not None:
+            if (
+                isinstance(state, ExclusiveState)
+                and object_ is not None
+                and not self._handler.is_run  # A workflow has one turn.
+            ):
                 self._parts.host.keep_values(object_, state.values_for_next_turn())
         self.drop()
         self._lifecycle.complete(self.invocation, result)

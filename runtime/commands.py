@@ -36,7 +36,7 @@ from .handler_loop import HandlerLoop
 from .lifecycle import Lifecycle
 from .loop_futures import HandlerFuture
 from .object_state import ExclusiveState, NoState, SharedState
-from .open_invocation import OpenInvocation
+from .open_invocation import OpenInvocation, Result
 from .sources import SourceFinder
 from .step_plan import StepPlan
 from .steps import Steps
@@ -193,6 +193,12 @@ class Commands:
         """Write a new command after ``save``; gives its index."""
         entry = codec.encode_command(command, self.cursor.deliveries, self._sources.find())
         return self.lifecycle.append(self.invocation, entry)
+
+    def answer(self, index: int, result: Result | None) -> None:
+        """Complete a new command in the decision that issued it."""
+        completion = Completion(index, self.lifecycle.clock.now_ms(), result)
+        self.lifecycle.append(self.invocation, codec.encode_completion(completion))
+        self.cursor.accept(completion)
 
     def await_completion(self, index: int, pending: Pending) -> DurableFuture:
         """The future that the completion of command ``index`` is delivered to."""

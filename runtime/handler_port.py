@@ -23,6 +23,7 @@ from ..objects.fields import StateField
 from ..objects.identity import AwakeableId, InvocationId, Target, format_invocation_id
 from ..objects.serde import Serde
 from ..objects.syscalls import Action, StepOptions
+from . import workflows
 from .commands import Awaited, Commands, DurableTimer, Pending, digest
 from .failures import failure_of
 from .handler_log import HandlerLogger
@@ -104,8 +105,10 @@ class HandlerPort:
         if match is not None and isinstance(match[1], Call):
             index, callee = match[0], match[1].callee
         else:
-            callee = self._accept(target, argument, options, caller=self._invocation.id)
+            callee, refusal = self._accept(target, argument, options, caller=self._invocation.id)
             index = commands.write(Call(target, argument_digest, callee))
+            if refusal is not None:
+                commands.answer(index, refusal)
         pending = Pending(Awaited.CALL, result=result, callee=callee)
         return commands.await_completion(index, pending)
 
@@ -120,7 +123,7 @@ class HandlerPort:
         if match is not None and isinstance(match[1], Send):
             callee = match[1].callee
         else:
-            callee = self._accept(target, argument, options, caller=None)
+            callee, _ = self._accept(target, argument, options, caller=None)
             commands.write(Send(target, argument_digest, delay_ms, callee))
         future.set_result(format_invocation_id(callee))
         return future
@@ -245,13 +248,23 @@ class HandlerPort:
         options: CallOptions,
         *,
         caller: InvocationId | None,
-    ) -> InvocationId:
-        """Accept a new call in the decision that issues its command."""
+    ) -> tuple[InvocationId, Failure | None]:
+        """Accept a new call in the decision that issues its command.
+
+        Where the call is the second start of a workflow, nothing is accepted: a send gets the
+        first one's id, and a call a failure, with the id of nobody.
+        """
         lifecycle = self._commands.lifecycle
         service, handler = lifecycle.registry.get_handler(target)
         prepared = handler.decode_argument(argument)
         self._commands.save()
-        return lifecycle.accept(
+        if handler.is_run:
+            started = workflows.find_started(lifecycle.commits, target)
+            if started is not None:
+                if caller is None:
+                    return started, None
+                return _NO_CALLEE, workflows.refuse_second_start(target, started)
+        id_ = lifecycle.accept(
             target,
             argument,
             service=service,
@@ -263,6 +276,7 @@ class HandlerPort:
             caller_index=self._invocation.next_index,
             delay_ms=options.delay_ms,
         )
+        return id_, None
 
     def _check(self) -> None:
         """Refuse whatever does not come from the handler's own loop.

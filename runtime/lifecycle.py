@@ -126,7 +126,8 @@ class Lifecycle:
     ) -> InvocationId:
         """A new invocation, with its place in the mailbox or its due time.
 
-        ``object_`` is what ``object_key`` gives for the target.
+        ``object_`` is what ``object_key`` gives for the target. That a workflow was not started
+        before is for the caller to see.
         """
         now_ms = self.clock.now_ms()
         id_ = new_invocation_id(now_ms, self._randomness.token(10))
@@ -153,6 +154,9 @@ class Lifecycle:
         self.accepted_count += 1
         self.commits.put_new(keys.journal(id_, 0), codec.InputRow(input_))
         self.commits.put_new(keys.invocation(id_), invocation.record)
+        if handler.is_run:
+            assert target.key is not None, "a workflow without a key"
+            self.commits.put_new(keys.workflow(target.service, target.key), id_)
         if delay_ms > 0:
             self.timers.add(now_ms + delay_ms, id_, 0, TimerKind.START)
         else:

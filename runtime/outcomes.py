@@ -36,7 +36,7 @@ class Outcomes:
         """Write down the outcome of an invocation that completes now, and what is kept with it."""
         id_, record = invocation.id, invocation.record
         has_journal = invocation.next_index > 1
-        key = record.idempotency_key
+        key, handler = record.idempotency_key, invocation.handler
         if not has_journal:
             self._commits.delete(keys.journal(id_, 0))
         is_kept = (
@@ -44,9 +44,9 @@ class Outcomes:
             or has_journal
             or isinstance(result, Failure)
             or len(result) <= self._config.unsteps_result_bytes_max
+            or (handler is not None and handler.is_run)
         )
         completed_ms = self._clock.now_ms()
-        handler = invocation.handler
         expires_ms = completed_ms + self.retention_ms(handler)
         # The table of outcomes is in order of acceptance; see `Retention` for what follows.
         is_listed = (handler is not None and handler.options.retention is not None) or (

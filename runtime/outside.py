@@ -14,7 +14,14 @@ from ..journal.entry import Issued, MakeAwakeable
 from ..objects.call_options import PLAIN, CallOptions, OutsideCallKeywords, outside_options
 from ..objects.errors import RuntimeClosedError, TerminalError, UnknownTargetError
 from ..objects.identity import AwakeableId, Target, parse_invocation_id
-from ..objects.proxy import NO_ARGUMENT, call_by_name, object_proxy, send_by_name, service_proxy
+from ..objects.proxy import (
+    NO_ARGUMENT,
+    call_by_name,
+    object_proxy,
+    send_by_name,
+    service_proxy,
+    workflow_proxy,
+)
 from ..objects.serde import Serde
 from .admission import Admission
 from .core import Core
@@ -42,6 +49,14 @@ class Outside:
     def object(self, cls: type[T], key: str, **options: Unpack[OutsideCallKeywords]) -> T:
         """The typed proxy of one object: ``await runtime.object(Cart, "sam").add(item)``."""
         return object_proxy(self, cls, key, outside_options(options))
+
+    def workflow(self, cls: type[T], key: str, **options: Unpack[OutsideCallKeywords]) -> T:
+        """The typed proxy of one workflow: ``await runtime.workflow(Order, "42").run(cart)``.
+
+        ``run`` executes once per key: a second call raises ``ConflictError``, and a second send
+        gives the id of the first.
+        """
+        return workflow_proxy(self, cls, key, outside_options(options))
 
     def service(self, cls: type[T], **options: Unpack[OutsideCallKeywords]) -> T:
         """The typed proxy of a service."""

@@ -6,9 +6,9 @@ and stops where nothing can be due yet. One that its handler keeps for another t
 long to complete, is *listed*: it has a row in the expiry table, which is in due order.
 
 What is kept is bounded in bytes as well: a busy counter must not fill the disk. Beyond the bound
-the oldest go before their time; an outcome whose idempotency key still counts loses its journal
-only, because a duplicate must never run again. The number of bytes is written down once a round, so
-a crash makes it wrong by what completed within that round.
+the oldest go before their time; an outcome whose idempotency key still counts, or that of a
+workflow, loses its journal only, because a duplicate must never run again. The number of bytes is
+written down once a round, so a crash makes it wrong by what completed within that round.
 
 Each round deletes a bounded number of rows, with the rest of the turn's batch; a long journal goes
 in several, its outcome last.
@@ -19,6 +19,8 @@ from dataclasses import replace
 from ..journal import keys
 from ..journal.records import Kept, OutcomeRecord, decode_outcome
 from ..objects.identity import InvocationId, accepted_ms
+from ..objects.service import RUN
+from . import workflows
 from .config import RuntimeConfig
 from .lifecycle import Lifecycle
 from .seams import Clock
@@ -97,7 +99,11 @@ class Retention:
         """Do what is due with one outcome; ``False``: the rest has to wait a round."""
         expires_ms = outcome.expires_ms or outcome.completed_ms + retention_ms
         if self._is_over():
-            if outcome.expires_ms > now_ms:
+            still_counts = outcome.expires_ms > now_ms or (
+                (outcome.is_listed or expires_ms > now_ms)
+                and workflows.is_started_by(self._commits, outcome.target, id_)
+            )
+            if still_counts:
                 return self._forget_journal(id_, outcome)
             return self._forget(id_, outcome)
         if outcome.is_listed or expires_ms > now_ms:
@@ -106,7 +112,7 @@ class Retention:
 
     def _forget(self, id_: InvocationId, outcome: OutcomeRecord) -> bool:
         """Delete all that is kept of an invocation; ``False``: the rest has to wait a round."""
-        if not self._delete_journal(id_, outcome):
+        if not self._delete_journal(id_, outcome) or not self._forget_workflow(id_, outcome):
             return False
         self.collected_count += 1
         self._delete(keys.outcome(id_), outcome.encode())
@@ -117,6 +123,13 @@ class Retention:
             if row is not None and row.startswith(id_):
                 self._commits.delete(key)
         return True
+
+    def _forget_workflow(self, id_: InvocationId, outcome: OutcomeRecord) -> bool:
+        """Delete what was kept for a workflow beside its ``run``, where that is what this is."""
+        if outcome.target.handler != RUN:
+            return True
+        self._budget -= workflows.forget(self._commits, outcome.target, id_, self._budget)
+        return self._budget > 0
 
     def _forget_journal(self, id_: InvocationId, outcome: OutcomeRecord) -> bool:
         """Keep the outcome alone; ``False``: the rest has to wait a round."""

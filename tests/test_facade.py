@@ -4,7 +4,8 @@ import holdfast
 
 PUBLIC = """
 Awakeable Context HandlerOptions Happened Intent ManualClock MemoryStore NeverHappened RetryPolicy
-Runtime RuntimeConfig Service StepInfo StepOptions VirtualObject handler shared state step_info
+Runtime RuntimeConfig Service StepInfo StepOptions VirtualObject Workflow handler shared state
+step_info
 
 ConflictError ContextMisuseError DeadlockError ForbiddenInHandlerError HandlerStuckError
 HoldfastError InvalidArgumentError InvalidDefinitionError JournalMismatchError MailboxFullError

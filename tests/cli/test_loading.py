@@ -100,7 +100,7 @@ def test_a_class_with_handlers_that_derives_from_nothing_is_refused(
     (here / "forgot.py").write_text(MIXIN + beside)
     with pytest.raises(
         InvalidDefinitionError,
-        match="Plain has handlers but does not derive from VirtualObject or Service",
+        match="Plain has handlers but does not derive from VirtualObject, Workflow or Service",
     ):
         load_target("forgot.py")
 

@@ -7,7 +7,16 @@ from datetime import timedelta
 
 import pytest
 
-from holdfast import Context, Service, TerminalError, VirtualObject, handler, shared, state
+from holdfast import (
+    Context,
+    Service,
+    TerminalError,
+    VirtualObject,
+    Workflow,
+    handler,
+    shared,
+    state,
+)
 from holdfast.ingress.server import HttpServer, serve
 from holdfast.journal.memory import MemoryStore
 from holdfast.runtime.engine import Engine
@@ -52,6 +61,19 @@ class Tally(VirtualObject):
         return self.awaited
 
 
+class Order(Workflow):
+    item: str = state("nothing")
+
+    @handler
+    async def run(self, ctx: Context, item: str) -> str:
+        self.item = item
+        return f"{item} for {ctx.key}"
+
+    @shared
+    async def look(self, ctx: Context) -> str:
+        return self.item
+
+
 class Mirror(Service):
     @handler
     async def show(self, ctx: Context, first: str, times: int = 1) -> list[str]:
@@ -64,7 +86,7 @@ class Mirror(Service):
 
 @pytest.fixture
 async def engine() -> AsyncIterator[Engine]:
-    async with Engine([Tally, Mirror], store=MemoryStore()) as engine:
+    async with Engine([Tally, Order, Mirror], store=MemoryStore()) as engine:
         yield engine
 
 
@@ -239,3 +261,19 @@ async def test_a_call_that_waits_while_the_engine_stops_may_have_been_accepted(
         reply = await caller.read()
     assert reply.status == 503
     assert "retry-after" not in reply.headers
+
+
+async def test_a_workflow_is_started_once_by_the_paths_of_an_object(server: HttpServer) -> None:
+    async with connect(server.port) as caller:
+        assert (await caller.ask(post("/Order/a/look"))).body == b'"nothing"'
+        assert (await caller.ask(post("/Order/a/run", b'"tea"'))).body == b'"tea for a"'
+        again = await caller.ask(post("/Order/a/run", b'"milk"'))
+        assert (again.status, again.headers["x-holdfast-error"]) == (409, "hf0014")
+        first = (await caller.ask(post("/Order/b/run/send", b'"jam"'))).body
+        second = (await caller.ask(post("/Order/b/run/send?delay=1h", b'"jam"'))).body
+        assert json.loads(first)["status"] == "Accepted"
+        assert json.loads(second) == {**json.loads(first), "status": "PreviouslyAccepted"}
+        keyed = await caller.ask(post("/Order/c/run", b'"x"', "Idempotency-Key: k"))
+        assert keyed.status == 400
+        assert (await caller.ask(post("/Order/a/look"))).body == b'"tea"'
+    assert "already started" in str(error_of(again.body)["message"])

@@ -14,6 +14,7 @@ from holdfast import (
     StepFailedError,
     TerminalError,
     VirtualObject,
+    Workflow,
     handler,
     shared,
     state,
@@ -71,6 +72,23 @@ class Pure(Service):
     @handler
     async def double(self, ctx: Context, value: int) -> int:
         return await ctx.run("double", plain, value)
+
+
+class Flow(Workflow):
+    """Runs once per key."""
+
+    lines: list[str] = state(default_factory=list)
+
+    @handler
+    async def run(self, ctx: Context, name: str) -> str:
+        self.lines.append(await ctx.run("s0", act, "flow", 0, f"{name} began"))
+        await asyncio.sleep(0.03)
+        self.lines.append(await ctx.run("s1", act, "flow", 1, f"{name} ended"))
+        return name
+
+    @shared
+    async def look(self, ctx: Context) -> list[str]:
+        return self.lines
 
 
 class Desk(VirtualObject):
@@ -179,6 +197,20 @@ class Desk(VirtualObject):
         return self.lines
 
     @handler
+    async def flows(self, ctx: Context) -> list[Any]:
+        """Starts workflows by a call and a send, and again."""
+        sent = await ctx.workflow(Flow, "sent").run.send("sent")
+        called = await ctx.workflow(Flow, "called").run("called")
+        again = await ctx.workflow(Flow, "sent").run.send("again")
+        self.lines += [called, str(sent == again)]
+        try:
+            await ctx.workflow(Flow, "called").run("again")
+        except TerminalError as error:
+            self.lines.append(f"{error.status_code} {error.type_name}")
+        self.lines += await ctx.workflow(Flow, "called").look()
+        return self.lines
+
+    @handler
     async def long(self, ctx: Context) -> list[Any]:
         """Long values, changed in place, between commands."""
         self.lines.extend(f"line {number} {'x' * 20}" for number in range(300))
@@ -276,7 +308,7 @@ class Desk(VirtualObject):
         return bool(same and kept == [len(between), len(last)])
 
 
-CLASSES: list[type] = [Desk, Tally, Pure]
+CLASSES: list[type] = [Desk, Tally, Pure, Flow]
 
 
 def call_once(handler_name: str, argument: Any = None) -> Callable[[Play], Awaitable[Any]]:
@@ -330,6 +362,7 @@ SCRIPTS: dict[str, Callable[[Play], Awaitable[Any]]] = {
     "chain": call_once("chain", 3),
     "sends": call_once("sends"),
     "promises": promises,
+    "flows": call_once("flows"),
     "long": call_once("long"),
     "defaults": call_once("defaults"),
     "flaky": call_once("flaky", 2),

@@ -21,6 +21,7 @@ from holdfast import (
     Service,
     UnknownTargetError,
     VirtualObject,
+    Workflow,
     handler,
     shared,
     state,
@@ -150,7 +151,7 @@ def test_an_instance_is_bound_before_its_init_runs() -> None:
 
 
 PREAMBLE = """
-from holdfast import Context, Service, VirtualObject, handler, shared, state
+from holdfast import Context, Service, VirtualObject, Workflow, handler, shared, state
 from typing import *
 """
 
@@ -174,6 +175,7 @@ def write(tmp_path: Path) -> Callable[[str], ModuleType]:
 
 
 OBJECT = "class Bad(VirtualObject):\n    "
+WORKFLOW = "class Bad(Workflow):\n    "
 
 BAD_CLASSES = {
     # What is decorated.
@@ -247,6 +249,58 @@ BAD_CLASSES = {
     "class Worse(Bad):\n    f: int = state(0)": r"Worse\.f is both a handler and a state field",
     "x: int = state(0)\nclass Worse(Bad):\n    x = 5": r"Worse\.x hides the state field",
 }
+
+
+RUN = "@handler\n    async def run(self, ctx) -> None: ..."
+
+BAD_WORKFLOWS = {
+    "pass": r"Bad: a Workflow has one handler that executes once per key: `@handler async def run",
+    "@shared\n    async def look(self, ctx) -> None: ...": "Bad: a Workflow has one handler",
+    "@shared\n    async def run(self, ctx) -> None: ...": "so it is decorated with @handler",
+    RUN + "\n    @handler\n    async def stop(self, ctx) -> None: ...": (
+        r"Bad\.stop \(written\.py:8\): a Workflow has one exclusive handler, 'run'; decorate this "
+        "one with @shared"
+    ),
+    "@handler(name='main')\n    async def run(self, ctx) -> None: ...": "leave out name='main'",
+    "@handler(name='run')\n    async def main(self, ctx) -> None: ...": "only the method run",
+    RUN + "\nclass Worse(Bad, VirtualObject): ...": "a VirtualObject or a Workflow, not both",
+    RUN + "\nclass Worse(Bad, Service): ...": "a Workflow or a Service, not both",
+}
+
+
+@pytest.mark.parametrize(("body", "message"), BAD_WORKFLOWS.items())
+def test_a_bad_workflow_is_refused_when_it_is_written(
+    write: Callable[[str], ModuleType], body: str, message: str
+) -> None:
+    with pytest.raises(InvalidDefinitionError, match=message):
+        write(f"{PREAMBLE}\n{WORKFLOW}{body}\n")
+
+
+def test_what_workflows_have_in_common_can_be_written_once(
+    write: Callable[[str], ModuleType],
+) -> None:
+    look = "@shared\n    async def look(self, ctx) -> None: ..."
+    module = write(
+        f"{PREAMBLE}\nclass _Common(Workflow, name='common'):\n    {look}\n"
+        f"class Good(_Common, name='good'):\n    {RUN}\n"
+    )
+
+    definition = define(module.Good)
+    assert (definition.kind, definition.keyed) == ("workflow", True)
+    assert {name: one.is_run for name, one in definition.handlers.items()} == {
+        "look": False,
+        "run": True,
+    }
+    with pytest.raises(InvalidDefinitionError, match="a Workflow has one handler"):
+        define(vars(module)["_Common"])
+
+
+def test_a_handler_called_run_is_nothing_special_elsewhere(
+    write: Callable[[str], ModuleType],
+) -> None:
+    module = write(f"{PREAMBLE}\nclass Plain(VirtualObject):\n    {RUN}\n")
+
+    assert not define(module.Plain).handlers["run"].is_run
 
 
 @pytest.mark.parametrize(("body", "message"), BAD_CLASSES.items())
@@ -323,7 +377,7 @@ def test_types_may_be_defined_further_down_and_named_as_text(
 def test_only_classes_of_handlers_can_be_defined() -> None:
     with pytest.raises(InvalidDefinitionError, match="pass the class"):
         define(Assistant())
-    for other in (int, VirtualObject, Service):
+    for other in (int, VirtualObject, Workflow, Service):
         with pytest.raises(InvalidDefinitionError, match="no class of handlers"):
             define(other)
 

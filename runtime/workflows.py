@@ -1,0 +1,70 @@
+"""A workflow's key: who started it, what a second start is told, what goes when it is forgotten.
+
+The ``workflow`` row is written in the decision that accepts ``run``, a delayed one included, and
+names that invocation. It is there until the workflow is forgotten; then everything that belongs to
+the key goes with it, and the key can be used again.
+
+This module knows rows. It does not know when a workflow has been kept long enough.
+"""
+
+from ..journal import keys
+from ..journal.entry import Failure
+from ..objects.errors import TerminalError
+from ..objects.identity import InvocationId, Target, format_invocation_id
+from .commits import Commits
+from .failures import failure_of
+
+
+def find_started(commits: Commits, target: Target) -> InvocationId | None:
+    """The invocation of ``run`` at the key that ``target`` names, if there is or was one."""
+    assert target.key is not None, "a workflow without a key"
+    row = commits.get(keys.workflow(target.service, target.key))
+    return None if row is None else InvocationId(row)
+
+
+def describe_started(target: Target, id_: InvocationId) -> str:
+    """What whoever starts a workflow a second time is told."""
+    return (
+        f"{target.service}/{target.key} was already started, by {format_invocation_id(id_)}; a "
+        f"workflow runs once per key, so use another key, or its shared handlers"
+    )
+
+
+def refuse_second_start(target: Target, id_: InvocationId) -> Failure:
+    """The same as the recorded outcome of a call that a handler made."""
+    message = describe_started(target, id_)
+    return failure_of(TerminalError(message, status_code=409, type_name="ConflictError"))
+
+
+def is_started_by(commits: Commits, target: Target, id_: InvocationId) -> bool:
+    """Whether ``id_`` is the ``run`` of the workflow that ``target`` names, and not forgotten."""
+    return target.key is not None and find_started(commits, target) == id_
+
+
+def forget(commits: Commits, target: Target, id_: InvocationId, rows_max: int) -> int:
+    """Delete what is kept for the workflow whose completed ``run`` is ``id_``; gives how many rows.
+
+    Its state, what would take that back, its promises, and last the row that says it was started.
+    No more than ``rows_max`` go at a time: fewer means that all is gone, and that the key is free.
+    The outcome and the journal of ``run`` are the caller's to delete, in the same batch as the last
+    of these. Nothing happens where the workflow was not started by ``id_``.
+    """
+    if not is_started_by(commits, target, id_):
+        return 0
+    assert target.key is not None, "a workflow without a key"
+    object_ = keys.object_key(target.service, target.key)
+    count = 0
+    for prefix in (keys.STATE, keys.UNDO, keys.PROMISE):
+        doomed: list[bytes] = []
+        for key, _ in commits.scan(*keys.prefix_range(prefix + object_)):
+            if count + len(doomed) == rows_max:
+                break
+            doomed.append(key)
+        for key in doomed:
+            commits.delete(key)
+        count += len(doomed)
+    if count < rows_max:
+        commits.delete(keys.history(object_))
+        commits.delete(keys.workflow(target.service, target.key))
+        count += 1
+    return count
