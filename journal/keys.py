@@ -18,7 +18,7 @@ A key is a one-byte table tag, then its fields, each encoded so that bytes compa
                                                          message that the turn under way may take
     g    lane          object u64(sequence)              id: who interrupted, and goes before inbox
     s    state         object text(field) part           u64(sequence) row, see ``values``
-    u    undo          object u64(sequence) u32(index) text(field) part    an old row, see below
+    u    undo          object u64(sequence) u32(index) text(field) part    see ``undo_rows``
     t    timer         u64(due ms) id u32(index)         records.TimerKind, one byte
     d    idempotency   text(service) text(key) text(handler) text(idempotency key)   id digest
     a    awakeable     id u32(index)                     empty or records.AwakeableRecord: open
@@ -32,14 +32,12 @@ A key is a one-byte table tag, then its fields, each encoded so that bytes compa
     v    message       id u32(index)                     empty: a turn awaits a message
     y    attached      id id u32(index)                  empty: the second one awaits the first
     f    workflow      text(service) text(key)           id: the invocation of its ``run``
-    k    history       object                            u64(sequence): see below
+    k    history       object                            u64(sequence) u64(ms): see below
     r    reissue       id u32(index)                     empty: copied by a restart, not begun here
     m    meta          text(name)                        as the owner of the name says
 
-    old row   := 00 (absent) | 01 row | 02 row (absent, and this default was read)
-
-The history row of an object says from where on its past can be read: the state as it was before
-that turn is not known any more. Without one, the rows themselves tell.
+The history row of an object says from where on its past can be read, and when that was found: the
+state as it was before that turn is not known any more. Without one, the rows themselves tell.
 
 Text needs the escape and the terminator: without them ``("a", "b")`` and ``("ab", "")`` would be
 the same row, and a scan of object ``a`` would also return object ``ab``. A tag once given is never

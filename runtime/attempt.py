@@ -31,10 +31,11 @@ from .failures import describe, failure_of, find_terminal
 from .handler_loop import HandlerLoop, PumpResult
 from .handler_port import HandlerPort
 from .lifecycle import Lifecycle, logger
-from .object_state import ExclusiveState, NoState, SharedState, StateTable
+from .object_state import ExclusiveState, NoState, SharedState
 from .open_invocation import OpenInvocation
 from .seams import Clock
 from .sources import SourceFinder, find_raise
+from .state_table import StateTable
 from .steps import Steps
 from .tracing import Tracing, end_span
 from .waits import find_deadlock

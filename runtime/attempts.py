@@ -15,10 +15,10 @@ from ..objects.identity import InvocationId
 from .attempt import Attempt, AttemptParts
 from .config import RuntimeConfig
 from .lifecycle import Lifecycle
-from .object_state import StateTable
 from .open_invocation import OpenInvocation
 from .seams import Clock, Threads
 from .sources import SourceFinder
+from .state_table import StateTable
 from .steps import Steps
 from .tracing import Tracing
 
@@ -47,7 +47,7 @@ class Attempts:
             clock=clock,
             config=config,
             steps=self.steps,
-            table=StateTable(lifecycle.commits),
+            table=StateTable(lifecycle.commits, clock),
             host=self,
             sources=SourceFinder(),
             tracing=tracing,

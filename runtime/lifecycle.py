@@ -381,6 +381,10 @@ class Lifecycle:
 
     def _begin(self, invocation: OpenInvocation) -> None:
         record = invocation.record
+        if record.state is InvocationState.INBOXED:
+            # The rows of an object tell its past by the sequences of its turns, in the order in
+            # which turns began; a place in the mailbox does not say that.
+            record.sequence = self._next_sequence()
         record.state = InvocationState.BEGUN
         record.begun_ms = self.clock.now_ms()
         self.commits.put(keys.invocation(invocation.id), record)

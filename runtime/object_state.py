@@ -13,132 +13,19 @@ The values themselves (what changed in place, how a long list becomes rows) belo
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from ..journal import keys
 from ..journal.entry import Reads
 from ..journal.replay import ReplayCursor
 from ..journal.values import FieldValue, RowChange, ValueType, make_value_type
-from ..journal.values.rows import WHOLE, check_head
 from ..objects.errors import ContextMisuseError, InvalidArgumentError, TerminalError
 from ..objects.fields import StateField
 from ..objects.serde import packed_serde
-from .commits import Commits
-
-SEQUENCE_BYTES = 8
-HEAD = b""
+from .state_table import HEAD, Rows, StateTable, TurnUndo
 
 _NAMES = ""
 """Among what a shared handler read: the names, as parts without rows. No field is called this."""
-
-_ABSENT = b"\x00"
-_PRESENT = b"\x01"
-_DEFAULT = b"\x02"
-
-Rows = dict[bytes, bytes]
-
-
-@dataclass(slots=True)
-class TurnUndo:
-    """What takes the rows of an object back to the beginning of a turn."""
-
-    rows: dict[str, dict[bytes, bytes | None]] = field(default_factory=dict[str, Any])
-    """The rows as they were then, where they differ: by field, then part; ``None``: no row."""
-    defaults: set[str] = field(default_factory=set[str])
-    """Fields that were absent then, and whose default the turn has recorded: see ``rows``."""
-    stored_bytes: int = 0
-    """Of all its rows."""
-    indexes: set[int] = field(default_factory=set[int])
-    """Where in the journal the turn has stored changes: at commands, and where it waited."""
-
-
-class StateTable:
-    """The state rows of all objects, seen through the pending batch."""
-
-    def __init__(self, commits: Commits) -> None:
-        """A view; it holds nothing."""
-        self._commits = commits
-
-    def read_field(self, object_: bytes, name: str) -> Rows:
-        """The rows of a field by part, without the sequence that each is stored with."""
-        commits = self._commits
-        head = commits.get(keys.state(object_, name, HEAD))
-        if head is None:
-            return {}
-        rows = {HEAD: head[SEQUENCE_BYTES:]}
-        if check_head(rows[HEAD]) == WHOLE:
-            return rows
-        prefix = keys.state(object_, name, HEAD)
-        start, end = keys.prefix_range(prefix)
-        size = len(prefix)
-        for key, row in commits.scan(start, end):
-            rows[key[size:]] = row[SEQUENCE_BYTES:]
-        return rows
-
-    def names(self, object_: bytes) -> set[str]:
-        """The names of all stored fields."""
-        names: set[str] = set()
-        prefix = keys.STATE + object_
-        start, end = keys.prefix_range(prefix)
-        while True:
-            for key, _ in self._commits.scan(start, end):
-                name, stop = keys.split_text(key, len(prefix))
-                names.add(name)
-                # Skip the chunks of a long value: there may be many thousands.
-                start = keys.prefix_range(key[:stop])[1]
-                break
-            else:
-                return names
-
-    def write(self, object_: bytes, sequence: int, name: str, change: RowChange) -> None:
-        """Stage one changed row."""
-        key = keys.state(object_, name, change.part)
-        if change.new is None:
-            self._commits.delete(key)
-        else:
-            self._commits.put(key, keys.u64(sequence) + change.new)
-
-    def write_undo(
-        self, object_: bytes, sequence: int, index: int, name: str, change: RowChange
-    ) -> int:
-        """Stage what takes a changed row back to before command ``index``; gives its bytes."""
-        key = keys.undo(object_, sequence, index, name, change.part)
-        return self._put_oldest(key, _ABSENT if change.old is None else _PRESENT + change.old)
-
-    def write_undo_default(
-        self, object_: bytes, sequence: int, index: int, name: str, head: bytes
-    ) -> int:
-        """Stage that a field was absent before command ``index``, and read as this default."""
-        key = keys.undo(object_, sequence, index, name, HEAD)
-        return self._put_oldest(key, _DEFAULT + head)
-
-    def _put_oldest(self, key: bytes, row: bytes) -> int:
-        # While the handler waits, its state may be saved more than once before a command: the
-        # oldest value is the one to go back to.
-        if self._commits.get(key) is not None:
-            return 0
-        self._commits.put_new(key, row)
-        return len(key) + len(row)
-
-    def read_undo(self, object_: bytes, sequence: int) -> TurnUndo:
-        """All that a turn has stored so far, as the way back."""
-        undo = TurnUndo()
-        prefix = keys.undo_of_turn(object_, sequence)
-        start, end = keys.prefix_range(prefix)
-        for key, row in self._commits.scan(start, end):
-            undo.stored_bytes += len(key) + len(row)
-            name, stop = keys.split_text(key, len(prefix) + 4)
-            undo.indexes.add(int.from_bytes(key[len(prefix) : len(prefix) + 4], "big"))
-            parts = undo.rows.setdefault(name, {})
-            part = key[stop:]
-            # Undo rows come in command order, and the earliest tells the beginning.
-            if part not in parts:
-                parts[part] = None if row[:1] == _ABSENT else row[1:]
-                if row[:1] == _DEFAULT:
-                    undo.defaults.add(name)
-        return undo
 
 
 class ExclusiveState:
@@ -240,10 +127,7 @@ class ExclusiveState:
         for name in list(self._defaults):
             self._store_default(name, index)
         for name, change in changes:
-            self.undo_bytes += self._table.write_undo(
-                self._object, self._sequence, index, name, change
-            )
-            self._table.write(self._object, self._sequence, name, change)
+            self._write(name, change, index)
 
     def save_waiting(self, index: int) -> None:
         """Stage all that changed, for others to see while the handler waits.
@@ -259,10 +143,7 @@ class ExclusiveState:
         self._unsaved = []
         for name, change in changes:
             self._store_default(name, index)
-            self.undo_bytes += self._table.write_undo(
-                self._object, self._sequence, index, name, change
-            )
-            self._table.write(self._object, self._sequence, name, change)
+            self._write(name, change, index)
 
     def save_last(self, index: int | None) -> None:
         """Stage all that changed with the outcome; ``index`` is ``None`` if there is no journal.
@@ -272,11 +153,7 @@ class ExclusiveState:
         """
         for name, change in self._collect():
             self._store_default(name, index)
-            if index is not None:
-                self.undo_bytes += self._table.write_undo(
-                    self._object, self._sequence, index, name, change
-                )
-            self._table.write(self._object, self._sequence, name, change)
+            self._write(name, change, index)
         for name in self._defaults:
             # Its baseline says that the default is stored, which it is not.
             self._values.pop(name, None)
@@ -307,14 +184,17 @@ class ExclusiveState:
             self._unsaved += [(name, change) for change in _changes(value)]
         return self._unsaved
 
+    def _write(self, name: str, change: RowChange, index: int | None) -> None:
+        self.undo_bytes += self._table.write(
+            self._object, self._sequence, name, change.part, change.new, index
+        )
+
     def _store_default(self, name: str, index: int | None) -> None:
         for change in self._defaults.pop(name, ()):
-            if change.part == HEAD and index is not None:
-                assert change.new is not None, "a default without a value"
-                self.undo_bytes += self._table.write_undo_default(
-                    self._object, self._sequence, index, name, change.new
-                )
-            self._table.write(self._object, self._sequence, name, change)
+            assert change.new is not None, "a default without a value"
+            self.undo_bytes += self._table.write_default(
+                self._object, self._sequence, name, change.part, change.new, index
+            )
 
     def _touch(self, field: StateField[Any]) -> FieldValue:
         name = field.name

@@ -18,10 +18,12 @@ from dataclasses import replace
 
 from ..journal import keys
 from ..journal.records import Kept, OutcomeRecord, decode_outcome
+from ..journal.undo_rows import takes_away
 from ..objects.identity import InvocationId, accepted_ms
 from ..objects.service import RUN
 from . import workflows
 from .config import RuntimeConfig
+from .history_marks import HistoryMarks
 from .lifecycle import Lifecycle
 from .seams import Clock
 
@@ -40,6 +42,7 @@ class Retention:
         self._commits = lifecycle.commits
         self._clock = clock
         self._config = config
+        self._marks = HistoryMarks(lifecycle.commits, clock)
         self._cursor = keys.OUTCOME
         self._walk_at_ms = 0
         self._written_bytes = int.from_bytes(self._commits.get(_BYTES) or b"", "big")
@@ -57,6 +60,7 @@ class Retention:
         if self._is_over() or now_ms >= self._walk_at_ms:
             self._collect_in_order(now_ms)
         self.has_more = self._budget <= 0
+        self._marks.sweep()
         self.write_down()
 
     def write_down(self) -> None:
@@ -143,16 +147,20 @@ class Retention:
     def _delete_journal(self, id_: InvocationId, outcome: OutcomeRecord) -> bool:
         if outcome.kept is not Kept.JOURNAL:
             return True
-        prefixes = [keys.JOURNAL + id_]
-        if outcome.target.key is not None:
+        # The journal goes first: while its first entry is there, so are all undo rows.
+        for key, row in self._take(*keys.prefix_range(keys.JOURNAL + id_)):
+            self._delete(key, row)
+        if self._budget > 0 and outcome.target.key is not None:
             object_ = keys.object_key(outcome.target.service, outcome.target.key)
-            prefixes.append(keys.undo_of_turn(object_, outcome.sequence))
-        for prefix in prefixes:
-            for key, row in self._take(*keys.prefix_range(prefix)):
-                self._delete(key, row)
-            if self._budget <= 0:
-                return False
-        return True
+            self._delete_undo(object_, outcome.sequence)
+        return self._budget > 0
+
+    def _delete_undo(self, object_: bytes, sequence: int) -> None:
+        rows = self._take(*keys.prefix_range(keys.undo_of_turn(object_, sequence)))
+        if any(takes_away(row) for _, row in rows):
+            self._marks.advance(object_, sequence)
+        for key, row in rows:
+            self._delete(key, row)
 
     def _take(self, start: bytes, end: bytes) -> list[tuple[bytes, bytes]]:
         """The first rows of a range, no more than the round may delete."""

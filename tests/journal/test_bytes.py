@@ -3,7 +3,7 @@
 import pytest
 
 from holdfast import StoreDamagedError, StoreFormatError
-from holdfast.journal import codec, keys, records
+from holdfast.journal import codec, keys, records, undo_rows
 from holdfast.journal.entry import (
     Attach,
     AwaitPromise,
@@ -249,6 +249,27 @@ def test_rows_of_promises_signals_and_awakeables_do_not_change() -> None:
     assert records.decode_promise(promise.encode()) == promise
     assert signal.encode() == bytes.fromhex("01 91 c401 78")
     assert records.decode_signal(signal.encode()) == signal
+
+
+def test_undo_rows_do_not_change() -> None:
+    stored = keys.u64(7) + b"row"
+    written = undo_rows.encode_stored(stored, is_taken_away=False)
+    taken_away = undo_rows.encode_stored(stored, is_taken_away=True)
+
+    assert undo_rows.encode_absent().hex() == "00"
+    assert undo_rows.encode_default(b"row").hex() == "02" + b"row".hex()
+    assert written.hex() == "03" + stored.hex()
+    assert taken_away.hex() == "04" + stored.hex()
+    assert undo_rows.decode(written) == undo_rows.decode(taken_away)
+    assert undo_rows.decode(written) == undo_rows.OldRow(b"row", 7)
+    assert undo_rows.decode(b"\x00") == undo_rows.OldRow(None)
+    assert undo_rows.decode(b"\x01row") == undo_rows.OldRow(b"row")
+    assert undo_rows.decode(b"\x02row") == undo_rows.OldRow(b"row", is_default=True)
+    assert undo_rows.decode(b"\x02row").stored is None
+    assert undo_rows.with_takes_away(written) == taken_away
+    assert [undo_rows.takes_away(bytes((tag,))) for tag in range(5)] == [0, 1, 0, 0, 1]
+    with pytest.raises(StoreFormatError, match="begins with 05"):
+        undo_rows.decode(b"\x05")
 
 
 def test_object_names_cannot_run_into_each_other() -> None:
