@@ -1,0 +1,81 @@
+"""A message on its way to whoever asked, and what an API has to say of it.
+
+Ids and times come from the number of the request, so that a test gets the same ones every time.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from .pieces import count_pieces
+from .reply import Message, ToolCall, Usage
+from .request import LlmRequest
+
+FIRST_SECOND = 1_700_000_000
+"""When the first request was asked, whatever the clock says; each further one is a second later."""
+
+FAILURE_TEXT = "The server had an error while processing your request."
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A message for a request, and what it costs."""
+
+    request: LlmRequest
+    message: Message
+    usage: Usage
+
+    @property
+    def number(self) -> str:
+        """The number of the request as ids have it."""
+        return f"{self.request.number:06}"
+
+    @property
+    def created(self) -> int:
+        """When the answer was made: seconds of Unix time."""
+        return FIRST_SECOND + self.request.number
+
+    def call_id(self, index: int) -> str:
+        """The id by which the result of the call that is part ``index`` names it."""
+        return f"call_{self.number}_{index + 1}"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One event of a stream, as bytes.
+
+    ``kind`` is ``"piece"`` for a part of the text or of arguments, ``"last"`` for what completes
+    the answer to those who read no further, and ``"frame"`` for all else.
+    """
+
+    data: bytes
+    kind: Literal["frame", "piece", "last"] = "frame"
+
+
+class Encoding(Protocol):
+    """How one of the two APIs writes one answer down. Used once, by either method."""
+
+    def body(self) -> dict[str, Any]:
+        """The whole answer, for whoever did not ask for a stream."""
+        ...
+
+    def frames(self) -> Iterator[Frame]:
+        """The answer as a stream."""
+        ...
+
+    def failure_frames(self, frames_sent: int) -> Iterator[Frame]:
+        """What a stream says instead of going on, when the provider fails after so many frames."""
+        ...
+
+
+def count_usage(request: LlmRequest, message: Message) -> Usage:
+    """What is said to be the cost: the pieces of every text, on either side."""
+    asked = sum(count_pieces(each.text) for each in request.messages)
+    names = sum(count_pieces(part.name) for part in message.parts if isinstance(part, ToolCall))
+    return Usage(input_tokens=asked, output_tokens=message.count_pieces() + names)
+
+
+def to_json(value: dict[str, Any]) -> bytes:
+    """``value`` as JSON in UTF-8, on one line."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
