@@ -11,6 +11,7 @@ outcome     := version [service, key | nil, handler, sequence, completed_ms, kep
                 then, where there is an idempotency key: key | nil, expires_ms
                 then, where there is anything: details, see ``OutcomeDetails``
 step        := version [state, attempt, failures, next_attempt_ms, last_failure]
+                then, where there is anything: began_ms, details | nil
 timer       := one byte, see ``TimerKind``
 awakeable   := empty, or version [message | nil, schema | nil, due_ms, created_ms]
 promise     := version [completed_ms, bytes | failure]
@@ -260,29 +261,36 @@ class StepRecord:
     """Attempts that counted against the retry policy."""
     next_attempt_ms: int = 0
     last_failure: str = ""
+    began_ms: int = 0
+    """When the first attempt began, as far as that is known."""
+    details: bytes | None = None
+    """What the action said last of how far it has come, as MessagePack."""
 
     def encode(self) -> bytes:
         """The row."""
-        return pack(
-            [
-                int(self.state),
-                self.attempt,
-                self.failures,
-                self.next_attempt_ms,
-                self.last_failure,
-            ]
-        )
+        fields: list[Any] = [
+            int(self.state),
+            self.attempt,
+            self.failures,
+            self.next_attempt_ms,
+            self.last_failure,
+        ]
+        if self.began_ms or self.details is not None:
+            fields += [self.began_ms, self.details]
+        return pack(fields)
 
 
 def decode_step(row: bytes) -> StepRecord:
     """The record that ``StepRecord.encode`` wrote."""
-    state, attempt, failures, next_attempt_ms, last_failure = unpack(row, "a step row")
+    fields = unpack(row, "a step row")
     return StepRecord(
-        state=StepState(state),
-        attempt=attempt,
-        failures=failures,
-        next_attempt_ms=next_attempt_ms,
-        last_failure=last_failure,
+        state=StepState(fields[0]),
+        attempt=fields[1],
+        failures=fields[2],
+        next_attempt_ms=fields[3],
+        last_failure=fields[4],
+        began_ms=fields[5] if len(fields) > 5 else 0,
+        details=fields[6] if len(fields) > 6 else None,
     )
 
 

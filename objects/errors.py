@@ -11,6 +11,7 @@
     ├── MailboxFullError         HF0013  the mailbox of a key has reached its bound
     ├── ConflictError            HF0014  the request contradicts what was recorded before
     ├── RuntimeClosedError       HF0015  the runtime is stopping or has stopped
+    ├── RetryableError           HF0016  not now: try again, after so long
     ├── JournalMismatchError     HF0020  replay took another path than the journal
     ├── ForbiddenInHandlerError  HF0021  the outside world touched without ctx.run
     ├── ContextMisuseError       HF0022  a context used where or when it must not be
@@ -25,7 +26,10 @@ A code is for ever, and each has a page: ``objects/error_codes/HF0001.md`` and s
 """
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
+
+from .retry_after import find_wait, parse_retry_after
 
 
 class HoldfastError(Exception):
@@ -159,6 +163,55 @@ class RuntimeClosedError(HoldfastError):
     """
 
     code = "HF0015"
+
+
+class RetryableError(HoldfastError):
+    """This attempt of a step or a handler failed, and another one may not.
+
+    Raise it in an action or a handler. It is tried again as any exception that is no outcome, also
+    where ``RetryPolicy.retry_on`` does not name it. One that says ``retry_after`` puts that in the
+    place of the policy's own delay, a day at most; it counts as an attempt like any other::
+
+        if response.status_code == 429:
+            raise RetryableError("busy", retry_after=response.headers.get("retry-after"))
+
+    Attributes:
+        retry_after: how long to wait, or until when; ``None``: as the policy says.
+    """
+
+    code = "HF0016"
+
+    def __init__(
+        self, message: str = "", *, retry_after: timedelta | float | str | None = None
+    ) -> None:
+        """Say what failed, and when it may work.
+
+        Args:
+            message: for the log, and for the outcome if this was the last attempt.
+            retry_after: a timedelta, seconds, or the text of a ``Retry-After`` header. A text that
+                is none counts as ``None``: the exception is about something else.
+
+        Raises:
+            InvalidArgumentError: ``retry_after`` is of another type, or no finite number.
+        """
+        super().__init__(message)
+        self.retry_after: timedelta | datetime | None = _read_retry_after(retry_after)
+
+
+def _read_retry_after(value: object) -> timedelta | datetime | None:
+    if value is None or isinstance(value, timedelta):
+        return value
+    if isinstance(value, str):
+        return parse_retry_after(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        wait = find_wait(value)
+        if wait is not None:
+            return wait
+    message = (
+        f"retry_after is a timedelta, a number of seconds or the text of a Retry-After header, "
+        f"but this is {type(value).__name__}: {value!r:.80}"
+    )
+    raise InvalidArgumentError(message)
 
 
 class JournalMismatchError(HoldfastError):

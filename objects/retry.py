@@ -1,37 +1,60 @@
-"""When a failed attempt is tried again. Arithmetic only: no clock, no waiting, no counting."""
+"""When a failed attempt is tried again. Arithmetic only: no clock, no chance, no counting."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Literal
+from datetime import datetime, timedelta
+from typing import Final, Literal, cast
 
-from .errors import InvalidDefinitionError
+from .errors import InvalidDefinitionError, RetryableError
+
+ErrorTypes = tuple[type[Exception], ...]
+
+RETRY_AFTER_MAX: Final = timedelta(days=1)
+"""The longest wait that a ``RetryableError`` can ask for; whoever says more is mistaken."""
+
+_MS: Final = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How often and after what delay a failed attempt is tried again.
+    """How often and after what delay a failed attempt is tried again, and for which errors.
 
     Attributes:
         initial_interval: the delay after the first failed attempt.
         factor: each further delay is this many times the one before.
         max_interval: no delay is longer.
-        max_attempts: attempts in all, the first included; ``None`` means without end.
+        jitter: up to this part of each delay is left out by chance, 0 for none, 1 for all of it, so
+            that many that failed together do not come back together. To a delay that a
+            ``RetryableError`` asked for it is added instead.
+        max_attempts: attempts in all, the first included; ``None`` means without end. Of a handler
+            only those count that follow each other without progress: when the journal has grown
+            since the last failed one, counting begins again.
+        max_duration: no attempt begins later than this after the first one: for a step since that
+            began, for a handler since the first of the failed ones that count ended.
         on_max_attempts: what happens after the last one. ``"pause"`` keeps the invocation until a
             person resumes it; ``"fail"`` ends the step or the invocation with the last error.
             ``None``: a policy given to a step means ``"fail"``, any other ``"pause"``.
+        retry_on: only these exceptions, and ``RetryableError``, are tried again; ``None``: all.
+        stop_on: these are not, whatever ``retry_on`` says. An exception that is not tried again is
+            final at once: a ``StepFailedError`` for the handler, or the handler's outcome.
     """
 
     initial_interval: timedelta = timedelta(milliseconds=500)
     factor: float = 2.0
     max_interval: timedelta = timedelta(seconds=60)
+    jitter: float = 0.0
     max_attempts: int | None = 70
+    max_duration: timedelta | None = None
     on_max_attempts: Literal["pause", "fail"] | None = None
+    retry_on: ErrorTypes | None = None
+    stop_on: ErrorTypes = ()
 
     def __post_init__(self) -> None:
         """Refuse a policy that could not be followed.
 
         Raises:
-            InvalidDefinitionError: a negative interval, a factor below 1, no attempt at all.
+            InvalidDefinitionError: a negative interval, a factor below 1, no attempt at all, no
+                time at all, a jitter beyond 0 to 1, or something that is no tuple of exceptions.
         """
         if self.initial_interval < timedelta(0) or self.max_interval < timedelta(0):
             message = "RetryPolicy: an interval must not be negative"
@@ -39,24 +62,115 @@ class RetryPolicy:
         if not self.factor >= 1:
             message = f"RetryPolicy: factor is {self.factor}, and it must be 1 or more"
             raise InvalidDefinitionError(message)
+        if not isinstance(cast("object", self.jitter), int | float) or not 0 <= self.jitter <= 1:
+            message = f"RetryPolicy: jitter is {self.jitter!r:.80}, and it must be from 0 to 1"
+            raise InvalidDefinitionError(message)
         if self.max_attempts is not None and self.max_attempts < 1:
             message = f"RetryPolicy: max_attempts is {self.max_attempts}; use 1 for no retry"
+            raise InvalidDefinitionError(message)
+        if self.max_duration is not None and (
+            not isinstance(cast("object", self.max_duration), timedelta)
+            or self.max_duration <= timedelta(0)
+        ):
+            message = (
+                f"RetryPolicy: max_duration is {self.max_duration!r:.80}, and it must be a "
+                f"timedelta above zero; use max_attempts=1 for no retry"
+            )
             raise InvalidDefinitionError(message)
         if self.on_max_attempts not in {"pause", "fail", None}:
             message = f"RetryPolicy: on_max_attempts is {self.on_max_attempts!r}, not pause or fail"
             raise InvalidDefinitionError(message)
+        _check_types("retry_on", () if self.retry_on is None else self.retry_on)
+        _check_types("stop_on", self.stop_on)
 
-    def delay_ms(self, attempts_failed: int) -> int | None:
-        """Milliseconds until the next attempt, or ``None`` when there is none left."""
+    def retries(self, error: BaseException) -> bool:
+        """Whether an attempt that raised ``error`` is tried again at all.
+
+        A group counts as what is in it: one that stops, stops; all must be such as are retried.
+        """
+        return all(self._retries(each) for each in _each(error))
+
+    def _retries(self, error: BaseException) -> bool:
+        if isinstance(error, self.stop_on):
+            return False
+        if self.retry_on is None or isinstance(error, RetryableError):
+            return True
+        return isinstance(error, self.retry_on)
+
+    def delay_ms(
+        self,
+        attempts_failed: int,
+        *,
+        elapsed_ms: int = 0,
+        asked_ms: int | None = None,
+        chance: float = 0.0,
+    ) -> int | None:
+        """Milliseconds until the next attempt, or ``None`` when there is none left.
+
+        Args:
+            attempts_failed: attempts that count and have failed, the last one included.
+            elapsed_ms: how much of ``max_duration`` has gone by.
+            asked_ms: the delay that the error itself asks for, see ``find_asked_ms``.
+            chance: from 0 to 1, drawn anew for each delay; only ``jitter`` looks at it.
+        """
         if self.max_attempts is not None and attempts_failed >= self.max_attempts:
             return None
-        initial_ms = self.initial_interval / timedelta(milliseconds=1)
-        max_ms = self.max_interval / timedelta(milliseconds=1)
+        if asked_ms is None:
+            delay_ms = self._backoff_ms(attempts_failed) * (1 - self.jitter * chance)
+        else:
+            delay_ms = min(asked_ms, RETRY_AFTER_MAX / _MS) * (1 + self.jitter * chance)
+        if self.max_duration is not None and elapsed_ms + delay_ms > self.max_duration / _MS:
+            return None
+        return round(delay_ms)
+
+    def _backoff_ms(self, attempts_failed: int) -> float:
+        max_ms = self.max_interval / _MS
         try:
-            delay_ms = initial_ms * self.factor ** (attempts_failed - 1)
+            delay_ms = self.initial_interval / _MS * self.factor ** (attempts_failed - 1)
         except OverflowError:
-            delay_ms = max_ms
-        return round(min(delay_ms, max_ms))
+            return max_ms
+        return min(delay_ms, max_ms)
+
+
+def find_asked_ms(error: BaseException, now_ms: int) -> int | None:
+    """The delay that ``error``, or the most patient of a group, asks for at ``now_ms``.
+
+    ``now_ms`` is milliseconds since 1970; ``None``: it does not ask for any.
+    """
+    asked = [
+        _wait_ms(each.retry_after, now_ms)
+        for each in _each(error)
+        if isinstance(each, RetryableError) and each.retry_after is not None
+    ]
+    return max(asked, default=None)
+
+
+def _wait_ms(retry_after: timedelta | datetime, now_ms: int) -> int:
+    if isinstance(retry_after, datetime):
+        return max(0, round(retry_after.timestamp() * 1000) - now_ms)
+    return max(0, round(retry_after / _MS))
+
+
+def _each(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for each in cast("BaseExceptionGroup[BaseException]", error).exceptions:
+            yield from _each(each)
+    else:
+        yield error
+
+
+def _check_types(name: str, types: object) -> None:
+    """Refuse what ``isinstance`` would not take, or what no attempt fails with."""
+    if isinstance(types, tuple) and all(
+        isinstance(each, type) and issubclass(each, Exception)
+        for each in cast("tuple[object, ...]", types)
+    ):
+        return
+    message = (
+        f"RetryPolicy: {name} is a tuple of exception classes, as in {name}=(ConnectionError,), "
+        f"but this is {types!r:.80}"
+    )
+    raise InvalidDefinitionError(message)
 
 
 DEFAULT_RETRY = RetryPolicy()

@@ -48,6 +48,7 @@ from .config import RuntimeConfig
 from .mailboxes import Mailboxes
 from .open_invocation import OpenInvocation, Prepared, Result
 from .outcomes import Outcomes
+from .retries import Retries, Verdict
 from .seams import Clock, Randomness
 from .timers import RETRY_INDEX, Timers
 from .withdrawal import withdraw_open
@@ -95,6 +96,7 @@ class Lifecycle:
         self.mailboxes = Mailboxes(commits)
         self.outcomes = Outcomes(commits, clock, config)
         self.timers = Timers(commits, clock, self._fire)
+        self.retries = Retries(clock, randomness)
         self._randomness = randomness
         self._last_sequence = epoch << SEQUENCE_BITS
         # Invocations with an attempt, and those a decision under way has loaded.
@@ -311,11 +313,10 @@ class Lifecycle:
         staged then.
         """
         record = invocation.record
-        record.failures += 1
-        delay_ms = policy.delay_ms(record.failures)
-        if delay_ms is None:
-            if policy.on_max_attempts == "fail":
-                return False
+        delay_ms = self.retries.judge(invocation, policy, error)
+        if delay_ms is Verdict.FAIL:
+            return False
+        if delay_ms is Verdict.PAUSE:
             self.pause(invocation, f"the last of {record.failures} attempts failed: {reason}")
             return True
         logger.warning(

@@ -5,6 +5,7 @@ import contextvars
 from dataclasses import dataclass
 from typing import Any
 
+from ..journal.records import StepRecord, StepState
 from ..objects.identity import InvocationId, format_invocation_id
 from ..objects.serde import Serde
 from ..objects.syscalls import Action, StepOptions
@@ -34,6 +35,9 @@ class Step:
     plan: StepPlan
     attempt: int = 1
     failures: int = 0
+    began_ms: int = 0
+    """When the first attempt began, as far as that is known; the retry policy's time counts from
+    here."""
     is_cancelled: bool = False
     """The handler no longer wants the result; the action may still be running."""
     has_timed_out: bool = False
@@ -49,3 +53,16 @@ class Step:
     def idempotency_key(self) -> str:
         """The same for every attempt of this step, for ever."""
         return f"{format_invocation_id(self.invocation_id)}-{self.index}"
+
+    def record(
+        self, state: StepState, *, next_attempt_ms: int = 0, last_failure: str = ""
+    ) -> StepRecord:
+        """What is written down of this attempt."""
+        return StepRecord(
+            state=state,
+            attempt=self.attempt,
+            failures=self.failures,
+            next_attempt_ms=next_attempt_ms,
+            last_failure=last_failure,
+            began_ms=self.began_ms,
+        )

@@ -26,11 +26,11 @@ from typing import Any, Protocol
 from ..journal import keys
 from ..journal.entry import Failure
 from ..journal.records import StepRecord, StepState, TimerKind, decode_step
-from ..objects.errors import OutcomeUnknownError, StepFailedError, TerminalError
+from ..objects.errors import OutcomeUnknownError, StepFailedError
 from ..objects.identity import InvocationId
 from ..objects.retry import RetryPolicy
 from ..objects.syscalls import Happened, NeverHappened
-from .failures import describe, failure_of
+from .failures import describe, failure_of, find_terminal
 from .lifecycle import Lifecycle
 from .open_invocation import OpenInvocation
 from .seams import Clock, Threads
@@ -93,7 +93,12 @@ class Steps:
 
     def begin(self, invocation: OpenInvocation, index: int, plan: StepPlan) -> None:
         """A new step, whose command was staged in this turn: run it once that is durable."""
-        self._gate(Step(invocation_id=invocation.id, index=index, plan=plan))
+        now_ms = self._clock.now_ms()
+        step = Step(invocation_id=invocation.id, index=index, plan=plan, began_ms=now_ms)
+        if (plan.options.retry or self._policy_of(invocation)).max_duration is not None:
+            # Its command does not say when it was asked for, and a crash must not reset the time.
+            self._commits.put(keys.step(invocation.id, index), step.record(StepState.STARTED))
+        self._gate(step)
 
     def take_up(self, invocation: OpenInvocation, index: int, plan: StepPlan) -> None:
         """A step found in the journal without a result: find out where it stands, and go on."""
@@ -107,6 +112,7 @@ class Steps:
             plan=plan,
             attempt=record.attempt,
             failures=record.failures,
+            began_ms=record.began_ms or self._clock.now_ms(),
         )
         if record.next_attempt_ms > self._clock.now_ms():
             return  # Its timer will bring it back here.
@@ -183,8 +189,7 @@ class Steps:
 
     def _start_attempt(self, step: Step) -> None:
         """Make the intent of a later attempt durable, then run it."""
-        record = StepRecord(state=StepState.STARTED, attempt=step.attempt, failures=step.failures)
-        self._commits.put(keys.step(step.invocation_id, step.index), record)
+        self._commits.put(keys.step(step.invocation_id, step.index), step.record(StepState.STARTED))
         self._gate(step)
 
     def _gate(self, step: Step) -> None:
@@ -204,8 +209,7 @@ class Steps:
             self._left_over.add(step.invocation_id)
             # What was to be verified stays unknown; anything else certainly did not happen.
             state = StepState.STARTED if step.is_verifying else StepState.NOT_STARTED
-            record = StepRecord(state=state, attempt=step.attempt, failures=step.failures)
-            self._commits.put(keys.step(step.invocation_id, step.index), record)
+            self._commits.put(keys.step(step.invocation_id, step.index), step.record(state))
             return
         self.started_count += 1
         if self.on_launch is not None:
@@ -233,8 +237,8 @@ class Steps:
             self._put_off_verification(step, error)
         elif error is None:
             self._complete(step, self._encode(step, result))
-        elif isinstance(error, TerminalError):
-            self._complete(step, failure_of(error))
+        elif (terminal := find_terminal(error)) is not None:
+            self._complete(step, failure_of(terminal))
         elif step.has_timed_out and step.task is not None:
             reason = f"it did not end within {step.plan.options.timeout}"
             step.cut_off_by = TimeoutError(reason)
@@ -256,10 +260,12 @@ class Steps:
         own_policy = step.plan.options.retry
         policy = own_policy or self._policy_of(invocation)
         reason = describe(error)
-        delay_ms = policy.delay_ms(step.failures)
+        # What its policy looks at is what the action raised; what cut it off is for `on_unknown`.
+        is_final = step.cut_off_by is None and not policy.retries(error)
+        delay_ms = None if is_final else self._find_delay_ms(step, policy, error)
         if delay_ms is None:
             on_max = policy.on_max_attempts or ("pause" if own_policy is None else "fail")
-            if on_max == "fail":
+            if is_final or on_max == "fail":
                 self._complete(step, failure_of(error, StepFailedError))
             else:
                 self._put_off(step, StepState.FAILED, None, reason)
@@ -308,8 +314,9 @@ class Steps:
             self._left_over.add(step.invocation_id)
             return
         step.failures += 1
-        reason = f"verify failed with {describe(error or TimeoutError())}"
-        delay_ms = self._lifecycle.config.retry.delay_ms(step.failures)
+        error = error or TimeoutError()
+        reason = f"verify failed with {describe(error)}"
+        delay_ms = self._find_delay_ms(step, self._lifecycle.config.retry, error)
         self._put_off(step, StepState.STARTED, delay_ms, reason)
         if delay_ms is None:
             invocation = self._lifecycle.find(step.invocation_id)
@@ -346,13 +353,7 @@ class Steps:
     def _put_off(self, step: Step, state: StepState, delay_ms: int | None, reason: str) -> None:
         """Write down where the step stands; without a delay, only a person brings it back."""
         next_attempt_ms = 0 if delay_ms is None else self._clock.now_ms() + delay_ms
-        record = StepRecord(
-            state=state,
-            attempt=step.attempt,
-            failures=step.failures,
-            next_attempt_ms=next_attempt_ms,
-            last_failure=reason,
-        )
+        record = step.record(state, next_attempt_ms=next_attempt_ms, last_failure=reason)
         self._commits.put(keys.step(step.invocation_id, step.index), record)
         if next_attempt_ms:
             self._lifecycle.timers.add(
@@ -379,6 +380,11 @@ class Steps:
             then = self._when_ended.pop(step.invocation_id, None)
             if then is not None:
                 then()
+
+    def _find_delay_ms(self, step: Step, policy: RetryPolicy, error: BaseException) -> int | None:
+        return self._lifecycle.retries.find_delay_ms(
+            policy, error, failures=step.failures, since_ms=step.began_ms
+        )
 
     def _policy_of(self, invocation: OpenInvocation) -> RetryPolicy:
         own = None if invocation.handler is None else invocation.handler.options.retry

@@ -9,8 +9,9 @@ step_info
 
 ConflictError ContextMisuseError DeadlockError ForbiddenInHandlerError HandlerStuckError
 HoldfastError InvalidArgumentError InvalidDefinitionError JournalMismatchError MailboxFullError
-OutcomeUnknownError RuntimeClosedError StepFailedError StoreDamagedError StoreFailedError
-StoreFormatError StoreFullError StoreLockedError TerminalError UnknownTargetError
+OutcomeUnknownError RetryableError RuntimeClosedError StepFailedError StoreDamagedError
+StoreFailedError StoreFormatError StoreFullError StoreLockedError TerminalError
+UnknownTargetError
 
 __version__
 """

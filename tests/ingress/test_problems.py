@@ -10,6 +10,7 @@ INTERNAL = {
     "HoldfastError",
     "TerminalError",
     "InvalidDefinitionError",
+    "RetryableError",
     "JournalMismatchError",
     "ForbiddenInHandlerError",
     "ContextMisuseError",

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from holdfast import (
     Context,
+    RetryableError,
     RetryPolicy,
     Service,
     StepFailedError,
@@ -31,6 +32,18 @@ if TYPE_CHECKING:
 
 async def tell(name: str, awakeable_id: str) -> None:
     OUTSIDE.promises[name] = awakeable_id
+
+
+async def be_busy_at_first(times: int) -> str:
+    if OUTSIDE.count(step_info().idempotency_key) <= times:
+        message = "busy"
+        raise RetryableError(message, retry_after=0.05)
+    return "not busy"
+
+
+async def be_wrong() -> None:
+    message = "wrong"
+    raise ValueError(message)
 
 
 async def fail_at_first(times: int) -> str:
@@ -265,6 +278,24 @@ class Desk(VirtualObject):
         self.lines += [str(first), f"{second.type_name} {second.message}"]
         return self.lines
 
+    @handler(retry=RetryPolicy(max_attempts=2, initial_interval=timedelta(milliseconds=30)))
+    async def retries(self, ctx: Context) -> list[str]:
+        """Fails after each step, which is progress each time."""
+        policy = RetryPolicy(
+            max_duration=timedelta(hours=1), jitter=0.5, retry_on=(OSError,), stop_on=(ValueError,)
+        )
+        for number in range(3):
+            name = f"busy {number}"
+            self.lines.append(await ctx.step(retry=policy).run(name, be_busy_at_first, number))
+            if OUTSIDE.count(f"retries {number} {ctx.invocation_id}") <= 1:
+                message = "once each"
+                raise OSError(message)
+        try:
+            await ctx.step(retry=policy).run("wrong", be_wrong)
+        except StepFailedError as error:
+            self.lines.append(f"{error.type_name} {error.message}")
+        return self.lines
+
     @handler
     async def terminal(self, ctx: Context) -> None:
         self.lines.append(await ctx.run("s0", act, "s", 0, "kept"))
@@ -367,6 +398,7 @@ SCRIPTS: dict[str, Callable[[Play], Awaitable[Any]]] = {
     "defaults": call_once("defaults"),
     "flaky": call_once("flaky", 2),
     "flaky steps": call_once("flaky_steps"),
+    "retries": call_once("retries"),
     "terminal": call_once("terminal"),
     "clean-up": call_once("cleans_up"),
     "queue": queue,
