@@ -3,7 +3,8 @@
     entry       := version message          version: one byte, 01
     message     := MessagePack array, first element the tag
     input       := [0, argument, {headers}, seed | nil]
-    run         := [1, deliveries, source, name]
+    run         := [1, deliveries, source, name] or
+                   [1, deliveries, source, name, place]
     sleep       := [2, deliveries, source, due_ms]
     call        := [3, deliveries, source, target, digest, callee]
     send        := [4, deliveries, source, target, digest, delay_ms, callee]
@@ -27,6 +28,8 @@
     compensate  := [21, deliveries, source, name]
     give up     := [22, deliveries, source]
     cancel      := [23, deliveries, source, id]      another invocation; 7 takes back a command
+    source      := text: "file.py:12#a1b2c3d4", a place and a fingerprint; either may be missing
+    place       := as source; begins with ":" where the file is the source's
     target      := [service, key | nil, handler]
     failure     := [kind, status, message, type_name, {metadata}, [[type, message]...]]
 
@@ -35,6 +38,7 @@ and encoded again. A tag once given is never used for anything else.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, assert_never
 
 import msgpack
@@ -113,8 +117,10 @@ class InputRow:
 def encode_command(command: Command, deliveries: int, source: str) -> bytes:
     """A command's entry."""
     match command:
-        case Run(name):
-            return pack([1, deliveries, source, name])
+        case Run(name, action):
+            if action is None:
+                return pack([1, deliveries, source, name])
+            return pack([1, deliveries, source, name, _shorten_place(action, source)])
         case Sleep(due_ms):
             return pack([2, deliveries, source, due_ms])
         case Call(target, digest, callee):
@@ -126,6 +132,13 @@ def encode_command(command: Command, deliveries: int, source: str) -> bytes:
         case _:
             tag, fields = _command_fields(command)
             return pack([tag, deliveries, source, *fields])
+
+
+@lru_cache(maxsize=4096)
+def _shorten_place(place: str, source: str) -> str:
+    """Most actions are written in the file that asks for them, so its name is written once."""
+    file = source.rpartition(":")[0]
+    return place[len(file) :] if file and place.startswith(f"{file}:") else place
 
 
 _RareCommand = (
@@ -259,7 +272,7 @@ def decode_entry(row: bytes) -> Entry:
 def _decode_command(tag: int, fields: list[Any]) -> Command:
     match tag:
         case 1:
-            return Run(fields[0])
+            return Run(*fields)
         case 2:
             return Sleep(fields[0])
         case 3:

@@ -43,6 +43,9 @@ class Run:
     """A step: its intent is this entry."""
 
     name: str
+    action: str | None = field(default=None, compare=False, repr=False)
+    """Where its function is written and a fingerprint of that, as in ``Issued.source``. Read from
+    a journal, it may begin with ``:``, where the file is the source's; ``None``: not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,8 +219,8 @@ class Issued:
     deliveries: int
     """How many completions the handler had been given before."""
     source: str
-    """``file.py:12``, where the handler asked for it, then ``#`` and a fingerprint of that code;
-    for messages only."""
+    """``file.py:12#a1b2c3d4``: where it was asked for, and a fingerprint of the handler's code,
+    see ``objects.fingerprints``; either may be missing. For messages only."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from .annotations import describe_name, resolve_annotation, underlying_function
 from .arguments import ArgumentCodec, ArgumentParameter, Arguments, make_argument_codec
 from .errors import InvalidArgumentError, InvalidDefinitionError
 from .fields import SYSCALLS_ATTRIBUTE, StateField
+from .fingerprints import find_code, fingerprint_of
 from .handler import Handler
 from .options import HandlerOptions
 from .serde import Serde, find_unsupported_type, json_serde
@@ -67,6 +68,12 @@ class HandlerDefinition:
     argument: ArgumentCodec
     source: str
     documentation: str | None
+
+    @property
+    def fingerprint(self) -> str:
+        """Eight hex digits that tell its code from other code; empty where there is none to see."""
+        code = find_code(self.function)
+        return "" if code is None else fingerprint_of(code)
 
     @property
     def takes_input(self) -> bool:

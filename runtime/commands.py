@@ -110,7 +110,7 @@ class Commands:
         self.lifecycle = lifecycle
         self._loop = loop
         self._steps = steps
-        self._sources = sources
+        self.sources = sources
         self.cursor = ReplayCursor()
         self.state: ExclusiveState | SharedState | NoState = NoState()
         self.input = Input(argument=b"", headers={})
@@ -162,7 +162,7 @@ class Commands:
         if self.fault is not None:
             raise self.fault
         try:
-            match = self.cursor.match(command, self._sources.find)
+            match = self.cursor.match(command, self._find_source)
         except JournalMismatchError as error:
             # The handler may catch it, but must not get any further.
             self.fault = error
@@ -191,7 +191,8 @@ class Commands:
 
     def write(self, command: Command) -> int:
         """Write a new command after ``save``; gives its index."""
-        entry = codec.encode_command(command, self.cursor.deliveries, self._sources.find())
+        source = self.sources.find(self.invocation.handler)
+        entry = codec.encode_command(command, self.cursor.deliveries, source)
         return self.lifecycle.append(self.invocation, entry)
 
     def answer(self, index: int, result: Result | None) -> None:
@@ -231,6 +232,9 @@ class Commands:
         if match is None:
             self.append(command)
             self._withdraw(index, pending)
+
+    def _find_source(self) -> str:
+        return self.sources.find(self.invocation.handler)
 
     def hold_view(self) -> None:
         """Others run before the handler goes on: what it reads meanwhile must not change."""

@@ -64,7 +64,7 @@ class HandlerPort:
         """As ``Syscalls.run``."""
         if self._is_refused():
             return self._loop.create_future()
-        command = Run(name)
+        command = Run(name, self._commands.sources.find_action(action.function))
         match = self._commands.follow(command)
         index = self._commands.append(command) if match is None else match[0]
         if match is not None and self._commands.cursor.is_answered(index):

@@ -128,6 +128,28 @@ def test_commands_do_not_change(command: Command, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("action", "expected"),
+    [
+        (None, "01 94 01 02 {source} a3 6c6c6d"),
+        ("y.py:3#00000000", "01 95 01 02 {source} a3 6c6c6d af 792e70793a3323 3030303030303030"),
+        # In the file of the source, whose name is not written again.
+        ("x.py:3#00000000", "01 95 01 02 {source} a3 6c6c6d ab 3a3323 3030303030303030"),
+    ],
+)
+def test_the_place_of_an_action_does_not_change(action: str | None, expected: str) -> None:
+    source = "x.py:1#a1b2c3d4"
+    packed = "af" + source.encode().hex()
+    row = codec.encode_command(Run("llm", action), 2, source)
+
+    assert row == bytes.fromhex(expected.format(source=packed))
+    entry = codec.decode_entry(row)
+    assert entry == Issued(Run("llm"), 2, source), "the action's place is not compared"
+    assert isinstance(entry, Issued)
+    assert isinstance(entry.command, Run)
+    assert entry.command.action == (action and action.removeprefix("x.py"))
+
+
+@pytest.mark.parametrize(
     ("entry", "row", "expected"),
     [
         (
