@@ -36,6 +36,7 @@ from .objects.errors import (
 from .objects.fields import state
 from .objects.handler import handler, shared
 from .objects.options import HandlerOptions
+from .objects.promise import Promise
 from .objects.retry import RetryPolicy
 from .objects.service import Service, VirtualObject, Workflow
 from .objects.step_info import StepInfo, step_info
@@ -68,6 +69,7 @@ __all__ = [
     "MemoryStore",
     "NeverHappened",
     "OutcomeUnknownError",
+    "Promise",
     "RetryPolicy",
     "RetryableError",
     "Runtime",

@@ -17,7 +17,8 @@ from .awakeable import Awakeable
 from .call_options import CallKeywords, inside_options
 from .errors import ContextMisuseError, InvalidArgumentError, TerminalError
 from .fields import StateField
-from .identity import parse_awakeable_id
+from .identity import check_label, parse_awakeable_id
+from .promise import Promise
 from .proxy import NO_ARGUMENT
 from .retry import RetryPolicy
 from .serde import json_serde
@@ -214,6 +215,33 @@ class Context:
         identifier = parse_awakeable_id(awakeable_id)
         error = reason if isinstance(reason, TerminalError) else TerminalError(reason)
         self._syscalls.complete_awakeable(identifier, error)
+
+    # --- promises of a workflow ---
+
+    @overload
+    def promise(self, name: str) -> Promise[Any]: ...
+    @overload
+    def promise(self, name: str, type: type[T]) -> Promise[T]: ...
+    @overload
+    def promise(self, name: str, type: Any) -> Promise[Any]: ...
+    def promise(self, name: str, type: Any = Any) -> Promise[Any]:  # noqa: A002 - it is the type
+        """The promise ``name`` of this workflow, whose value is a JSON value of ``type``.
+
+        In ``run`` and in shared handlers alike: await it, or ``peek``, ``resolve`` and ``reject``
+        it.
+
+        Raises:
+            ContextMisuseError: this is no handler of a workflow.
+            InvalidArgumentError: that is no name.
+        """
+        syscalls = self._syscalls
+        if not syscalls.is_workflow:
+            message = (
+                f"{syscalls.target}: only workflows have promises; derive the class from Workflow, "
+                f"or use ctx.awakeable() and hand its id to whoever will resolve it"
+            )
+            raise ContextMisuseError(message)
+        return Promise(check_label(name, "promise"), json_serde(type), syscalls)
 
     # --- state by name ---
 

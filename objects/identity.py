@@ -24,6 +24,7 @@ INVOCATION_ID_BYTES = 16
 AWAKEABLE_ID_BYTES = 20
 KEY_BYTES_MAX = 512
 """A key is at most this long in UTF-8."""
+LABEL_CHARACTERS_MAX = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,25 @@ def _parse(text: str, prefix: str, size: int, kind: str) -> bytes:
         message = f"expected {kind} ({prefix} and {2 * size} hex digits), but found {shown!r}"
         raise InvalidArgumentError(message)
     return bytes.fromhex(digits)
+
+
+def check_label(name: object, kind: str) -> str:
+    """``name``, when it can be that of a promise or a signal; ``kind`` says which.
+
+    Raises:
+        InvalidArgumentError: it is no text of 1 to 256 characters, or holds a lone surrogate.
+    """
+    if isinstance(name, str) and 1 <= len(name) <= LABEL_CHARACTERS_MAX:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            pass
+        else:
+            return name
+    message = (
+        f"the name of a {kind} is a str of 1 to {LABEL_CHARACTERS_MAX} characters, not {name!r:.80}"
+    )
+    raise InvalidArgumentError(message)
 
 
 def check_key(key: object) -> str:

@@ -170,6 +170,23 @@ class Syscalls(Caller, Protocol):
         """Resolve (bytes: a JSON value) or reject another invocation's awakeable."""
         ...
 
+    @property
+    def is_workflow(self) -> bool:
+        """Whether the handler that runs is one of a workflow, which has promises."""
+        ...
+
+    def await_promise(self, name: str, result: "Serde[Any]") -> "Future[Any]":
+        """The value of a promise of this workflow, once it has one."""
+        ...
+
+    def peek_promise(self, name: str, result: "Serde[Any]") -> "Future[Any]":
+        """The value of a promise of this workflow as it is now, or ``None``."""
+        ...
+
+    def complete_promise(self, name: str, outcome: "bytes | TerminalError") -> "Future[None]":
+        """Resolve or reject a promise of this workflow; the future raises if it was before."""
+        ...
+
     def state_get(self, field: "StateField[Any]") -> Any:
         """The live value of a field; the field's default where nothing is stored."""
         ...

@@ -37,6 +37,7 @@ from .lifecycle import Lifecycle
 from .loop_futures import HandlerFuture
 from .object_state import ExclusiveState, NoState, SharedState
 from .open_invocation import OpenInvocation, Result
+from .promises import remove_waiter
 from .sources import SourceFinder
 from .step_plan import StepPlan
 from .steps import Steps
@@ -51,6 +52,9 @@ class Awaited(Enum):
     TIMER = auto()
     CALL = auto()
     AWAKEABLE = auto()
+    PROMISE = auto()
+    ANSWER = auto()
+    """The completion is written in the decision that issues the command."""
 
 
 @dataclass(slots=True)
@@ -64,6 +68,8 @@ class Pending:
     timer: "DurableTimer | None" = None
     due_ms: int = 0
     callee: InvocationId | None = None
+    name: str = ""
+    """Of the promise that is awaited."""
     plan: StepPlan | None = None
     is_recorded: bool = False
     """For a step: an earlier attempt issued it, so its action may have run."""
@@ -194,6 +200,15 @@ class Commands:
         source = self.sources.find(self.invocation.handler)
         entry = codec.encode_command(command, self.cursor.deliveries, source)
         return self.lifecycle.append(self.invocation, entry)
+
+    def issue(self, command: Command) -> tuple[int, bool]:
+        """The index of ``command``, and whether it is new, so that what it asks for is to be done.
+
+        Raises:
+            JournalMismatchError: as ``follow``.
+        """
+        match = self.follow(command)
+        return (self.append(command), True) if match is None else (match[0], False)
 
     def answer(self, index: int, result: Result | None) -> None:
         """Complete a new command in the decision that issued it."""
@@ -368,6 +383,10 @@ class Commands:
                 self.lifecycle.timers.remove(pending.due_ms, self.invocation.id, index)
             case Awaited.AWAKEABLE:
                 self.lifecycle.commits.delete(keys.awakeable(self.invocation.id, index))
+            case Awaited.PROMISE:
+                remove_waiter(self.lifecycle.commits, self.invocation, pending.name, index)
+            case Awaited.ANSWER:
+                pass
             case Awaited.CALL:
                 # The callee goes on; only its outcome is no longer wanted here.
                 pass

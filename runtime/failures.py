@@ -50,6 +50,11 @@ def failure_of(error: BaseException, kind: type[TerminalError] | None = None) ->
     )
 
 
+def conflict(message: str) -> Failure:
+    """The recorded form of what outside is a ``ConflictError``."""
+    return failure_of(TerminalError(message, status_code=409, type_name="ConflictError"))
+
+
 def error_of(failure: Failure) -> TerminalError:
     """The exception that ``failure`` records; a kind of a later release becomes its base."""
     return _KINDS.get(failure.kind, TerminalError)(

@@ -15,7 +15,17 @@ from random import Random
 from typing import Any
 
 from ..journal import keys
-from ..journal.entry import Call, CompleteAwakeable, Failure, MakeAwakeable, Run, Send
+from ..journal.entry import (
+    AwaitPromise,
+    Call,
+    CompleteAwakeable,
+    CompletePromise,
+    Failure,
+    MakeAwakeable,
+    PeekPromise,
+    Run,
+    Send,
+)
 from ..objects.actions import result_serde_of
 from ..objects.call_options import PLAIN, CallOptions
 from ..objects.errors import ContextMisuseError, TerminalError
@@ -25,11 +35,12 @@ from ..objects.serde import Serde
 from ..objects.syscalls import Action, StepOptions
 from . import workflows
 from .commands import Awaited, Commands, DurableTimer, Pending, digest
-from .failures import failure_of
+from .failures import conflict, failure_of
 from .handler_log import HandlerLogger
 from .handler_loop import HandlerLoop
 from .lifecycle import logger, object_key
-from .open_invocation import OpenInvocation
+from .open_invocation import OpenInvocation, Result
+from .promises import add_waiter, complete_promise, describe_completed, find_promise
 from .step_plan import StepPlan
 
 DEAD_CALLS_MAX = 100
@@ -148,12 +159,57 @@ class HandlerPort:
         """As ``Syscalls.complete_awakeable``; of one that is not open it has no effect."""
         if self._is_refused():
             return
-        result = failure_of(outcome) if isinstance(outcome, TerminalError) else outcome
-        said = repr(result).encode() if isinstance(result, Failure) else result
-        command = CompleteAwakeable(awakeable.invocation_id, awakeable.index, digest(said))
+        result, said = _recorded(outcome)
+        command = CompleteAwakeable(awakeable.invocation_id, awakeable.index, said)
         if self._commands.follow(command) is None:
             self._commands.append(command)
             self._commands.lifecycle.complete_awakeable(awakeable, result)
+
+    @property
+    def is_workflow(self) -> bool:
+        """As ``Syscalls.is_workflow``."""
+        service = self._invocation.service
+        return service is not None and service.kind == "workflow"
+
+    def await_promise(self, name: str, result: Serde[Any]) -> "Future[Any]":
+        """As ``Syscalls.await_promise``."""
+        if self._is_refused():
+            return self._loop.create_future()
+        commands, commits = self._commands, self._commands.lifecycle.commits
+        index, is_new = commands.issue(AwaitPromise(name))
+        if is_new:
+            completed = find_promise(commits, self._object(), name)
+            if completed is None:
+                add_waiter(commits, self._invocation, name, index)
+            else:
+                commands.answer(index, completed)
+        pending = Pending(Awaited.PROMISE, result=result, name=name)
+        return commands.await_completion(index, pending)
+
+    def peek_promise(self, name: str, result: Serde[Any]) -> "Future[Any]":
+        """As ``Syscalls.peek_promise``."""
+        if self._is_refused():
+            return self._loop.create_future()
+        commands = self._commands
+        index, is_new = commands.issue(PeekPromise(name))
+        if is_new:
+            commands.answer(index, find_promise(commands.lifecycle.commits, self._object(), name))
+        return commands.await_completion(index, Pending(Awaited.ANSWER, result=result))
+
+    def complete_promise(self, name: str, outcome: bytes | TerminalError) -> "Future[None]":
+        """As ``Syscalls.complete_promise``."""
+        if self._is_refused():
+            return self._loop.create_future()
+        commands = self._commands
+        result, said = _recorded(outcome)
+        index, is_new = commands.issue(CompletePromise(name, said))
+        if is_new:
+            refusal = None
+            if not complete_promise(commands.lifecycle, self._object(), name, result):
+                workflow = f"{self.target.service}/{self.target.key}"
+                refusal = conflict(describe_completed(workflow, name))
+            commands.answer(index, refusal)
+        return commands.await_completion(index, Pending(Awaited.ANSWER))
 
     # -- Syscalls: reads ---------------------------------------------------------------------
 
@@ -278,6 +334,11 @@ class HandlerPort:
         )
         return id_, None
 
+    def _object(self) -> bytes:
+        object_ = self._invocation.object_
+        assert object_ is not None, "a promise of a service"
+        return object_
+
     def _check(self) -> None:
         """Refuse whatever does not come from the handler's own loop.
 
@@ -306,3 +367,11 @@ class HandlerPort:
 
     def _is_silent(self) -> bool:
         return self._commands.is_over or self._commands.cursor.is_replaying
+
+
+def _recorded(outcome: bytes | TerminalError) -> tuple[Result, bytes]:
+    """What is recorded of a value or an error that is handed to others, and its digest."""
+    if isinstance(outcome, TerminalError):
+        failure = failure_of(outcome)
+        return failure, digest(repr(failure).encode())
+    return outcome, digest(outcome)

@@ -7,26 +7,34 @@ What is decided is decided elsewhere; when a runtime starts and stops is ``engin
 import asyncio
 from collections.abc import Awaitable
 from datetime import timedelta
-from typing import Any, Literal, TypeVar, Unpack
+from typing import Any, Literal, TypeVar, Unpack, overload
 
 from ..journal import codec, keys
 from ..journal.entry import Issued, MakeAwakeable
 from ..objects.call_options import PLAIN, CallOptions, OutsideCallKeywords, outside_options
 from ..objects.errors import RuntimeClosedError, TerminalError, UnknownTargetError
-from ..objects.identity import AwakeableId, Target, parse_invocation_id
+from ..objects.identity import (
+    AwakeableId,
+    Target,
+    check_key,
+    check_label,
+    parse_invocation_id,
+)
 from ..objects.proxy import (
     NO_ARGUMENT,
     call_by_name,
+    define_workflow,
     object_proxy,
     send_by_name,
     service_proxy,
     workflow_proxy,
 )
-from ..objects.serde import Serde
+from ..objects.serde import Serde, json_serde
 from .admission import Admission
 from .core import Core
 from .failures import failure_of
 from .invocation_handle import InvocationHandle
+from .promise_handle import PromiseHandle
 from .requests import Answer, CallRequest, request_of
 
 T = TypeVar("T")
@@ -142,6 +150,27 @@ class Outside:
         message = f"there is no awakeable {awakeable}: it was never made, or is long completed"
         return core.answers.when_durable(UnknownTargetError(message))
 
+    @overload
+    def promise(self, cls: type, key: str, name: str) -> PromiseHandle[Any]: ...
+    @overload
+    def promise(self, cls: type, key: str, name: str, type: type[T]) -> PromiseHandle[T]: ...
+    @overload
+    def promise(self, cls: type, key: str, name: str, type: Any) -> PromiseHandle[Any]: ...
+    def promise(self, cls: type, key: str, name: str, type: Any = Any) -> PromiseHandle[Any]:  # noqa: A002  # it is the type
+        """The promise ``name`` of the workflow ``cls`` at ``key``, with a value of ``type``.
+
+        Nothing is looked up before it is asked for.
+
+        Raises:
+            InvalidArgumentError: that is no workflow, no key, or no name.
+            RuntimeClosedError: the runtime was not started.
+        """
+        definition = define_workflow(cls)
+        checked = check_label(name, "promise")
+        return PromiseHandle(
+            self._started_core(), definition.name, check_key(key), checked, json_serde(type)
+        )
+
     def invocation(self, invocation_id: str) -> InvocationHandle:
         """What can be done to one invocation; nothing is looked up before it is asked for.
 
@@ -149,7 +178,10 @@ class Outside:
             InvalidArgumentError: this is no invocation id.
             RuntimeClosedError: the runtime was not started.
         """
+        return InvocationHandle(self._started_core(), parse_invocation_id(invocation_id))
+
+    def _started_core(self) -> Core:
         if self.health == "new":
             message = "the runtime was not started"
             raise RuntimeClosedError(message)
-        return InvocationHandle(self._core, parse_invocation_id(invocation_id))
+        return self._core

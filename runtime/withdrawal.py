@@ -6,7 +6,7 @@ behind, and decides nothing.
 """
 
 from ..journal import codec, keys
-from ..journal.entry import Issued, Sleep
+from ..journal.entry import AwaitPromise, Issued, Sleep
 from ..journal.records import decode_step
 from .commits import Commits
 from .open_invocation import OpenInvocation
@@ -25,5 +25,14 @@ def withdraw_open(invocation: OpenInvocation, commits: Commits, timers: Timers) 
         commits.delete(key)
     for key, row in list(commits.scan(*keys.prefix_range(keys.JOURNAL + id_))):
         entry = codec.decode_entry(row)
-        if isinstance(entry, Issued) and isinstance(entry.command, Sleep):
-            timers.remove(entry.command.due_ms, id_, int.from_bytes(key[-4:], "big"))
+        if not isinstance(entry, Issued):
+            continue
+        index = int.from_bytes(key[-4:], "big")
+        match entry.command:
+            case Sleep(due_ms):
+                timers.remove(due_ms, id_, index)
+            case AwaitPromise(name):
+                assert invocation.object_ is not None, "a promise of a service"
+                commits.delete(keys.promised(invocation.object_, name, id_, index))
+            case _:
+                pass

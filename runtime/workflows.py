@@ -9,10 +9,9 @@ This module knows rows. It does not know when a workflow has been kept long enou
 
 from ..journal import keys
 from ..journal.entry import Failure
-from ..objects.errors import TerminalError
 from ..objects.identity import InvocationId, Target, format_invocation_id
 from .commits import Commits
-from .failures import failure_of
+from .failures import conflict
 
 
 def find_started(commits: Commits, target: Target) -> InvocationId | None:
@@ -32,8 +31,7 @@ def describe_started(target: Target, id_: InvocationId) -> str:
 
 def refuse_second_start(target: Target, id_: InvocationId) -> Failure:
     """The same as the recorded outcome of a call that a handler made."""
-    message = describe_started(target, id_)
-    return failure_of(TerminalError(message, status_code=409, type_name="ConflictError"))
+    return conflict(describe_started(target, id_))
 
 
 def is_started_by(commits: Commits, target: Target, id_: InvocationId) -> bool:

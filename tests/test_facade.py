@@ -3,9 +3,9 @@
 import holdfast
 
 PUBLIC = """
-Awakeable Context HandlerOptions Happened Intent ManualClock MemoryStore NeverHappened RetryPolicy
-Runtime RuntimeConfig Service StepInfo StepOptions VirtualObject Workflow handler shared state
-step_info
+Awakeable Context HandlerOptions Happened Intent ManualClock MemoryStore NeverHappened Promise
+RetryPolicy Runtime RuntimeConfig Service StepInfo StepOptions VirtualObject Workflow handler
+shared state step_info
 
 ConflictError ContextMisuseError DeadlockError ForbiddenInHandlerError HandlerStuckError
 HoldfastError InvalidArgumentError InvalidDefinitionError JournalMismatchError MailboxFullError

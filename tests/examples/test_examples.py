@@ -20,6 +20,12 @@ assistant: Answer 2, to: And why\?
 waiting for approval
 laptop ordered
 """,
+    "signup": r"""to sam@example.com: is this you, sam\?
+Signup/sam was already started
+thank you
+you have been here before
+welcome, sam
+""",
     "fan_out": r"""     a: 8 words
     bb: 12 words
    ccc: 16 words
@@ -43,9 +49,9 @@ def test_an_example_runs_as_a_program(name: str, tmp_path: Path) -> None:
 
 
 def sorted_notice(printed: str) -> str:
-    """The notice to the boss first: it is printed by a step, beside what the program prints."""
+    """Notices first: they are printed by a step, beside what the program prints."""
     return "".join(
-        sorted(printed.splitlines(keepends=True), key=lambda line: not line.startswith("to the"))
+        sorted(printed.splitlines(keepends=True), key=lambda line: not line.startswith("to "))
     )
 
 
@@ -84,6 +90,19 @@ def test_an_order_waits_for_an_approval_across_a_restart(tmp_path: Path) -> None
 
 def approval_of(port: int) -> object:
     return post(port, "/Order/42/read")[1]["approval"]
+
+
+def test_a_signup_waits_for_its_user_across_a_restart(tmp_path: Path) -> None:
+    with serve_example("signup", tmp_path) as server:
+        port = server.wait_port()
+        assert post(port, "/Signup/sam/run/send", "sam@example.com")[0] == 202
+        wait_until(lambda: post(port, "/Signup/sam/look")[1] != "unknown", "the signup to wait")
+    with serve_example("signup", tmp_path) as server:
+        port = server.wait_port()
+        status, answer = post(port, "/Signup/sam/run/send", "sam@example.com")
+        assert (status, answer["status"]) == (202, "PreviouslyAccepted")
+        assert post(port, "/Signup/sam/follow_link") == (200, "thank you")
+        wait_until(lambda: post(port, "/Signup/sam/look")[1] == "welcome", "the signup to end")
 
 
 def test_a_fan_out_is_served(tmp_path: Path) -> None:

@@ -97,7 +97,30 @@ class Flow(Workflow):
         self.lines.append(await ctx.run("s0", act, "flow", 0, f"{name} began"))
         await asyncio.sleep(0.03)
         self.lines.append(await ctx.run("s1", act, "flow", 1, f"{name} ended"))
+        if name == "asked":
+            await ctx.promise("ready").resolve("yes")
+            answer = ctx.promise("answer", str)
+            try:
+                async with asyncio.timeout(0.05):
+                    self.lines.append(await answer)
+            except TimeoutError:
+                self.lines.append("not yet")
+            self.lines += await asyncio.gather(answer.value(), answer.value())
+            self.lines.append(str(await answer.peek()))
         return name
+
+    @shared
+    async def tell(self, ctx: Context, value: str) -> list[str]:
+        """Waits until it may, tells, and tells again."""
+        await ctx.promise("ready")
+        await asyncio.sleep(0.2)
+        said = [str(await ctx.promise("answer").peek())]
+        for each in (value, "again"):
+            try:
+                await ctx.promise("answer", str).resolve(each)
+            except TerminalError as error:
+                said.append(f"{error.status_code}")
+        return [*said, await ctx.promise("answer", str)]
 
     @shared
     async def look(self, ctx: Context) -> list[str]:
@@ -221,6 +244,9 @@ class Desk(VirtualObject):
         except TerminalError as error:
             self.lines.append(f"{error.status_code} {error.type_name}")
         self.lines += await ctx.workflow(Flow, "called").look()
+        told = ctx.workflow(Flow, "asked").tell("told")
+        self.lines.append(await ctx.workflow(Flow, "asked").run("asked"))
+        self.lines += await told
         return self.lines
 
     @handler

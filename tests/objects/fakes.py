@@ -72,6 +72,22 @@ class FakeSyscalls:
     def complete_awakeable(self, awakeable: AwakeableId, outcome: bytes | TerminalError) -> None:
         self.asked.append(("complete", awakeable, outcome))
 
+    @property
+    def is_workflow(self) -> bool:
+        return self.target.service == "Order"
+
+    def await_promise(self, name: str, result: Serde[Any]) -> "Future[Any]":
+        self.asked.append(("await promise", name))
+        return self._done(result.decode(self.answer))
+
+    def peek_promise(self, name: str, result: Serde[Any]) -> "Future[Any]":
+        self.asked.append(("peek promise", name))
+        return self._done(result.decode(self.answer))
+
+    def complete_promise(self, name: str, outcome: bytes | TerminalError) -> "Future[None]":
+        self.asked.append(("complete promise", name, outcome))
+        return self._done(None)
+
     def state_get(self, field: StateField[Any]) -> Any:
         if field.name not in self.stored:
             return field.make_default()

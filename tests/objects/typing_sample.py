@@ -14,10 +14,12 @@ from typing import Any, assert_type
 from holdfast import (
     Awakeable,
     Context,
+    Promise,
     RetryPolicy,
     Runtime,
     Service,
     VirtualObject,
+    Workflow,
     handler,
     shared,
     state,
@@ -55,6 +57,23 @@ class Assistant(VirtualObject, name="assistant", retry=RetryPolicy(max_attempts=
     @handler  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     def not_async(self, ctx: Context) -> str:
         return ""
+
+
+class Order(Workflow):
+    @handler
+    async def run(self, ctx: Context, item: str) -> int:
+        return len(item)
+
+    @shared
+    async def look(self, ctx: Context) -> str:
+        paid = ctx.promise("paid", bool)
+        assert_type(paid, Promise[bool])
+        assert_type(await paid, bool)
+        assert_type(paid.value(), Future[bool])
+        assert_type(await paid.peek(), bool | None)
+        assert_type(ctx.promise("any"), Promise[Any])
+        await paid.resolve("yes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        return "looked"
 
 
 class Mailer(Service):
@@ -139,6 +158,16 @@ async def others(ctx: Context) -> None:
     ctx.object(Assistant, "sam", oops=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     ctx.object(Assistant, "sam", idempotency_key="k")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await ctx.call("Mailer", None)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+async def workflows(ctx: Context, runtime: Runtime) -> None:
+    assert_type(await ctx.workflow(Order, "7").run("tea"), int)
+    assert_type(await ctx.workflow(Order, "7").run.send("tea"), str)
+    assert_type(await runtime.workflow(Order, "7").look(), str)
+    await runtime.workflow(Order, "7").run(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    paid = runtime.promise(Order, "7", "paid", bool)
+    assert_type(await paid.peek(), bool | None)
+    await paid.resolve("yes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 async def outside(runtime: Runtime) -> None:
