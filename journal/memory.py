@@ -76,6 +76,11 @@ class MemoryStore:
                 start = keys[-1] + b"\0"
             yield from [(key, self._rows[key]) for key in keys]
 
+    def view(self) -> "MemoryView":
+        """See ``Store.view``. Here it is a copy."""
+        self._check()
+        return MemoryView(MemoryStore(self._rows))
+
     def write(self, batch: Mapping[bytes, bytes | None]) -> int:
         """See ``Store.write``."""
         self._check()
@@ -189,3 +194,25 @@ class MemoryStore:
         self._rows_written += len(batch)
         self._undo.append((self._position + 1, before))
         self._position += 1
+
+
+class MemoryView:
+    """A ``StoreView`` of a ``MemoryStore``, which it has no tie to any more."""
+
+    def __init__(self, copy: MemoryStore) -> None:
+        """Show what ``copy`` holds."""
+        self._copy = copy
+
+    def get(self, key: bytes) -> bytes | None:
+        """See ``StoreView.get``."""
+        return self._copy.get(key)
+
+    def scan(
+        self, start: bytes, end: bytes | None, *, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """See ``StoreView.scan``."""
+        return self._copy.scan(start, end, reverse=reverse)
+
+    def close(self) -> None:
+        """See ``StoreView.close``."""
+        self._copy.close()

@@ -1,8 +1,8 @@
 """The store on disk: RocksDB, with the rule that the first failure is the last.
 
-How it is opened, which is what makes an open store mean something, is in ``rocks_open``; what was
-measured, and why the settings are what they are, is in ``STORE.md``. These two modules are the only
-ones that import rocksdict.
+How it is opened, which is what makes an open store mean something, is in ``rocks_open``,
+how rows are read in ``rocks_reading``; what was measured, and why the settings are what they are,
+is in ``STORE.md``. These three modules are the only ones that import rocksdict.
 
 Threads: the methods belong to the thread that opened the store, but ``sync`` may run in one other
 thread and ``maintain`` or ``compact`` in a third. What they share is written by one side only.
@@ -13,14 +13,16 @@ import logging
 import os
 import threading
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Literal, NoReturn
 
-from rocksdict import ReadOptions, WriteBatch
+from rocksdict import WriteBatch
 
 from ..objects.errors import StoreDamagedError, StoreFailedError
 from .data_directory import DataDirectory, explained_errors
 from .rocks_open import MIB, open_database
+from .rocks_reading import RocksView, Row, bounded_cursor, read_slice, scan_in_slices
 from .store import StoreStatistics
 from .tide_mark import TideFollower
 
@@ -32,12 +34,6 @@ TideMarkPolicy = Literal["overlapped", "strict"]
 # What the log spends on a row and on a batch beside their bytes, near enough for a cap.
 _ROW_OVERHEAD_BYTES = 8
 _BATCH_OVERHEAD_BYTES = 19
-
-# A scan reads this many rows first and ever more after that: most scans want one or a few, and
-# reading on may mean stepping over a million deleted rows that nobody asked about.
-_SCAN_ROWS_FIRST = 8
-_SCAN_ROWS_MAX = 512
-_SCAN_BYTES_MAX = MIB
 
 
 class RocksStore:
@@ -95,6 +91,8 @@ class RocksStore:
         self._log_rows_max = log_rows_max
         # Written by the opening thread only. A batch takes its position once it is written.
         self._position = 0
+        # Views that are open. They keep RocksDB itself open, so they are closed before it is.
+        self._views: set[RocksView] = set()
         self._rows_written = 0
         self._bytes_written = 0
         # Written under ``_syncing`` only. Invariant: durable position <= position.
@@ -147,18 +145,20 @@ class RocksStore:
         self, start: bytes, end: bytes | None, *, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
         """See ``Store.scan``. Holds nothing of RocksDB between two rows."""
-        rows_max = _SCAN_ROWS_FIRST
-        while True:
-            rows, is_last = self._read_rows(start, end, reverse=reverse, rows_max=rows_max)
-            yield from rows
-            if is_last:
-                return
-            last_key = rows[-1][0]
-            if reverse:
-                end = last_key
-            else:
-                start = last_key + b"\0"
-            rows_max = min(rows_max * 4, _SCAN_ROWS_MAX)
+        read = partial(self._read_rows, reverse=reverse)
+        return scan_in_slices(read, start, end, reverse=reverse)
+
+    def view(self) -> RocksView:
+        """See ``Store.view``."""
+        if self._stopped is not None:
+            raise self._refusal()
+        try:
+            cursor = self._db.iter()
+        except Exception as cause:  # noqa: BLE001 -- every failure is final
+            self._fail("making a view", cause)
+        view = RocksView(self._directory.path, cursor, self._views.discard)
+        self._views.add(view)
+        return view
 
     def write(self, batch: Mapping[bytes, bytes | None]) -> int:
         """See ``Store.write``. Holds the interpreter lock for a few microseconds."""
@@ -273,43 +273,15 @@ class RocksStore:
                 self._release()
 
     def _read_rows(
-        self, start: bytes, end: bytes | None, *, reverse: bool, rows_max: int
-    ) -> tuple[list[tuple[bytes, bytes]], bool]:
-        """The next rows of a scan, and whether they are its last."""
+        self, start: bytes, end: bytes | None, rows_max: int, *, reverse: bool
+    ) -> tuple[list[Row], bool]:
         if self._stopped is not None:
             raise self._refusal()
-        # RocksDB must know the upper bound: it would otherwise look for the first row behind it,
-        # past however many deleted ones. It keeps a pointer into ``end``, which therefore must
-        # live as long as the iterator. Its lower bound cannot be set: rocksdict 0.3.29 sets the
-        # upper one instead.
-        options = ReadOptions()
-        if end is not None:
-            options.set_iterate_upper_bound(end)
-        rows: list[tuple[bytes, bytes]] = []
-        size = 0
         try:
-            cursor = self._db.iter(options)
-            if reverse:
-                cursor.seek_to_last()
-                advance = cursor.prev
-            else:
-                cursor.seek(start)
-                advance = cursor.next
-            while cursor.valid():
-                key = cursor.key()
-                if key < start:
-                    break
-                value = cursor.value()
-                rows.append((key, value))
-                size += len(value)
-                if len(rows) == rows_max or size >= _SCAN_BYTES_MAX:
-                    return rows, False
-                advance()
-            # An iterator becomes invalid at the end and at damage alike; only this tells.
-            cursor.status()
+            cursor = bounded_cursor(self._db, end)
+            return read_slice(cursor, start, end, reverse=reverse, rows_max=rows_max)
         except Exception as cause:  # noqa: BLE001 -- every failure is final
             self._fail("scanning rows", cause)
-        return rows, True
 
     def _flush_log(self, sequence: int) -> None:
         """Make the log durable, and move the tide mark to a number read before this call."""
@@ -370,6 +342,8 @@ class RocksStore:
         """Close RocksDB before the lock goes; after a failure its complaints are known."""
         if self._follower is not None:
             self._follower.stop()
+        for view in list(self._views):
+            view.close()
         try:
             self._db.close()
         except Exception:

@@ -30,6 +30,39 @@ class StoreStatistics:
     """How often the log was moved into tables because it had grown long."""
 
 
+class StoreView(Protocol):
+    """The rows of a store as they were at one moment, for reading only.
+
+    Unlike the store itself it may be read in any one thread at a time, while the store is read and
+    written in its own. What it shows was written, not necessarily durable: whoever hands it on to
+    the outside waits for a ``sync`` that began after the view was made. It holds on to rows that
+    were deleted since, so close it soon.
+    """
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value at ``key`` at that moment, or ``None``.
+
+        Raises:
+            StoreFailedError: the view or its store was closed, or cannot be read.
+        """
+        ...
+
+    def scan(
+        self, start: bytes, end: bytes | None, *, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """As ``Store.scan``, of that moment.
+
+        Raises:
+            StoreDamagedError: a block could not be read; rows already given are right.
+            StoreFailedError: the view or its store was closed, or cannot be read.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the moment; a scan that goes on in another thread ends with an error."""
+        ...
+
+
 class Store(Protocol):
     """An ordered map of bytes that changes by whole batches.
 
@@ -71,6 +104,16 @@ class Store(Protocol):
         Raises:
             StoreDamagedError: the store could not read on; rows already given are right, and the
                 scan never ends early in silence.
+            StoreFailedError: the store failed, now or before.
+        """
+        ...
+
+    def view(self) -> StoreView:
+        """The rows as they are now, every batch written so far included; see ``StoreView``.
+
+        Closing the store closes its views.
+
+        Raises:
             StoreFailedError: the store failed, now or before.
         """
         ...

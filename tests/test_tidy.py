@@ -21,7 +21,7 @@ LAYERS = ("objects", "journal", "runtime", "ingress")
 """A room may import itself and those before it."""
 
 OWNERS: dict[str, set[str]] = {
-    "rocksdict": {"journal/rocks.py", "journal/rocks_open.py"},
+    "rocksdict": {"journal/rocks.py", "journal/rocks_open.py", "journal/rocks_reading.py"},
     # The scripted model answers over HTTP as a provider does; its server is no part of the runtime.
     "aiohttp": {
         "ingress/server.py",
@@ -56,6 +56,7 @@ WORLD_EXCEPTIONS: dict[tuple[str, str], str] = {
     ("runtime/testing.py", "asyncio.sleep"): "for tests: `settle` gives the real loop its rounds",
     ("journal/memory.py", "threading"): "a lock: `sync` may run in another thread than `write`",
     ("journal/rocks.py", "threading"): "locks: `sync` may run in another thread than `write`",
+    ("journal/rocks_reading.py", "threading"): "a lock: a view is read in another thread",
     ("journal/tide_mark.py", "threading"): "the tide mark is synced beside the commit it follows",
 }
 """(module, what it uses): why it may."""

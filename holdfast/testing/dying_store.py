@@ -6,7 +6,7 @@ commits a call takes, and then die at each of them.
 
 from collections.abc import Iterator, Mapping
 
-from ..journal.store import Store, StoreStatistics
+from ..journal.store import Store, StoreStatistics, StoreView
 
 
 class ProcessDied(Exception):  # noqa: N818  # it is no error: a test wanted it
@@ -51,6 +51,10 @@ class DyingStore:
     ) -> Iterator[tuple[bytes, bytes]]:
         """As ``Store.scan``."""
         return self.inner.scan(start, end, reverse=reverse)
+
+    def view(self) -> StoreView:
+        """As ``Store.view``."""
+        return self.inner.view()
 
     def write(self, batch: Mapping[bytes, bytes | None]) -> int:
         """As ``Store.write``.

@@ -198,3 +198,61 @@ def test_closing_ends_a_scan_under_way(store: Store) -> None:
 
     with pytest.raises(StoreFailedError, match="the store is closed"):
         list(rows)
+
+
+def test_a_view_shows_one_moment_whatever_is_written_after(store: Store) -> None:
+    store.write({b"a": b"1", b"b": b"2", b"c": b"3"})
+    view = store.view()
+    store.write({b"a": b"9", b"b": None, b"d": b"4"})
+
+    assert list(view.scan(b"", None)) == [(b"a", b"1"), (b"b", b"2"), (b"c", b"3")]
+    assert [key for key, _ in view.scan(b"a", b"c", reverse=True)] == [b"b", b"a"]
+    assert view.get(b"a") == b"1"
+    assert view.get(b"d") is None
+    assert store.get(b"a") == b"9"
+    view.close()
+
+
+def test_a_view_can_be_read_in_another_thread_while_the_store_is_written(store: Store) -> None:
+    rows = {number.to_bytes(2, "big"): b"x" * 100 for number in range(5_000)}
+    store.write(rows)
+    view = store.view()
+    found: list[dict[bytes, bytes]] = []
+    reader = threading.Thread(target=lambda: found.append(dict(view.scan(b"", None))))
+    reader.start()
+    for key in list(rows)[::7]:
+        store.write({key: None})
+        store.sync()
+        if not reader.is_alive():
+            break
+    reader.join()
+
+    assert found == [rows]
+    view.close()
+
+
+def test_a_closed_view_reads_nothing_and_closing_twice_is_nothing(store: Store) -> None:
+    store.write({b"a": b"1"})
+    view = store.view()
+    rows = view.scan(b"", None)
+    view.close()
+    view.close()
+
+    with pytest.raises(StoreFailedError):
+        view.get(b"a")
+    with pytest.raises(StoreFailedError):
+        next(rows)
+
+
+def test_a_store_that_is_closed_has_let_go_of_its_views(tmp_path: Path) -> None:
+    store = RocksStore(tmp_path / "data", ballast_bytes=0)
+    store.write({b"a": b"1"})
+    view = store.view()
+    store.close()
+
+    with pytest.raises(StoreFailedError, match="view of it was closed"):
+        view.get(b"a")
+    # Had the view kept RocksDB open, this would fail.
+    RocksStore(tmp_path / "data", ballast_bytes=0).close()
+    with pytest.raises(StoreFailedError):
+        store.view()
