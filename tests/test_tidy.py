@@ -27,6 +27,7 @@ OWNERS: dict[str, set[str]] = {
         "ingress/server.py",
         "holdfast/testing/llm/door.py",
         "holdfast/testing/llm/delivery.py",
+        "holdfast/demo/agent.py",  # as a user's agent, which calls a model over HTTP
     },
     "msgpack": {"journal/codec.py"},
     "uvloop": {"holdfast/cli.py"},

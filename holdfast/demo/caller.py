@@ -8,7 +8,7 @@ import http.client
 import json
 import threading
 
-_ANSWER_SECONDS = 120.0
+_ANSWER_SECONDS = 600.0
 
 
 class Caller:

@@ -1,19 +1,17 @@
-"""A model that needs no key and no network: slow, scripted, and it counts.
+"""A model that needs no key and no network: slow, scripted, and it keeps a record.
 
 What it answers depends on the whole text it is given, so a report can only be right when every
 step before it handed over its result unharmed.
 """
 
-import asyncio
 import hashlib
-import os
-from pathlib import Path
 
-from .. import step_info
-from .ledger import Event, Ledger, LedgerLine
+from ..testing.llm import LlmRequest, LlmServer, Reply, always, rate_limited, say, stall, when
 
-LEDGER_VARIABLE = "HOLDFAST_DEMO_LEDGER"
-PACE_VARIABLE = "HOLDFAST_DEMO_PACE"
+BUSY_STEP = "review"
+"""The step at which the model is busy the first time it is asked."""
+
+RETRY_AFTER_SECONDS = 1
 
 _SCRIPT = {
     "plan": "Compare three ways to survive a crash: hope, checkpoints, a journal.",
@@ -24,29 +22,26 @@ _SCRIPT = {
 }
 
 
-def answer(step: str, prompt: str) -> str:
+def answer(prompt: str) -> str:
     """What the model says: the script's text, and a mark of all that led to it."""
     mark = hashlib.sha256(prompt.encode()).hexdigest()[:8]
-    return f"{_SCRIPT[step]} [{mark}]"
+    return f"{_SCRIPT[_step_in(prompt)]} [{mark}]"
 
 
-async def call_model(step: str, prompt: str) -> str:
-    """Call the model: slow, and every call leaves its marks in the ledger."""
-    pace = float(os.environ[PACE_VARIABLE])
-    _mark("called", step)
-    await asyncio.sleep(pace / 2)
-    _mark("halfway", step)
-    await asyncio.sleep(pace / 2)
-    _mark("answered", step)
-    return answer(step, prompt)
+def make_model(pace: float) -> LlmServer:
+    """The model, not yet listening; ``pace`` is how many seconds it takes to answer."""
+
+    def reply(request: LlmRequest) -> Reply:
+        return stall(pace, say(answer(request.last_text)))
+
+    busy = rate_limited(retry_after=RETRY_AFTER_SECONDS)
+    return LlmServer([when(lambda request: step_of(request) == BUSY_STEP, busy), always(reply)])
 
 
-def _mark(event: Event, step: str) -> None:
-    Ledger(Path(os.environ[LEDGER_VARIABLE])).append(
-        LedgerLine(
-            event=event,
-            step=step,
-            idempotency_key=step_info().idempotency_key,
-            process=os.getpid(),
-        )
-    )
+def step_of(request: LlmRequest) -> str:
+    """The step that asked."""
+    return _step_in(request.last_text)
+
+
+def _step_in(prompt: str) -> str:
+    return prompt.partition(":")[0]

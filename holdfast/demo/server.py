@@ -10,8 +10,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from .model import LEDGER_VARIABLE, PACE_VARIABLE
-
 _WAIT_SECONDS = 30.0
 _POLL_SECONDS = 0.02
 
@@ -20,16 +18,18 @@ class DemoFailedError(Exception):
     """The demo did not go as it has to; the message says what was seen instead."""
 
 
-def wait_until(condition: Callable[[], bool], what: str) -> None:
+def wait_until(condition: Callable[[], bool], what: str, *, expected: float = 0.0) -> None:
     """Look again and again until ``condition`` holds.
 
     Raises:
-        DemoFailedError: it did not within half a minute; ``what`` says what was waited for.
+        DemoFailedError: it did not within half a minute beyond the ``expected`` seconds; ``what``
+            says what was waited for.
     """
-    deadline = time.monotonic() + _WAIT_SECONDS
+    seconds = expected + _WAIT_SECONDS
+    deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            message = f"waited {_WAIT_SECONDS:.0f} seconds for {what}"
+            message = f"waited {seconds:.0f} seconds for {what}"
             raise DemoFailedError(message)
         time.sleep(_POLL_SECONDS)
 
@@ -37,15 +37,18 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
 class ServerProcess:
     """One life of the server. Leaving the ``with`` block kills it if it is still there."""
 
-    def __init__(self, directory: Path, port: int, pace: float) -> None:
-        """Start ``holdfast serve`` as a child process; ``port`` 0 takes any free one."""
+    def __init__(self, directory: Path, port: int, model_url: str) -> None:
+        """Start ``holdfast serve`` as a child process.
+
+        Args:
+            directory: for its data and its output.
+            port: where it listens; 0 takes any free one.
+            model_url: where its agent finds the model.
+        """
         self._output = directory / "server.log"
         # A restart appends, and must not find the line of the life before.
         self._output_offset = self._output.stat().st_size if self._output.exists() else 0
-        environment = os.environ | {
-            LEDGER_VARIABLE: str(directory / "ledger.jsonl"),
-            PACE_VARIABLE: str(pace),
-        }
+        environment = os.environ | {"OPENAI_BASE_URL": model_url, "OPENAI_API_KEY": "demo"}
         command = [sys.executable, "-m", "holdfast", "serve", "holdfast.demo.agent"]
         command += ["--data", str(directory / "data"), "--port", str(port)]
         with self._output.open("ab") as output:

@@ -1,7 +1,6 @@
 """The story of ``holdfast demo``: what is done to the server, and what is said about it.
 
-Nothing is believed: what ran how often is counted in the ledger, which the model writes and the
-runtime never sees. ``find_faults`` is the judge, and decides the exit code.
+What is said comes from the record of the model, and ``verdict`` decides the exit code by it.
 """
 
 import os
@@ -9,43 +8,21 @@ import sys
 import tempfile
 import textwrap
 import time
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
 
+from ..testing.llm import LlmRequest, LlmServer
 from .agent import STEPS
 from .caller import Caller
-from .ledger import Ledger, LedgerLine
-from .model import answer
+from .model import BUSY_STEP, RETRY_AFTER_SECONDS, make_model, step_of
 from .server import DemoFailedError, ServerProcess, wait_until
+from .verdict import TOPIC, VICTIM, Evidence, find_faults
 
-VICTIM = "draft"
-"""The step in whose middle the server is killed."""
-
-TOPIC = "How do agents survive a crash?"
 _PATH = "/Researcher/ada/write"
 _KEY = "report-1"
 _COLUMNS = 80
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """All that the verdict is made of.
-
-    Attributes:
-        lines: the whole ledger.
-        killed: the id of the process that was killed.
-        answer: what the caller got in the end.
-        repeated: what it got when it asked once more with the same idempotency key.
-    """
-
-    lines: list[LedgerLine]
-    killed: int
-    answer: str | None
-    repeated: str | None
 
 
 def tell(pace: float) -> int:
@@ -57,8 +34,12 @@ def tell(pace: float) -> int:
     terminal = _Terminal()
     terminal.introduce()
     try:
-        with tempfile.TemporaryDirectory(prefix="holdfast-demo-") as name:
-            evidence = _Story(Path(name), pace, terminal).play()
+        # The model outlives every server, as it is here and they are child processes.
+        with (
+            tempfile.TemporaryDirectory(prefix="holdfast-demo-") as name,
+            make_model(pace) as model,
+        ):
+            evidence = _Story(Path(name), pace, model, terminal).play()
     except DemoFailedError as error:
         terminal.fail([str(error)])
         return 1
@@ -71,46 +52,20 @@ def tell(pace: float) -> int:
     return 0
 
 
-def find_faults(evidence: Evidence) -> list[str]:
-    """What is wrong with what was seen, one sentence each; nothing when all is as promised."""
-    faults: list[str] = []
-    called = Counter(line.step for line in evidence.lines if line.event == "called")
-    for step in STEPS:
-        expected = 2 if step == VICTIM else 1
-        if called[step] != expected:
-            faults.append(f"{step} ran {called[step]} times instead of {expected}")
-    keys = {line.idempotency_key for line in evidence.lines if line.step == VICTIM}
-    if len(keys) != 1:
-        faults.append(f"{VICTIM} was given {len(keys)} idempotency keys instead of one")
-    if (VICTIM, "answered", evidence.killed) in {
-        (line.step, line.event, line.process) for line in evidence.lines
-    }:
-        faults.append(f"{VICTIM} had finished before the kill, so nothing was interrupted")
-    if evidence.answer != expected_answer():
-        faults.append(f"the answer is {evidence.answer!r} instead of {expected_answer()!r}")
-    if evidence.repeated != evidence.answer:
-        faults.append(f"asked again with the same key, the answer is {evidence.repeated!r}")
-    return faults
-
-
-def expected_answer() -> str:
-    """The report, made without any runtime: each step's text from the one before."""
-    text = TOPIC
-    for step in STEPS:
-        text = answer(step, text)
-    return text
-
-
 class _Story:
     """One play of it, in one directory."""
 
-    def __init__(self, directory: Path, pace: float, terminal: "_Terminal") -> None:
+    def __init__(
+        self, directory: Path, pace: float, model: LlmServer, terminal: "_Terminal"
+    ) -> None:
         self._directory = directory
         self._pace = pace
+        self._model = model
         self._terminal = terminal
-        self._ledger = Ledger(directory / "ledger.jsonl")
-        # How many ledger lines the reader has been told of.
-        self._lines_told = 0
+        # When the step to be interrupted was first seen to wait for the model.
+        self._victim_since: float | None = None
+        # What the reader has been told: the number of a request, and what had become of it.
+        self._told: set[tuple[int, str]] = set()
 
     def play(self) -> Evidence:
         """Start, kill in the middle, start again, and wait for the answer."""
@@ -123,26 +78,28 @@ class _Story:
             self._follow_until(lambda: self._saw_middle_of_victim(caller, first), "the middle")
             first.kill()
             self._terminal.alarm("server", f"SIGKILL, in the middle of {VICTIM}")
+        wait_until(self._saw_victim_left, "the model to notice")
+        asked_before = len(self._model.requests)
         wait_until(lambda: not caller.is_waiting(), "the caller to notice")
         self._terminal.tell("caller", f"{caller.failure}; asks again with the same key")
         with self._start(port) as second:
             second.wait_ready()
             self._terminal.tell("server", f"process {second.process_id}, on the same directory")
             caller.ask(port)
-            wait_until(lambda: self._saw_restart(caller, second), "a step to run")
-            self._explain_replay(second)
+            wait_until(lambda: self._saw_more(caller, second, asked_before), "a step to run")
+            self._explain_replay(asked_before)
             self._follow_until(lambda: not caller.is_waiting(), "the answer")
             repeated = self._ask_once_more(caller, port)
             second.stop()
         return Evidence(
-            lines=self._ledger.read(),
-            killed=first.process_id,
+            requests=self._model.requests,
+            asked_before=asked_before,
             answer=caller.answer,
             repeated=repeated,
         )
 
     def _start(self, port: int) -> ServerProcess:
-        return ServerProcess(self._directory, port, self._pace)
+        return ServerProcess(self._directory, port, self._model.url)
 
     def _ask_once_more(self, caller: Caller, port: int) -> str | None:
         if caller.answer is None:
@@ -157,11 +114,23 @@ class _Story:
 
     def _saw_middle_of_victim(self, caller: Caller, server: ServerProcess) -> bool:
         self._expect_under_way(caller, server)
-        return any(line.step == VICTIM and line.event == "halfway" for line in self._ledger.read())
+        if self._victim_since is None and self._victims():
+            self._victim_since = time.monotonic()
+        return (
+            self._victim_since is not None
+            and time.monotonic() - self._victim_since >= self._pace / 2
+        )
 
-    def _saw_restart(self, caller: Caller, server: ServerProcess) -> bool:
+    def _saw_victim_left(self) -> bool:
+        # Answered is possible as well, on a slow machine; the judge will say so.
+        return all(each.outcome not in {"pending", "stalled"} for each in self._victims())
+
+    def _saw_more(self, caller: Caller, server: ServerProcess, asked_before: int) -> bool:
         self._expect_under_way(caller, server)
-        return any(line.process == server.process_id for line in self._ledger.read())
+        return len(self._model.requests) > asked_before
+
+    def _victims(self) -> list[LlmRequest]:
+        return [each for each in self._model.requests if step_of(each) == VICTIM]
 
     def _expect_under_way(self, caller: Caller, server: ServerProcess) -> None:
         if not server.is_alive():
@@ -177,26 +146,32 @@ class _Story:
             self._tell_news()
             return held
 
-        wait_until(look, what)
+        wait_until(look, what, expected=len(STEPS) * self._pace)
 
     def _tell_news(self) -> None:
-        lines = self._ledger.read()
-        for line in lines[self._lines_told :]:
-            if line.event == "called":
-                self._terminal.tell(line.step, "the model is called ...")
-            elif line.event == "answered":
-                self._terminal.tell(line.step, "... and has answered")
-        self._lines_told = len(lines)
+        for each in self._model.requests:
+            self._tell_once(each, "asked", "the model is asked ...")
+            if each.outcome == "answered":
+                self._tell_once(each, "answered", "... and has answered")
+            elif each.outcome == "refused":
+                what = f"... and is busy: 429, Retry-After: {RETRY_AFTER_SECONDS}"
+                self._tell_once(each, "refused", what)
 
-    def _explain_replay(self, server: ServerProcess) -> None:
-        """Say what the second life did not do again, as the ledger shows it."""
-        lines = self._ledger.read()
-        ran_again = {line.step for line in lines if line.process == server.process_id}
+    def _tell_once(self, request: LlmRequest, event: str, what: str) -> None:
+        if (request.number, event) not in self._told:
+            self._told.add((request.number, event))
+            self._terminal.tell(step_of(request), what)
+
+    def _explain_replay(self, asked_before: int) -> None:
+        """Say what the second life did not do again, as the record of the model shows it."""
+        asked_again = {step_of(each) for each in self._model.requests[asked_before:]}
         for step in STEPS[: STEPS.index(VICTIM)]:
-            if step not in ran_again:
-                self._terminal.tell(step, "replayed from the journal; the model was not called")
-        key = next(line.idempotency_key for line in lines if line.step == VICTIM)
-        self._terminal.alarm(VICTIM, "outcome unknown: it was killed in the middle; run again with")
+            if step not in asked_again:
+                self._terminal.tell(step, "replayed from the journal; the model was not asked")
+        key = self._victims()[0].headers.get("idempotency-key")
+        self._terminal.alarm(
+            VICTIM, "outcome unknown: it was killed in the middle; asked again with"
+        )
         self._terminal.alarm("", f"the same idempotency key {key}")
 
 
@@ -212,6 +187,7 @@ class _Terminal:
         self._print("Holdfast demo", bold=True)
         self._print("An agent writes a report in five slow, expensive calls of a model. It is")
         self._print(f"called over HTTP, and its server gets killed in the middle of {VICTIM!r}.")
+        self._print("The model is a scripted one, over HTTP too, that records what it is asked.")
         self._print("")
 
     def tell(self, who: str, what: str) -> None:
@@ -223,16 +199,16 @@ class _Terminal:
         self._line(who, what, colour="red")
 
     def show_table(self, evidence: Evidence) -> None:
-        """What ran how often, as the ledger counted it."""
-        called = Counter(line.step for line in evidence.lines if line.event == "called")
+        """What was asked how often, as the model recorded it."""
         self._print("")
-        self._print(f"{'step':<10}{'times run':>9}   note", bold=True)
+        self._print(f"{'step':<8}{'asked':>6}{'answered':>10}   note", bold=True)
         for step in STEPS:
-            again = called[step] > 1
-            row = f"{step:<10}{called[step]:>9}   {_note(step, evidence)}"
-            self._print(row, colour="yellow" if again else None)
-        total = f"{'in all':<10}{called.total():>9}   calls of the model for {len(STEPS)} steps"
-        self._print(total, bold=True)
+            asked = evidence.of(step)
+            row = f"{step:<8}{len(asked):>6}{_count_answered(asked):>10}   {_note(step, evidence)}"
+            self._print(row, colour="yellow" if len(asked) > 1 else None)
+        asked = evidence.requests
+        total = f"{'in all':<8}{len(asked):>6}{_count_answered(asked):>10}"
+        self._print(f"{total}   for {len(STEPS)} steps", bold=True)
         self._print("")
 
     def conclude(self, evidence: Evidence) -> None:
@@ -240,7 +216,7 @@ class _Terminal:
         for line in textwrap.wrap(f"The report: {evidence.answer}", _COLUMNS):
             self._print(line)
         self._print(
-            "No finished step ran again. The interrupted one did, and says so.",
+            "No answered prompt was asked again. The interrupted one was, and says so.",
             colour="green",
             bold=True,
         )
@@ -261,10 +237,15 @@ class _Terminal:
         click.echo(shown, color=self._is_coloured)
 
 
+def _count_answered(requests: Sequence[LlmRequest]) -> int:
+    return sum(each.outcome == "answered" for each in requests)
+
+
 def _note(step: str, evidence: Evidence) -> str:
-    lives = {line.process for line in evidence.lines if line.step == step}
     if step == VICTIM:
-        return "outcome unknown when killed; run again with the same key"
-    if lives == {evidence.killed}:
-        return "finished before the kill, replayed after it"
-    return "ran after the restart"
+        return "outcome unknown when killed; again with the same key"
+    if step == BUSY_STEP:
+        return f"429, and asked again after {RETRY_AFTER_SECONDS} s, as the model said"
+    if all(each.number <= evidence.asked_before for each in evidence.of(step)):
+        return "answered before the kill, replayed after it"
+    return "asked after the restart"

@@ -1,14 +1,21 @@
 """Every example, run as a program and served as a target."""
 
 import re
+import signal
 import sys
 from pathlib import Path
 
 import pytest
 
+from holdfast.testing import LlmServer, call_tool, call_tool_raw, say, stall, together
+from holdfast.testing.llm.script_file import read_script
 from tests.processes import ROOT, Running, holdfast, post, wait_until
 
 PRINTED = {
+    "agent": r"""An umbrella for Oslo, a hat for Rome\.
+1\. What do I take to Oslo and Rome\? -> answered
+2\. sun -> answered
+""",
     "assistant": r"""Answer 1, to: What is durable execution\?
 Answer 2, to: And why\?
      user: What is durable execution\?
@@ -59,8 +66,9 @@ def test_every_example_is_tested() -> None:
     assert {path.stem for path in (ROOT / "examples").glob("*.py")} == set(PRINTED)
 
 
-def serve_example(name: str, directory: Path) -> Running:
-    return holdfast("serve", str(ROOT / "examples" / f"{name}.py"), "--port", "0", cwd=directory)
+def serve_example(name: str, directory: Path, **env: str) -> Running:
+    target = str(ROOT / "examples" / f"{name}.py")
+    return holdfast("serve", target, "--port", "0", cwd=directory, env=env)
 
 
 def test_the_assistant_is_served(tmp_path: Path) -> None:
@@ -109,6 +117,57 @@ def test_a_fan_out_is_served(tmp_path: Path) -> None:
     with serve_example("fan_out", tmp_path) as server:
         pages = ["a", "bb"]
         assert post(server.wait_port(), "/Digest/make", pages) == (200, {"a": 8, "bb": 12})
+
+
+def test_an_agent_killed_in_the_middle_pays_for_no_answer_twice(tmp_path: Path) -> None:
+    script = [
+        together(call_tool("weather", city="Oslo"), call_tool("weather", city="Rome")),
+        stall(None, say("lost")),
+        say("An umbrella for Oslo, a hat for Rome."),
+    ]
+    question = "What do I take to Oslo and Rome?"
+    with LlmServer(script) as model:
+        env = {"OPENAI_BASE_URL": model.url, "OPENAI_API_KEY": "any"}
+        with serve_example("agent", tmp_path, **env) as server:
+            port = server.wait_port()
+            assert post(port, "/Agent/sam/ask/send", question, {"idempotency-key": "q"})[0] == 202
+            wait_until(lambda: outcomes(model) == ["answered", "stalled"], "the second prompt")
+            server.signal(signal.SIGKILL)
+            server.wait_exit()
+        wait_until(lambda: outcomes(model) == ["answered", "abandoned"], "the model to notice")
+        with serve_example("agent", tmp_path, **env) as server:
+            answer = post(server.wait_port(), "/Agent/sam/ask", question, {"idempotency-key": "q"})
+        assert answer == (200, "An umbrella for Oslo, a hat for Rome.")
+        assert len(model.asked(question)) == 1
+        interrupted, again = model.requests[1:]
+        assert interrupted.body == again.body
+        assert interrupted.headers["idempotency-key"] == again.headers["idempotency-key"]
+
+
+def outcomes(model: LlmServer) -> list[str]:
+    return [request.outcome for request in model.requests]
+
+
+def test_a_model_that_calls_a_tool_wrongly_is_told(tmp_path: Path) -> None:
+    script = [
+        together(call_tool_raw("weather", "{oh"), call_tool("stocks"), call_tool("weather", x=1)),
+        say("Sorry."),
+    ]
+    with LlmServer(script) as model:
+        env = {"OPENAI_BASE_URL": model.url, "OPENAI_API_KEY": "any"}
+        with serve_example("agent", tmp_path, **env) as server:
+            assert post(server.wait_port(), "/Agent/sam/ask", "Well?") == (200, "Sorry.")
+        results = [each.text for each in model.requests[1].messages if each.role == "tool"]
+        assert [text.startswith("cannot be called like this: ") for text in results] == [True] * 3
+
+
+def test_the_script_beside_the_agent_is_one_that_it_plays(tmp_path: Path) -> None:
+    with LlmServer(read_script(ROOT / "examples" / "agent.json")) as model:
+        env = {"OPENAI_BASE_URL": model.url, "OPENAI_API_KEY": "any"}
+        with serve_example("agent", tmp_path, **env) as server:
+            status, answer = post(server.wait_port(), "/Agent/sam/ask", "Oslo?")
+        assert (status, answer) == (200, "An umbrella for Oslo, a hat for Rome.")
+        model.assert_played()
 
 
 def test_a_chain_answers_with_the_refusal_of_its_last_link(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ from holdfast.testing.llm.script_file import read_script
 def request(text: str, number: int = 1) -> LlmRequest:
     return LlmRequest(
         number=number,
+        at_seconds=0.0,
         api="responses",
         model="m",
         messages=(LlmMessage("system", "Be brief."), LlmMessage("user", text)),

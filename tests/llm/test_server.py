@@ -299,6 +299,15 @@ async def test_a_rate_limit_says_when_to_come_again(session: aiohttp.ClientSessi
         assert outcomes(server) == ["refused", "refused"]
 
 
+async def test_a_record_tells_how_long_a_caller_waited(session: aiohttp.ClientSession) -> None:
+    async with LlmServer([rate_limited(), say("Well.")]) as server:
+        await ask(session, server, CHAT)
+        await asyncio.sleep(0.02)
+        await ask(session, server, CHAT)
+        first, second = server.requests
+        assert second.at_seconds - first.at_seconds >= 0.02
+
+
 async def test_errors_are_as_scripted(session: aiohttp.ClientSession) -> None:
     async with LlmServer([server_error(503), http_error(401, "no", code="c")]) as server:
         assert (await ask(session, server, CHAT, stream=True))[0] == 503

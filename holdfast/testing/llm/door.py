@@ -144,6 +144,7 @@ def _refusal(status: int, message: str) -> Failure:
 def _shown(request: LlmRequest) -> dict[str, Any]:
     return {
         "number": request.number,
+        "at_seconds": request.at_seconds,
         "api": request.api,
         "model": request.model,
         "is_streamed": request.is_streamed,

@@ -5,6 +5,7 @@ is under one lock. It waits for nothing and knows no HTTP.
 """
 
 import threading
+import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,6 +23,7 @@ class Playback:
         """Begin with an empty script."""
         # Reentrant: a condition of the script may look at the requests so far.
         self._lock = threading.RLock()
+        self._began_seconds = time.monotonic()
         self._script = Script()
         # Invariant: request number n is at n - 1.
         self._requests: list[LlmRequest] = []
@@ -48,13 +50,17 @@ class Playback:
             return self._script.unused()
 
     def ask(self, request: LlmRequest, size_bytes: int) -> tuple[LlmRequest, Reply]:
-        """Record ``request``; gives it with its number, and the reply to it.
+        """Record ``request``; gives it with its number and time, and the reply to it.
 
         Where the script has none, or fails to make one, the reply is a 400 that says so, as clients
         do not repeat what got a 400. The request is ``"unscripted"`` then.
         """
         with self._lock:
-            asked = replace(request, number=len(self._requests) + 1)
+            asked = replace(
+                request,
+                number=len(self._requests) + 1,
+                at_seconds=time.monotonic() - self._began_seconds,
+            )
             if asked.number > REQUESTS_MAX or self._request_bytes + size_bytes > REQUEST_BYTES_MAX:
                 return replace(asked, outcome="unscripted"), _refuse(asked, "the record is full")
             # Before the script is looked at, so that a function of it sees the request as well.

@@ -39,6 +39,7 @@ class LlmRequest:
 
     Attributes:
         number: 1 for the first request of a server.
+        at_seconds: when it came, in seconds since the server was made; never goes back.
         api: which of the two APIs was asked.
         model: the model that was asked for.
         messages: the conversation; instructions come first, as a message of ``"system"``.
@@ -52,6 +53,7 @@ class LlmRequest:
     """
 
     number: int
+    at_seconds: float
     api: Api
     model: str
     messages: tuple[LlmMessage, ...]
@@ -74,7 +76,7 @@ class LlmRequest:
 
 
 def read_request(api: Api, headers: Mapping[str, str], body: bytes) -> LlmRequest:
-    """The request in ``body``, with no number yet.
+    """The request in ``body``, with no number and no time yet.
 
     Raises:
         BadRequestError: OpenAI would refuse it, or asks for what is not scripted here.
@@ -87,6 +89,7 @@ def read_request(api: Api, headers: Mapping[str, str], body: bytes) -> LlmReques
     messages = _read_chat(fields) if api == "chat/completions" else _read_responses(fields)
     return LlmRequest(
         number=0,
+        at_seconds=0.0,
         api=api,
         model=model,
         messages=tuple(messages),
