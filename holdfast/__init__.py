@@ -35,6 +35,7 @@ from .objects.errors import (
 )
 from .objects.fields import state
 from .objects.handler import handler, shared
+from .objects.identity import Origin
 from .objects.options import HandlerOptions
 from .objects.promise import Promise
 from .objects.retry import RetryPolicy
@@ -68,6 +69,7 @@ __all__ = [
     "ManualClock",
     "MemoryStore",
     "NeverHappened",
+    "Origin",
     "OutcomeUnknownError",
     "Promise",
     "RetryPolicy",

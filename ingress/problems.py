@@ -2,8 +2,10 @@
 
 Nothing else in this package chooses a status for a failure. An error of the engine is looked up by
 its class, a refusal of the ingress's own by its kind. The body is
-``{"code": …, "message": …, "source": …}``, with ``"metadata"`` when the failure has any. The number
-there is a status; Holdfast's own code, which names a page, is in the header ``x-holdfast-error``.
+``{"code": …, "message": …, "source": …}``, with ``"metadata"`` when the failure has any, and with
+``"origin"`` when another invocation than the one that is answered for was the first to fail. The
+number there is a status; Holdfast's own code, which names a page, is in the header
+``x-holdfast-error``.
 """
 
 import json
@@ -141,6 +143,9 @@ def response_of_outcome(failure: TerminalError, headers: Mapping[str, str]) -> R
     if failure.metadata:
         body["metadata"] = failure.metadata
     body["source"] = Source.INVOCATION
+    origin = failure.origin
+    if origin is not None and origin.invocation_id != headers.get("x-restate-id"):
+        body["origin"] = {"target": str(origin.target), "invocationId": origin.invocation_id}
     return Response(
         status=failure.status_code if is_status else 500,
         headers={

@@ -32,6 +32,7 @@
     place       := as source; begins with ":" where the file is the source's
     target      := [service, key | nil, handler]
     failure     := [kind, status, message, type_name, {metadata}, [[type, message]...]]
+                   then, once an invocation has ended with it: [target, id]
 
 Payloads (arguments, results, state rows) are opaque here: they are passed through, never decoded
 and encoded again. A tag once given is never used for anything else.
@@ -44,7 +45,13 @@ from typing import Any, assert_never
 import msgpack
 
 from ..objects.errors import StoreDamagedError, StoreFormatError
-from ..objects.identity import InvocationId, Target
+from ..objects.identity import (
+    InvocationId,
+    Origin,
+    Target,
+    format_invocation_id,
+    parse_invocation_id,
+)
 from .entry import (
     Attach,
     AwaitPromise,
@@ -225,7 +232,7 @@ def decode_target(fields: list[Any]) -> Target:
 
 def encode_failure(failure: Failure) -> list[Any]:
     """A failure as part of a row."""
-    return [
+    fields: list[Any] = [
         failure.kind,
         failure.status_code,
         failure.message,
@@ -233,11 +240,19 @@ def encode_failure(failure: Failure) -> list[Any]:
         dict(failure.metadata),
         [list(pair) for pair in failure.cause],
     ]
+    if failure.origin is not None:
+        id_ = parse_invocation_id(failure.origin.invocation_id)
+        fields.append([encode_target(failure.origin.target), id_])
+    return fields
 
 
 def decode_failure(fields: list[Any]) -> Failure:
     """The failure that ``encode_failure`` wrote."""
-    kind, status_code, message, type_name, metadata, cause = fields
+    kind, status_code, message, type_name, metadata, cause = fields[:6]
+    origin = None
+    if len(fields) > 6:
+        target, id_ = fields[6]
+        origin = Origin(decode_target(target), format_invocation_id(id_))
     return Failure(
         kind=kind,
         status_code=status_code,
@@ -245,6 +260,7 @@ def decode_failure(fields: list[Any]) -> Failure:
         type_name=type_name,
         metadata=tuple(metadata.items()),
         cause=tuple((type_, text) for type_, text in cause),
+        origin=origin,
     )
 
 

@@ -12,7 +12,7 @@ not the place in the journal, says what the handler had seen, and replay checks 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..objects.identity import InvocationId, Target
+from ..objects.identity import InvocationId, Origin, Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +36,9 @@ class Failure:
     type_name: str
     metadata: tuple[tuple[str, str], ...] = ()
     cause: tuple[tuple[str, str], ...] = ()
+    # Not shown: commands hold a digest of how a failure is shown, which a release must not change.
+    origin: Origin | None = field(default=None, repr=False)
+    """The invocation that first ended with it; ``None``: none has so far."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,9 +27,12 @@ A code is for ever, and each has a page: ``objects/error_codes/HF0001.md`` and s
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .retry_after import find_wait, parse_retry_after
+
+if TYPE_CHECKING:
+    from .identity import Origin
 
 
 class HoldfastError(Exception):
@@ -52,18 +55,21 @@ class TerminalError(HoldfastError):
 
     Raise it in a handler to end the invocation with this outcome, or in an action to end the
     step. It is recorded, and whoever awaits the call, the step or the HTTP answer gets it back
-    with the same status, message, metadata and cause.
+    with the same status, message, metadata and cause, however many calls it passes through.
 
     Attributes:
         status_code: the HTTP status a caller sees, 400 to 599; 500 unless given.
         metadata: small facts for the caller, text to text.
         type_name: the class of the exception that was recorded, for example ``"ValueError"``.
-        cause: what led to it, as ``(type name, message)`` pairs, the nearest first.
+        cause: what led to it, as ``(type name, message)`` pairs, the nearest first. What it was
+            raised from in another object is part of it.
+        origin: the invocation that first failed with it, or with what it was raised from, however
+            many calls away; ``None`` until an invocation has.
     """
 
     code = "HF0001"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # by keyword, and all but two for whoever rebuilds it
         self,
         message: str = "",
         *,
@@ -71,13 +77,15 @@ class TerminalError(HoldfastError):
         metadata: Mapping[str, str] | None = None,
         type_name: str | None = None,
         cause: tuple[tuple[str, str], ...] = (),
+        origin: "Origin | None" = None,
     ) -> None:
-        """Make the outcome. ``type_name`` and ``cause`` are for the runtime that rebuilds one."""
+        """Make the outcome. What follows ``metadata`` is for the runtime that rebuilds one."""
         super().__init__(message)
         self.status_code = status_code
         self.metadata: dict[str, str] = dict(metadata or {})
         self.type_name = type_name or type(self).__name__
         self.cause = cause
+        self.origin = origin
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Let ``copy`` work although the constructor takes keywords."""

@@ -54,6 +54,20 @@ class AwakeableId:
         return "awk_" + self.invocation_id.hex() + self.index.to_bytes(4, "big").hex()
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a failure comes from: the invocation that first ended with it."""
+
+    target: Target
+    """Whom it called: ``service``, ``key`` (``None`` for a service) and ``handler``."""
+    invocation_id: str
+    """Its text id."""
+
+    def __str__(self) -> str:
+        """``Assistant/sam/ask (inv_...)``."""
+        return f"{self.target} ({self.invocation_id})"
+
+
 def new_invocation_id(now_ms: int, entropy: bytes) -> InvocationId:
     """The id of an invocation accepted at ``now_ms``, from 10 random bytes."""
     return InvocationId(now_ms.to_bytes(6, "big") + entropy)

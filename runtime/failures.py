@@ -2,7 +2,14 @@
 
 What a handler catches is always rebuilt, on the first pass as on every replay, so that code cannot
 come to depend on something the journal does not hold. Only text is kept: never a pickle.
+
+A failure that passes from object to object stays what it is: its status, message and metadata, what
+caused it, and which invocation was the first to end with it. One that is raised from another has
+the other one, with all that is known of it, among its causes, and its origin.
 """
+
+from collections.abc import Iterator
+from dataclasses import replace
 
 from ..journal.entry import Failure
 from ..objects.errors import (
@@ -12,6 +19,7 @@ from ..objects.errors import (
     StepFailedError,
     TerminalError,
 )
+from ..objects.identity import InvocationId, Origin, Target, format_invocation_id
 
 MESSAGE_CHARACTERS_MAX = 16_384
 LINE_CHARACTERS_MAX = 500
@@ -40,6 +48,7 @@ def failure_of(error: BaseException, kind: type[TerminalError] | None = None) ->
             type_name=_clean(str(error.type_name)),
             metadata=tuple((_shown(key), _shown(value)) for key, value in pairs),
             cause=tuple((_shown(name), _shown(text)) for name, text in causes) or _causes(error),
+            origin=_origin(error),
         )
     return Failure(
         kind=(kind or TerminalError).code,
@@ -47,6 +56,7 @@ def failure_of(error: BaseException, kind: type[TerminalError] | None = None) ->
         message=_text(error),
         type_name=type(error).__name__,
         cause=_causes(error),
+        origin=_origin(error),
     )
 
 
@@ -63,7 +73,23 @@ def error_of(failure: Failure) -> TerminalError:
         metadata=dict(failure.metadata),
         type_name=failure.type_name,
         cause=failure.cause,
+        origin=failure.origin,
     )
+
+
+def failure_of_invocation(failure: Failure, target: Target, id_: InvocationId) -> Failure:
+    """``failure`` as the outcome of an invocation, which is its origin unless it has one."""
+    if failure.origin is not None:
+        return failure
+    return replace(failure, origin=Origin(target, format_invocation_id(id_)))
+
+
+def describe_outcome(failure: Failure, id_: InvocationId) -> str:
+    """What an invocation failed with, and who first did where that was another one, for logs."""
+    origin = failure.origin
+    if origin is None or origin.invocation_id == format_invocation_id(id_):
+        return failure.message
+    return f"{failure.message} (from {origin})"
 
 
 def find_terminal(error: BaseException) -> TerminalError | None:
@@ -82,13 +108,34 @@ def find_terminal(error: BaseException) -> TerminalError | None:
 
 def _causes(error: BaseException) -> tuple[tuple[str, str], ...]:
     causes: list[tuple[str, str]] = []
+    for cause in _chain(error):
+        if not isinstance(cause, TerminalError):
+            causes.append((type(cause).__name__, _text(cause)))
+            continue
+        causes.append((_shown(cause.type_name), _text(cause)))
+        if cause.cause:
+            # It comes from a record, which knows better than Python what led to it.
+            causes += [(_shown(name), _shown(text)) for name, text in cause.cause]
+            break
+    return tuple(causes[:CAUSES_MAX])
+
+
+def _origin(error: BaseException) -> Origin | None:
+    for each in (error, *_chain(error)):
+        # A subclass may have put anything there.
+        if isinstance(each, TerminalError) and isinstance(each.origin, Origin):
+            return each.origin
+    return None
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """What ``error`` was raised from, what that was raised from, and so on."""
     seen = {id(error)}
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    while cause is not None and id(cause) not in seen and len(causes) < CAUSES_MAX:
+    while cause is not None and id(cause) not in seen and len(seen) <= CAUSES_MAX:
         seen.add(id(cause))
-        causes.append((type(cause).__name__, _text(cause)))
+        yield cause
         cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
-    return tuple(causes)
 
 
 def describe(error: BaseException) -> str:

@@ -45,6 +45,7 @@ from ..objects.registry import Registry
 from ..objects.retry import RetryPolicy
 from .commits import Commits
 from .config import RuntimeConfig
+from .failures import describe_outcome, failure_of_invocation
 from .mailboxes import Mailboxes
 from .open_invocation import OpenInvocation, Prepared, Result
 from .outcomes import Outcomes
@@ -274,6 +275,8 @@ class Lifecycle:
         nobody running and a queue that nothing drains.
         """
         id_, record = invocation.id, invocation.record
+        if isinstance(result, Failure):
+            result = failure_of_invocation(result, record.target, id_)
         commits = self.commits
         commits.delete(keys.invocation(id_))
         if invocation.is_live:
@@ -287,7 +290,8 @@ class Lifecycle:
             now_ms = self.clock.now_ms()
             took_ms = now_ms - (record.begun_ms or now_ms)
             if isinstance(result, Failure):
-                logger.debug("%s failed in %d ms: %s", record.target, took_ms, result.message)
+                said = describe_outcome(result, id_)
+                logger.debug("%s failed in %d ms: %s", record.target, took_ms, said)
             else:
                 logger.debug("%s ok in %d ms", record.target, took_ms)
         if record.caller is not None:

@@ -21,7 +21,7 @@ from holdfast.objects.errors import (
     StoreFullError,
     TerminalError,
 )
-from holdfast.objects.identity import AwakeableId, InvocationId
+from holdfast.objects.identity import AwakeableId, InvocationId, Origin, Target
 from tests.ingress.fake_engine import AWAKEABLE, FakeEngine, error_of
 
 JSON = {"content-type": "application/json"}
@@ -174,6 +174,24 @@ async def test_a_terminal_error_is_answered_as_the_invocations_own(engine: FakeE
         },
         b'{"code":409,"message":"no way","metadata":{"a":"b"},"source":"invocation"}',
     )
+
+
+async def test_a_failure_that_came_from_elsewhere_says_from_where(engine: FakeEngine) -> None:
+    elsewhere = Origin(Target("Bank", "joe", "pay"), "inv_" + "7" * 32)
+    engine.outcome_of = lambda _: TerminalError("no way", status_code=402, origin=elsewhere)
+    passed_on = await ask(engine, "POST", "/Counter/sam/add", b"5")
+    engine = FakeEngine()
+    here = Origin(Target("Counter", "sam", "add"), FIRST_ID)
+    engine.outcome_of = lambda _: TerminalError("no way", status_code=402, origin=here)
+    own = await ask(engine, "POST", "/Counter/sam/add", b"5")
+
+    assert json.loads(passed_on.body) == {
+        "code": 402,
+        "message": "no way",
+        "source": "invocation",
+        "origin": {"target": "Bank/joe/pay", "invocationId": elsewhere.invocation_id},
+    }
+    assert json.loads(own.body) == {"code": 402, "message": "no way", "source": "invocation"}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Pinned: a directory written by any release must open in this one."""
 
+from dataclasses import replace
+
 import pytest
 
 from holdfast import StoreDamagedError, StoreFormatError
@@ -33,7 +35,7 @@ from holdfast.journal.entry import (
     Sleep,
     TakeMessage,
 )
-from holdfast.objects.identity import InvocationId, Target
+from holdfast.objects.identity import InvocationId, Origin, Target
 
 ID = InvocationId(bytes(range(16)))
 ID_HEX = ID.hex()
@@ -80,7 +82,11 @@ def test_keys_do_not_change(key: bytes, expected: str) -> None:
 
 
 FAILURE = Failure("HF0001", 422, "no", "Odd", (("a", "b"),), (("E", "e"),))
+PASSED_ON = replace(FAILURE, origin=Origin(TARGET, "inv_" + ID_HEX))
 FAILURE_HEX = "96a6484630303031cd01a6a26e6fa34f646481a161a1629192a145a165"
+
+# 96, an array of 6, has become 97.
+PASSED_ON_HEX = "97" + FAILURE_HEX[2:] + "92 93 a141 a3620063 a164 c410" + ID_HEX
 
 
 @pytest.mark.parametrize(
@@ -171,6 +177,11 @@ def test_the_place_of_an_action_does_not_change(action: str | None, expected: st
             Completion(1, 9, FAILURE),
             codec.encode_completion(Completion(1, 9, FAILURE)),
             "01 94 11 01 09" + FAILURE_HEX,
+        ),
+        (
+            Completion(1, 9, PASSED_ON),
+            codec.encode_completion(Completion(1, 9, PASSED_ON)),
+            "01 94 11 01 09" + PASSED_ON_HEX,
         ),
         (
             Cancellation(9, "no"),
@@ -295,6 +306,11 @@ def test_undo_rows_do_not_change() -> None:
     assert [undo_rows.takes_away(bytes((tag,))) for tag in range(5)] == [0, 1, 0, 0, 1]
     with pytest.raises(StoreFormatError, match="begins with 05"):
         undo_rows.decode(b"\x05")
+
+
+def test_a_failure_is_shown_alike_wherever_it_comes_from() -> None:
+    """A rejection's command holds a digest of how its failure is shown."""
+    assert repr(PASSED_ON) == repr(FAILURE)
 
 
 def test_object_names_cannot_run_into_each_other() -> None:

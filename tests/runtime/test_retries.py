@@ -112,7 +112,9 @@ async def world() -> AsyncIterator[World]:
 def ask(world: World, handler_name: str, argument: bytes = b"") -> "asyncio.Future[Answer]":
     target = Target("Busy", "b", handler_name)
     request = CallRequest(target=target, argument=argument, idempotency_key=handler_name)
-    return world.runtime.submit(request, wait=True)
+    answer = world.runtime.submit(request, wait=True)
+    answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return answer
 
 
 async def outcome(world: World, handler_name: str, argument: bytes = b"") -> Any:
