@@ -1,7 +1,7 @@
 """Every program and every test of ``docs/testing.md``, run as printed.
 
 A block whose name begins with ``test_`` is run by pytest, any other as a program. In what is
-printed ``...`` stands for anything.
+printed ``...`` stands for anything, and a number of seconds for any other.
 """
 
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.testing import llm
+from holdfast import testing
 from tests.processes import ROOT, Running
 
 PAGE = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
@@ -20,8 +20,15 @@ BLOCKS: list[tuple[str, str]] = re.findall(
 PROGRAMS = list(zip(BLOCKS[::2], BLOCKS[1::2], strict=True))
 
 
+PYTEST_INI = """[pytest]
+asyncio_mode = auto
+asyncio_default_fixture_loop_scope = function
+"""
+
+
 def matches(printed: str, expected: str) -> bool:
     pattern = re.escape(expected.strip()).replace(re.escape("..."), ".*")
+    pattern = re.sub(r"in\\ \d+\\\.\d+s", r"in [0-9.]+s", pattern)
     return re.fullmatch(pattern, printed.strip(), re.DOTALL) is not None
 
 
@@ -37,13 +44,21 @@ def test_a_program_of_the_page_prints_what_stands_under_it(
     (tmp_path / name[1]).write_text(program[1])
     command = [sys.executable, name[1]]
     if name[1].startswith("test_"):
-        plugin = "holdfast.testing.llm.fixtures"
-        command = [sys.executable, "-m", "pytest", "-q", "-p", plugin, name[1]]
+        (tmp_path / "pytest.ini").write_text(PYTEST_INI)
+        # By its module, whether or not this environment has the entry point installed.
+        plugin = ["-p", "no:holdfast", "-p", "holdfast.testing.plugin"]
+        command = [sys.executable, "-m", "pytest", "-q", "-W", "error", *plugin, name[1]]
     with Running(*command, cwd=tmp_path) as running:
         assert running.wait_exit() == 0, running.stdout + running.stderr
         assert matches(running.stdout, printed[1]), running.stdout
 
 
-@pytest.mark.parametrize("name", llm.__all__)
-def test_the_page_names_every_word_of_a_script(name: str) -> None:
+@pytest.mark.parametrize("name", testing.__all__)
+def test_the_page_names_what_is_public(name: str) -> None:
     assert re.search(rf"`[^`\n]*\b{name}\b[^`\n]*`", PAGE)
+
+
+def test_a_link_within_the_page_names_a_heading() -> None:
+    headings = re.findall(r"^## (.+)$", PAGE, re.MULTILINE)
+    anchors = {heading.lower().replace(" ", "-") for heading in headings}
+    assert set(re.findall(r"\]\(#([^)]+)\)", PAGE)) <= anchors

@@ -32,6 +32,8 @@ OWNERS: dict[str, set[str]] = {
     "msgpack": {"journal/codec.py"},
     "uvloop": {"holdfast/cli.py"},
     "click": {"holdfast/cli.py", "holdfast/demo/story.py", "holdfast/testing/llm/__main__.py"},
+    "pytest": {"holdfast/testing/plugin.py"},
+    "pytest_asyncio": {"holdfast/testing/plugin.py"},
 }
 """The only modules that import a dependency. What is not named here anyone may import."""
 

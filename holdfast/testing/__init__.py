@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..runtime.testing import ManualClock
+    from .assertions import assert_journal
     from .clients import Client
     from .crashes import CrashReport, crash_everywhere
     from .effects import Effects, StepEffects
@@ -82,6 +83,7 @@ __all__ = [
     "VirtualRuntime",
     "World",
     "always",
+    "assert_journal",
     "call_tool",
     "call_tool_raw",
     "crash_everywhere",
@@ -101,6 +103,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "assertions": ["assert_journal"],
     "clients": ["Client"],
     "crashes": ["CrashReport", "crash_everywhere"],
     "effects": ["Effects", "StepEffects"],

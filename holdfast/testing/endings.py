@@ -107,15 +107,15 @@ def _shown(value: Any) -> str:
 
 def _masked(value: Any) -> Any:
     """``value`` without ids, as far as builtins and our own values go."""
-    match value:
-        case str():
-            return _AN_ID.sub(lambda found: f"{found[0][:4]}*", value)
-        case Raised() | NeverEnds() | StepEffects():
-            parts = {each.name: _masked(getattr(value, each.name)) for each in fields(value)}
-            return replace(value, **parts)
-        case _ if type(value) is tuple or type(value) is list:
-            return type(value)(map(_masked, value))
-        case _ if type(value) is dict:
-            return {_masked(key): _masked(each) for key, each in value.items()}
-        case _:
-            return value
+    kind: Any = value.__class__
+    if kind is str:
+        return _AN_ID.sub(lambda found: f"{found[0][:4]}*", value)
+    if kind in {tuple, list}:
+        return kind(map(_masked, value))
+    if kind is dict:
+        return {_masked(key): _masked(each) for key, each in value.items()}
+    if kind in {Raised, NeverEnds, StepEffects}:
+        return replace(
+            value, **{each.name: _masked(getattr(value, each.name)) for each in fields(value)}
+        )
+    return value

@@ -74,8 +74,22 @@ ANYTHING: Final[Any] = _Anything()
 """In an expected entry: whatever it was. What an expectation leaves out is this."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class _Sparse:
+    """Values whose repr leaves out what may be anything."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        said = [
+            f"{each.name}={value!r}" if number else repr(value)
+            for number, each in enumerate(fields(self))  # type: ignore[arg-type]  # a dataclass each
+            if each.repr and (value := getattr(self, each.name)) is not ANYTHING
+        ]
+        return f"{type(self).__name__}({', '.join(said)})"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Failed(_Sparse):
     """A recorded failure: what was raised, as text."""
 
     message: str = ANYTHING
@@ -83,8 +97,8 @@ class Failed:
     status_code: int = ANYTHING
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+@dataclass(frozen=True, slots=True, repr=False)
+class Step(_Sparse):
     """``ctx.run(name, ...)``, and what it gave."""
 
     name: str
@@ -95,8 +109,8 @@ class Step:
         return _line(f"step {self.name!r}", self.result)
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+@dataclass(frozen=True, slots=True, repr=False)
+class Call(_Sparse):
     """A call of another handler that was awaited, and its outcome."""
 
     target: str
@@ -109,8 +123,8 @@ class Call:
         return _line(f"call {self.target}", self.result)
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+@dataclass(frozen=True, slots=True, repr=False)
+class Send(_Sparse):
     """A call of another handler that nobody here awaits."""
 
     target: str
@@ -122,8 +136,8 @@ class Send:
         return f"send {self.target}" + (f" in {self.delay}" if self.delay else "")
 
 
-@dataclass(frozen=True, slots=True)
-class Sleep:
+@dataclass(frozen=True, slots=True, repr=False)
+class Sleep(_Sparse):
     """A durable timer: a sleep, or the deadline of a timeout."""
 
     until: datetime = ANYTHING
@@ -132,11 +146,14 @@ class Sleep:
 
     def __str__(self) -> str:
         """One line of a journal."""
-        return _line(f"sleep until {self.until}", self.result)
+        until = "" if self.until is ANYTHING else f" until {self.until}"
+        if self.result is None:
+            return f"sleep{until}, over"
+        return _line(f"sleep{until}", self.result)
 
 
-@dataclass(frozen=True, slots=True)
-class Awaited:
+@dataclass(frozen=True, slots=True, repr=False)
+class Awaited(_Sparse):
     """An awakeable, and what it was resolved with."""
 
     result: Any = ANYTHING
@@ -146,8 +163,8 @@ class Awaited:
         return _line("awakeable", self.result)
 
 
-@dataclass(frozen=True, slots=True)
-class Other:
+@dataclass(frozen=True, slots=True, repr=False)
+class Other(_Sparse):
     """Anything else, by the name of its class in the journal."""
 
     kind: str
@@ -157,7 +174,8 @@ class Other:
 
     def __str__(self) -> str:
         """One line of a journal."""
-        return _line(" ".join(filter(None, (self.kind, str(self.said)))), self.result)
+        said = "" if self.said is ANYTHING else self.said
+        return _line(" ".join(filter(None, (self.kind, said))), self.result)
 
 
 JournalEntry = Step | Call | Send | Sleep | Awaited | Other

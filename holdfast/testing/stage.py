@@ -143,9 +143,9 @@ class Stage:
     def answered(self, asked: Asked, answer: Answer) -> None:
         """A client is about to get an answer."""
 
-    def make_disk(self, inner: MemoryStore, death_at: int | None, *, applied: bool) -> DyingStore:
+    def make_disk(self, inner: MemoryStore, die_at: int | None, *, applied: bool) -> DyingStore:
         """What stands in front of the store of the process that starts."""
-        return DyingStore(inner, die_at=death_at, applied=applied)
+        return DyingStore(inner, die_at=die_at, applied=applied)
 
     # -- The run -----------------------------------------------------------------------------
 
@@ -172,11 +172,11 @@ class Stage:
 
     async def _start(self) -> None:
         death = self.death
-        death_at = None
+        die_at = None
         if death is not None and self.crashes < 2:
-            death_at = death.at_write if self.crashes == 0 else death.again_at_write
+            die_at = death.at_write if self.crashes == 0 else death.again_at_write
         is_applied = death is not None and death.is_applied
-        disk = self.make_disk(self.store, death_at, applied=is_applied)
+        disk = self.make_disk(self.store, die_at, applied=is_applied)
         self.disks.append(disk)
         runtime = await self.world.start(store=disk)
         runtime.watch_steps(partial(self.witness.launched, store=disk))

@@ -6,7 +6,7 @@ else wants time waits with it. Plain functions of steps run inline, so a test ha
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Final, TypeVar
@@ -19,6 +19,7 @@ from ..objects.errors import InvalidArgumentError, RuntimeClosedError
 from ..objects.identity import parse_invocation_id
 from ..runtime.config import RuntimeConfig
 from ..runtime.core import Core
+from ..runtime.requests import Answer, CallRequest
 from ..runtime.seams import Threads
 from ..runtime.step_plan import Step
 from ..runtime.testing import InlineThreads, ManualClock, SeededRandomness, come_to_rest
@@ -61,6 +62,8 @@ class VirtualRuntime(Runtime):
         """The time; ``await runtime.clock.advance(seconds)`` moves it."""
         self.store = store
         """Where the rows are."""
+        self.own_real_timers = 0
+        """How many of the loop's timers belong to the test's own machinery."""
         super().__init__(
             classes,
             store=store,
@@ -70,9 +73,26 @@ class VirtualRuntime(Runtime):
             threads=threads or InlineThreads(),
             tracer_provider=tracer_provider,
         )
+        # Calls whose outcome is awaited, with whom they call.
+        self._waiting: dict[asyncio.Future[Answer], str] = {}
+        # How many `finish` are under way, which move the time.
+        self._finishing = 0
         # Whether real time was waited in vain since anything happened last.
         self._has_waited = False
         self._last_activity: tuple[int, ...] = ()
+
+    def submit(self, request: CallRequest, *, wait: bool) -> "asyncio.Future[Answer]":
+        """As ``Engine.submit``; remembers who waits.
+
+        Raises:
+            InvalidArgumentError: the test runs on another event loop than the runtime; else as
+                ``Engine.submit``.
+        """
+        future = super().submit(request, wait=wait)
+        if wait:
+            self._waiting[future] = str(request.target)
+            future.add_done_callback(self._forget)
+        return future
 
     @property
     def core(self) -> Core:
@@ -98,6 +118,7 @@ class VirtualRuntime(Runtime):
         task = asyncio.ensure_future(answer)
         limit = within if isinstance(within, timedelta) else timedelta(seconds=within)
         end_ms = self.clock.now_ms() + round(limit.total_seconds() * 1000)
+        self._finishing += 1
         try:
             while True:
                 await come_to_rest()
@@ -111,6 +132,7 @@ class VirtualRuntime(Runtime):
                     continue
                 raise AssertionError("\n".join([message, *self.describe_open()]))
         finally:
+            self._finishing -= 1
             task.cancel()
 
     async def move(
@@ -131,7 +153,8 @@ class VirtualRuntime(Runtime):
         is_sleeping = self.clock.sleeping_actions or self.clock.sleeping_others
         if is_acting or is_sleeping or has_anything_to_do(self.store):
             return self.clock.step()
-        seconds = OUTSIDE_SECONDS_MAX if _has_real_timers() else _LAST_LOOK_SECONDS
+        is_sleeping = _real_timers() > self.own_real_timers
+        seconds = OUTSIDE_SECONDS_MAX if is_sleeping else _LAST_LOOK_SECONDS
         return await self._wait_outside(until, seconds)
 
     async def rest(self) -> None:
@@ -161,6 +184,28 @@ class VirtualRuntime(Runtime):
         """Have ``on_launch`` told of each action just before it runs. The runtime has started."""
         self._attempts.steps.on_launch = on_launch
 
+    def pulse(self) -> object:
+        """Another value whenever anything has happened; ``None`` while nobody waits in vain.
+
+        Who waits for a ``finish``, or for an action in the real world, does not wait in vain.
+        """
+        is_acting = len(self._attempts.steps) > self.clock.sleeping_actions
+        if not self._waiting or self._finishing or is_acting:
+            return None
+        return self, self.clock.monotonic(), self._activity(), len(self._waiting)
+
+    def fail_waiting(self) -> None:
+        """Raise an ``AssertionError`` in every caller who waits for an outcome."""
+        for future, target in list(self._waiting.items()):
+            message = (
+                f"{target} does not end while time stands still; `await runtime.finish(...)` "
+                f"moves it as far as a call needs, `await runtime.clock.advance(seconds)` as far "
+                f"as you say"
+            )
+            error = AssertionError("\n".join([message, *self.describe_open()]))
+            if not future.done():
+                future.set_exception(error)
+
     def crash(self) -> None:
         """As ``Engine.crash``, without a word in the log: it is the test that wants it."""
         with quietly():
@@ -171,6 +216,18 @@ class VirtualRuntime(Runtime):
         shown = [str(read_journal(self.store, id_)) for id_, _ in open_invocations(self.store)]
         more = len(shown) - _OPEN_SHOWN_MAX
         return [*shown[:_OPEN_SHOWN_MAX], *([f"and {more} more"] if more > 0 else [])]
+
+    def _check_open(self) -> None:
+        super()._check_open()
+        if self._loop is not asyncio.get_running_loop():
+            message = (
+                "this runtime runs on another event loop than the test that calls it; let fixtures "
+                "and tests share one, by loop_scope or asyncio_default_fixture_loop_scope"
+            )
+            raise InvalidArgumentError(message)
+
+    def _forget(self, future: "asyncio.Future[Answer]") -> None:
+        self._waiting.pop(future, None)
 
     async def _wait_outside(self, until: Callable[[], bool], seconds: float) -> bool:
         """Wait in real time until anything happens; ``False``: nothing did, and time may move."""
@@ -193,14 +250,14 @@ class VirtualRuntime(Runtime):
         return self.store.statistics().batches_written, steps.started_count, len(steps)
 
 
-def _has_real_timers() -> bool:
-    """Whether anyone sleeps in real time, on a loop that tells."""
+def _real_timers() -> int:
+    """How many sleep in real time, on a loop that tells."""
     handles: Any = getattr(asyncio.get_running_loop(), "_scheduled", ())
-    return any(not handle.cancelled() for handle in handles)
+    return sum(not handle.cancelled() for handle in handles)
 
 
 @contextmanager
-def quietly() -> Iterator[None]:
+def quietly() -> Generator[None, None, None]:
     """A death that a test wanted is no critical failure, and is not logged as one."""
     logger = logging.getLogger("holdfast.runtime")
 

@@ -5,6 +5,7 @@ starts from what the store holds. In memory a power cut is possible too, which l
 written and not yet synced.
 """
 
+import asyncio
 import os
 from collections.abc import Awaitable, Iterable
 from datetime import timedelta
@@ -17,10 +18,13 @@ from ..journal.rocks import RocksStore
 from ..journal.store import Store
 from ..objects.errors import InvalidArgumentError
 from ..runtime.config import RuntimeConfig
-from ..runtime.testing import ManualClock, settle
-from .virtual import VIRTUAL_DAYS_MAX, VirtualRuntime
+from ..runtime.testing import ManualClock, come_to_rest, settle
+from .virtual import UNHURRIED, VIRTUAL_DAYS_MAX, VirtualRuntime
 
 T = TypeVar("T")
+
+_LOOK_SECONDS = 0.1
+_STILL_LOOKS_MAX = 20
 
 
 class World:
@@ -38,12 +42,13 @@ class World:
 
         Args:
             classes: the objects and services to serve.
-            config: limits and delays of every runtime.
+            config: limits and delays of every runtime; without one, those that suit tests: months
+                of virtual time are cheap.
             data_dir: keep the rows in RocksDB in this directory, instead of in memory.
             seed: where ids come from; another one gives other ids.
         """
         self.classes = list(classes)
-        self.config = config or RuntimeConfig()
+        self.config = config or UNHURRIED
         self.clock = ManualClock()
         self.tracer_provider: TracerProvider | None = None
         self.runtime: VirtualRuntime
@@ -103,6 +108,28 @@ class World:
         """Crash, then start again."""
         await self.crash(keep_written=keep_written)
         return await self.start()
+
+    async def watch(self) -> None:
+        """For ever: fail callers who wait for time to pass while nobody makes it pass.
+
+        Time stands still in a test, so a call that only time could answer would hang it. After two
+        real seconds in which nothing has happened, whoever waits gets an ``AssertionError``.
+        """
+        still = 0
+        last: object = None
+        while True:
+            self.runtime.own_real_timers = 1
+            await asyncio.sleep(_LOOK_SECONDS)
+            now = self.runtime.pulse()
+            still = still + 1 if now is not None and now == last else 0
+            last = now
+            if still == _STILL_LOOKS_MAX:
+                self.runtime.fail_waiting()
+                still = 0
+
+    async def rest(self) -> None:
+        """Return once nothing can go on without time passing, or the world outside."""
+        await come_to_rest()
 
     def close(self) -> None:
         """Let nothing of the last runtime outlive the test."""

@@ -63,7 +63,19 @@ def sorted_notice(printed: str) -> str:
 
 
 def test_every_example_is_tested() -> None:
-    assert {path.stem for path in (ROOT / "examples").glob("*.py")} == set(PRINTED)
+    names = {path.stem for path in (ROOT / "examples").glob("*.py")}
+    assert {name for name in names if not name.startswith("test_")} == set(PRINTED)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "examples").glob("test_*.py")), ids=lambda path: path.name
+)
+def test_an_example_of_tests_passes(path: Path) -> None:
+    # By its module, whether or not this environment has the entry point installed.
+    plugin = ["-p", "no:holdfast", "-p", "holdfast.testing.plugin"]
+    command = [sys.executable, "-m", "pytest", "-q", *plugin, "-p", "no:cacheprovider", str(path)]
+    with Running(*command, cwd=ROOT) as running:
+        assert running.wait_exit() == 0, running.stdout
 
 
 def serve_example(name: str, directory: Path, **env: str) -> Running:

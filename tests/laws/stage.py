@@ -106,7 +106,9 @@ class Play(Stage):
         suspends: bool = False,
         seed: int = 0,
     ) -> None:
-        super().__init__(classes, config, death=death, suspends=suspends, seed=seed)
+        super().__init__(
+            classes, config or RuntimeConfig(), death=death, suspends=suspends, seed=seed
+        )
         self.on_move: Callable[[Play], None] | None = None
         """Called whenever everything is at rest."""
         self.on_crash: Callable[[Play], None] | None = None

@@ -3,7 +3,7 @@
 import os
 
 from holdfast.testing.llm import LlmServer, say
-from holdfast.testing.llm.fixtures import llm_server
+from holdfast.testing.plugin import llm_server
 from tests.processes import post
 
 __all__ = ["llm_server"]  # pytest finds a fixture by the name it has here
