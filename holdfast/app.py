@@ -9,12 +9,18 @@ import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from functools import cached_property
+from typing import TYPE_CHECKING
 
+from .ingress.aiohttp_app import make_app
+from .ingress.asgi import AsgiApp
 from .ingress.options import DEFAULT_OPTIONS, HttpOptions
 from .ingress.server import HttpServer
 from .ingress.server import serve as serve_http
 from .objects.errors import StoreFailedError
 from .runtime.engine import Engine
+
+if TYPE_CHECKING:
+    from aiohttp.web import Application
 
 
 class Runtime(Engine):
@@ -75,6 +81,26 @@ class Runtime(Engine):
         await super().stop(grace)
         for server in list(self._servers):
             await server.close()
+
+    @property
+    def asgi(self) -> AsgiApp:
+        """This runtime as an ASGI application: ``app.mount("/agents", runtime.asgi)``.
+
+        The program around it enters ``async with runtime:`` in its lifespan; a server that runs
+        this and nothing else needs not. For other limits and hosts, see ``asgi_app``.
+        """
+        return self.asgi_app()
+
+    def asgi_app(self, options: HttpOptions = DEFAULT_OPTIONS) -> AsgiApp:
+        """As ``asgi``, with limits, hosts and origins of your own."""
+        return AsgiApp(self, options)
+
+    def app(self, options: HttpOptions = DEFAULT_OPTIONS) -> "Application":
+        """This runtime as an aiohttp application: ``app.add_subapp("/agents", runtime.app())``.
+
+        It starts and stops with the application, unless it was started before.
+        """
+        return make_app(self, options)
 
     @property
     def failure(self) -> StoreFailedError | None:

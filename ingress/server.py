@@ -1,4 +1,4 @@
-"""HTTP/1.1 around ``requests``: connections, deadlines, bodies. The only importer of aiohttp.
+"""HTTP/1.1 around ``requests``: connections, deadlines, bodies.
 
 aiohttp's low-level server is used, without an application or a router: a request costs half as much
 (17 000 against 8 000 a second on one core), and the paths here are not a router's. What aiohttp
@@ -171,17 +171,7 @@ class HttpServer:
 
     async def _respond(self, request: web.BaseRequest) -> Response:
         head = Head(request.method, request.raw_path, request.headers)
-        opened = open_request(self._engine, head, self._options)
-        if isinstance(opened, Response):
-            return opened
-        try:
-            _check_single(request)
-            body = await _read_body(request, self._options) if request.body_exists else b""
-        except RefusedError as error:
-            return response_of_refusal(error)
-        except InvalidArgumentError as error:
-            return response_of_error(error, is_keyed=False, was_submitted=False)
-        return await answer_request(self._engine, opened, Request(head, body), self._options)
+        return await respond_to(self._engine, request, head, self._options)
 
     def _response_of_close(self, request: web.BaseRequest, *, was_submitted: bool) -> Response:
         is_keyed = request.headers.get("idempotency-key") is not None
@@ -194,7 +184,7 @@ class HttpServer:
         return response_of_error(error, is_keyed=is_keyed, was_submitted=was_submitted)
 
     def _reply(self, request: web.BaseRequest, response: Response) -> web.Response:
-        reply = _to_aiohttp(response)
+        reply = to_aiohttp(response)
         # Nothing more is answered on a connection whose body was not worth reading to its end.
         if self._is_closing() or not request.content.is_eof():
             reply.force_close()
@@ -298,9 +288,26 @@ class _Connection(web.RequestHandler):
         else:
             self.log_exception("a request failed with status %s", status, exc_info=exc)
             error = RuntimeError("unforeseen")
-        reply = _to_aiohttp(response_of_error(error, is_keyed=False, was_submitted=False))
+        reply = to_aiohttp(response_of_error(error, is_keyed=False, was_submitted=False))
         reply.force_close()
         return reply
+
+
+async def respond_to(
+    engine: IngressEngine, request: web.BaseRequest, head: Head, options: HttpOptions
+) -> Response:
+    """The answer to a request of aiohttp's, whose head says what ``engine`` is asked."""
+    opened = open_request(engine, head, options)
+    if isinstance(opened, Response):
+        return opened
+    try:
+        _check_single(request)
+        body = await _read_body(request, options) if request.body_exists else b""
+    except RefusedError as error:
+        return response_of_refusal(error)
+    except InvalidArgumentError as error:
+        return response_of_error(error, is_keyed=False, was_submitted=False)
+    return await answer_request(engine, opened, Request(head, body), options)
 
 
 async def _read_body(request: web.BaseRequest, options: HttpOptions) -> bytes:
@@ -343,7 +350,8 @@ def _check_single(request: web.BaseRequest) -> None:
         raise InvalidArgumentError(message)
 
 
-def _to_aiohttp(response: Response) -> web.Response:
+def to_aiohttp(response: Response) -> web.Response:
+    """The same for aiohttp, which would otherwise say who it is and of what version."""
     headers = {**response.headers, "server": "holdfast"}
     return web.Response(status=response.status, headers=headers, body=response.body)
 

@@ -87,4 +87,8 @@ os.register_at_fork(after_in_child=_leave_all_to_parent)
 def _refusal(directory: Path, holder: str) -> str:
     if holder == str(os.getpid()):
         return f"{directory} is already open in this process (pid {holder})"
-    return f"{directory} is open in another process (pid {holder or 'not known'})"
+    return (
+        f"{directory} is open in another process (pid {holder or 'not known'}), and one process "
+        f"has a directory at a time: stop that one or name another directory; a web server around "
+        f"a runtime runs one worker (--workers 1)"
+    )

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -124,6 +125,13 @@ class Running:
 def holdfast(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> Running:
     """Start ``holdfast`` with these arguments in ``cwd``."""
     return Running(sys.executable, "-m", "holdfast", *arguments, cwd=cwd, env=env)
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:

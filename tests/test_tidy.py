@@ -25,6 +25,8 @@ OWNERS: dict[str, set[str]] = {
     # The scripted model answers over HTTP as a provider does; its server is no part of the runtime.
     "aiohttp": {
         "ingress/server.py",
+        "ingress/aiohttp_app.py",
+        "holdfast/app.py",  # the type of what `Runtime.app` gives
         "holdfast/testing/llm/door.py",
         "holdfast/testing/llm/delivery.py",
         "holdfast/demo/agent.py",  # as a user's agent, which calls a model over HTTP

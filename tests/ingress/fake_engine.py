@@ -67,11 +67,23 @@ class FakeEngine:
         # Raised by the next ``submit`` at once, or through its future.
         self.refusal: Exception | None = None
         self.failure: HoldfastError | None = None
+        # What a server's lifespan did, and what the next start raises.
+        self.lives: list[str] = []
+        self.start_error: HoldfastError | None = None
         # While set, calls with ``wait`` stay open until ``finish``.
         self.is_holding = False
         self.arrived = asyncio.Event()
         self._held: list[tuple[asyncio.Future[Answer], Answer]] = []
         self._by_key: dict[tuple[str, str], tuple[bytes, Answer]] = {}
+
+    async def start(self) -> None:
+        self.lives.append("start")
+        if self.start_error is not None:
+            raise self.start_error
+        self.health = "ok"
+
+    async def stop(self) -> None:
+        self.lives.append("stop")
 
     def submit(self, request: CallRequest, *, wait: bool) -> asyncio.Future[Answer]:
         _, definition = self.registry.get_handler(request.target)

@@ -1,0 +1,207 @@
+"""The ingress as an ASGI application, to be mounted in somebody else's: no HTTP library.
+
+    app.mount("/agents", runtime.asgi)
+
+What frames requests, bounds heads and closes slow connections is the server around it. Here: the
+path below the mount, a body bounded in length and time, and a caller that goes away, who stops
+nothing. The application around has to start the runtime; where nobody mounts this, the server's
+lifespan starts and stops it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from http import HTTPStatus
+from typing import Any, Protocol
+from urllib.parse import quote, unquote
+
+from ..objects.errors import HoldfastError, InvalidArgumentError
+from .headers import too_large
+from .messages import Head, Request, Response
+from .options import DEFAULT_OPTIONS, HttpOptions
+from .port import IngressEngine
+from .problems import Refusal, RefusedError, response_of_error, response_of_refusal
+from .requests import answer_request, open_request
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+_UNRESERVED = "/-._~!$&'()*+,;=:@"
+
+
+class LifespanEngine(IngressEngine, Protocol):
+    """An engine that the lifespan of a server can start and stop."""
+
+    async def start(self) -> None:
+        """Go on with what was under way, and take calls."""
+        ...
+
+    async def stop(self) -> None:
+        """Stop in good order."""
+        ...
+
+
+class AsgiApp:
+    """Answers the requests of one runtime. ASGI 3, HTTP and lifespan."""
+
+    def __init__(self, engine: LifespanEngine, options: HttpOptions = DEFAULT_OPTIONS) -> None:
+        """Nothing is started here."""
+        self._engine = engine
+        self._options = options
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one connection, as ASGI says; each framework has types of its own for these."""
+        kind = scope["type"]
+        if kind == "http":
+            await self._answer(scope, receive, send)
+        elif kind == "lifespan":
+            await self._live(receive, send)
+        elif kind == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1003, "reason": "not here"})
+        else:
+            message = f"an ASGI server asked for {kind!r}, which is neither http nor lifespan"
+            raise ValueError(message)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        caller = _Caller(receive, self._options)
+        if sum(name.lower() == b"idempotency-key" for name, _ in scope["headers"]) > 1:
+            await _reply(send, _two_keys(), scope)
+            return
+        head = Head(scope["method"].upper(), _path_of(scope), _headers_of(scope))
+        response = open_request(self._engine, head, self._options)
+        if not isinstance(response, Response):
+            opened = response
+            try:
+                body = await caller.read_body()
+            except RefusedError as error:
+                response = response_of_refusal(error)
+            else:
+                if body is None:
+                    return  # It went away before it had said what it wanted.
+                answering = answer_request(self._engine, opened, Request(head, body), self._options)
+                answered = await caller.wait_for(answering)
+                if answered is None:
+                    return  # It went away; its invocation goes on.
+                response = answered
+        await _reply(send, response, scope)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        is_ours = False
+        await receive()
+        if self._engine.health == "new":
+            try:
+                await self._engine.start()
+            except HoldfastError as error:
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+                return
+            is_ours = True
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        if is_ours:
+            await self._engine.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+class _Caller:
+    """Whoever sent one request."""
+
+    def __init__(self, receive: Receive, options: HttpOptions) -> None:
+        self._receive = receive
+        self._options = options
+
+    async def read_body(self) -> bytes | None:
+        """The whole body; ``None`` when the caller went away in the middle of it.
+
+        Raises:
+            RefusedError: it is too long, or too slow.
+        """
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(self._options.body_seconds_max):
+                while True:
+                    message = await self._receive()
+                    if message["type"] == "http.disconnect":
+                        return None
+                    chunk = message.get("body", b"")
+                    size += len(chunk)
+                    if size > self._options.body_bytes_max:
+                        raise too_large(self._options)
+                    chunks.append(chunk)
+                    if not message.get("more_body", False):
+                        return b"".join(chunks)
+        except TimeoutError:
+            seconds = self._options.body_seconds_max
+            late = f"the body was not complete after {seconds:g} seconds"
+            raise RefusedError(Refusal.SLOW_BODY, late) from None
+
+    async def wait_for(self, answering: Awaitable[Response]) -> Response | None:
+        """The answer, or ``None`` when the caller goes away before it is there."""
+        answer = asyncio.ensure_future(answering)
+        gone = asyncio.ensure_future(self._wait_gone())
+        try:
+            await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
+            return answer.result() if answer.done() else None
+        finally:
+            answer.cancel()
+            gone.cancel()
+
+    async def _wait_gone(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+
+def _two_keys() -> Response:
+    """Whichever were taken, the sender may mean the other."""
+    error = InvalidArgumentError("the idempotency-key header is given more than once")
+    return response_of_error(error, is_keyed=False, was_submitted=False)
+
+
+async def _reply(send: Send, response: Response, scope: Scope) -> None:
+    headers = [
+        (name.encode("latin-1"), value.encode("latin-1", "replace"))
+        for name, value in response.headers.items()
+    ]
+    if response.body or response.status != HTTPStatus.NO_CONTENT:
+        headers.append((b"content-length", str(len(response.body)).encode()))
+    body = b"" if scope["method"] == "HEAD" else response.body
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _headers_of(scope: Scope) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        # Where a name comes twice the first counts, as on a connection of our own.
+        headers.setdefault(name.decode("latin-1").lower(), value.decode("utf-8", "surrogateescape"))
+    return headers
+
+
+def _path_of(scope: Scope) -> str:
+    """The path below the mount, percent-encoded as it was sent, with the query.
+
+    The server says the whole path as it was sent; the application around says, decoded, either the
+    whole path and how much of it is the mount's, or what is below. What is below is looked for at
+    the end of what was sent, since only there an encoded slash is told from one that divides.
+    """
+    path: str = scope["path"]
+    mount = scope.get("root_path", "").rstrip("/")
+    if mount and (path == mount or path.startswith(mount + "/")):
+        path = path.removeprefix(mount)
+    path = "/" + path.removeprefix("/")
+    below = _find_as_sent(path, scope.get("raw_path") or b"")
+    query = scope.get("query_string", b"").decode("latin-1")
+    return f"{below}?{query}" if query else below
+
+
+def _find_as_sent(path: str, raw: bytes) -> str:
+    """The end of ``raw`` that is ``path`` once decoded; where there is none, ``path`` encoded."""
+    sent = raw.partition(b"?")[0].decode("latin-1")
+    segments = sent.split("/")
+    for start in range(1, len(segments)):
+        end = "/" + "/".join(segments[start:])
+        if unquote(end, errors="surrogateescape").rstrip("/") == path.rstrip("/"):
+            return end
+    return quote(path, safe=_UNRESERVED, errors="surrogateescape")

@@ -1,0 +1,162 @@
+"""The ingress as an ASGI application, spoken to in ASGI's own messages."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from holdfast import InvalidArgumentError
+from holdfast.ingress.asgi import AsgiApp
+from holdfast.ingress.options import HttpOptions
+from tests.ingress.fake_engine import FakeEngine
+
+GONE = {"type": "http.disconnect"}
+
+
+def scope(path: str = "/Counter/sam/add", **more: Any) -> dict[str, Any]:
+    raw, _, query = path.partition("?")
+    headers = [(b"host", b"localhost"), (b"Content-Type", b"application/json")]
+    return {
+        "type": "http",
+        "method": "POST",
+        "path": raw,
+        "raw_path": raw.encode(),
+        "query_string": query.encode(),
+        "root_path": "",
+        "headers": headers,
+        **more,
+    }
+
+
+async def speak(
+    app: AsgiApp, scope: dict[str, Any], messages: Iterable[dict[str, Any]]
+) -> list[Any]:
+    """What the application says to ``messages``, after which the caller stays and is silent."""
+    left = list(messages)
+    said: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        if left:
+            return left.pop(0)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Any) -> None:
+        said.append(message)
+
+    await app(scope, receive, send)
+    return said
+
+
+def body(data: bytes, *, more: bool = False) -> dict[str, Any]:
+    return {"type": "http.request", "body": data, "more_body": more}
+
+
+@pytest.fixture
+def engine() -> FakeEngine:
+    return FakeEngine()
+
+
+async def test_a_body_in_parts_is_one_body(engine: FakeEngine) -> None:
+    start, rest = await speak(AsgiApp(engine), scope(), [body(b"1", more=True), body(b"2")])
+
+    assert start["status"] == 200
+    assert (b"content-type", b"application/json") in start["headers"]
+    assert engine.accepted[0].argument == b"12"
+    assert rest["body"]
+
+
+@pytest.mark.parametrize(
+    ("path", "root", "raw"),
+    [
+        ("/a/Counter/s/m/add", "/a", b"/a/Counter/s%2Fm/add"),  # as Starlette mounts
+        ("/Counter/s/m/add", "/a", b"/a/Counter/s%2Fm/add"),  # a mount that is taken off
+        ("/Counter/s/m/add/", "", b"/x/y/Counter/s%2Fm/add"),  # as Litestar mounts
+        ("/Counter/s/m/add", "", b"/Counter/s%2fm/add?x=1"),  # a server that adds the query
+    ],
+)
+async def test_a_key_keeps_its_slash_wherever_the_application_is_mounted(
+    engine: FakeEngine, path: str, root: str, raw: bytes
+) -> None:
+    await speak(AsgiApp(engine), scope(path=path, root_path=root, raw_path=raw), [body(b"1")])
+
+    assert engine.accepted[0].target.key == "s/m"
+
+
+async def test_without_a_raw_path_the_decoded_one_serves(engine: FakeEngine) -> None:
+    await speak(AsgiApp(engine), scope(path="/Counter/ü%/add", raw_path=None), [body(b"1")])
+
+    assert engine.accepted[0].target.key == "ü%"
+
+
+async def test_a_caller_who_goes_away_leaves_the_call_and_nothing_else(engine: FakeEngine) -> None:
+    engine.is_holding = True
+    said = await speak(AsgiApp(engine), scope(), [body(b"1"), GONE])
+
+    assert said == []
+    assert len(engine.accepted) == 1
+    assert engine.finish() == 0
+
+
+async def test_one_who_goes_before_the_body_is_whole_calls_nothing(engine: FakeEngine) -> None:
+    said = await speak(AsgiApp(engine), scope(), [body(b"1", more=True), GONE])
+
+    assert said == []
+    assert engine.accepted == []
+
+
+async def test_a_body_is_refused_when_it_is_too_long_and_not_when_it_is_all_here(
+    engine: FakeEngine,
+) -> None:
+    app = AsgiApp(engine, HttpOptions(body_bytes_max=4))
+    parts = [body(b"123", more=True), body(b"45", more=True)]
+
+    assert (await speak(app, scope(), parts))[0]["status"] == 413
+    assert engine.accepted == []
+
+
+async def test_a_body_that_never_ends_is_cut_off(engine: FakeEngine) -> None:
+    app = AsgiApp(engine, HttpOptions(body_seconds_max=0.01))
+
+    assert (await speak(app, scope(), [body(b"1", more=True)]))[0]["status"] == 408
+
+
+async def test_two_idempotency_keys_are_refused(engine: FakeEngine) -> None:
+    keys = [(b"idempotency-key", b"a"), (b"Idempotency-Key", b"b")]
+    said = await speak(AsgiApp(engine), scope(headers=[*scope()["headers"], *keys]), [body(b"1")])
+
+    assert said[0]["status"] == 400
+    assert engine.accepted == []
+
+
+async def test_the_lifespan_starts_and_stops_what_nobody_else_started(engine: FakeEngine) -> None:
+    lifespan = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+    engine.health = "new"
+    said = await speak(AsgiApp(engine), {"type": "lifespan"}, lifespan)
+
+    assert [each["type"] for each in said] == [
+        "lifespan.startup.complete",
+        "lifespan.shutdown.complete",
+    ]
+    assert engine.lives == ["start", "stop"]
+
+    engine.health, engine.lives = "ok", []
+    await speak(AsgiApp(engine), {"type": "lifespan"}, lifespan)
+    assert engine.lives == []
+
+
+async def test_a_start_that_fails_is_said_to_the_server(engine: FakeEngine) -> None:
+    engine.health = "new"
+    engine.start_error = InvalidArgumentError("no such directory")
+    said = await speak(AsgiApp(engine), {"type": "lifespan"}, [{"type": "lifespan.startup"}])
+
+    assert said == [{"type": "lifespan.startup.failed", "message": "[HF0011] no such directory"}]
+
+
+async def test_a_websocket_is_turned_away(engine: FakeEngine) -> None:
+    said = await speak(
+        AsgiApp(engine), {"type": "websocket", "path": "/"}, [{"type": "websocket.connect"}]
+    )
+
+    assert said[0]["type"] == "websocket.close"
