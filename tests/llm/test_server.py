@@ -148,6 +148,7 @@ async def test_a_chat_streams_chunks_and_says_when_it_is_done(
 ) -> None:
     async with LlmServer([together(say("Well, then"), call_tool("f", x=1))]) as server:
         status, events = await ask(session, server, CHAT, stream=True)
+        assert outcomes(server) == ["answered"]
     assert status == 200
     *chunks, done = events
     assert done == "[DONE]"
@@ -226,6 +227,7 @@ async def test_a_response_is_answered_in_full(session: aiohttp.ClientSession) ->
 async def test_a_response_streams_typed_events_in_order(session: aiohttp.ClientSession) -> None:
     async with LlmServer([together(say("Well."), call_tool("f", x=1))]) as server:
         status, events = await ask(session, server, RESPONSES, stream=True)
+        assert outcomes(server) == ["answered"]
     assert status == 200
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     delta = "response.function_call_arguments.delta"
@@ -300,9 +302,8 @@ async def test_a_rate_limit_says_when_to_come_again(session: aiohttp.ClientSessi
 
 
 async def test_a_record_tells_how_long_a_caller_waited(session: aiohttp.ClientSession) -> None:
-    async with LlmServer([rate_limited(), say("Well.")]) as server:
+    async with LlmServer([stall(0.02, rate_limited()), say("Well.")]) as server:
         await ask(session, server, CHAT)
-        await asyncio.sleep(0.02)
         await ask(session, server, CHAT)
         first, second = server.requests
         assert second.at_seconds - first.at_seconds >= 0.02
@@ -532,6 +533,7 @@ async def test_the_input_of_a_response_is_recorded_as_messages(
 
 
 CALL = {"role": "assistant", "tool_calls": [{"id": "c1"}, {"id": "c2"}]}
+ONE_CALL = {"role": "assistant", "tool_calls": [{"id": "c1"}]}
 RESULT = {"role": "tool", "tool_call_id": "c1", "content": "42"}
 USER = {"role": "user", "content": "Why?"}
 OUTPUT = {"type": "function_call_output", "call_id": "c1", "output": "42"}
@@ -561,6 +563,11 @@ REFUSED: list[tuple[str, Any, str]] = [
     (
         CHAT,
         {"model": "m", "messages": [CALL, RESULT, USER]},
+        "An assistant message with 'tool_calls' must be followed by tool messages responding",
+    ),
+    (
+        CHAT,
+        {"model": "m", "messages": [ONE_CALL, USER, RESULT]},
         "An assistant message with 'tool_calls' must be followed by tool messages responding",
     ),
     (CHAT, {"model": "m", "messages": [USER, CALL]}, "An assistant message with 'tool_calls'"),
@@ -642,6 +649,23 @@ async def test_a_body_beyond_the_bound_is_refused(session: aiohttp.ClientSession
         assert server.requests == []
 
 
+async def test_more_requests_than_the_bound_are_not_taken(
+    session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("holdfast.testing.llm.door.UNDER_WAY_MAX", 1)
+    monkeypatch.setattr("holdfast.testing.llm.playback.REQUESTS_MAX", 2)
+    async with LlmServer([stall(None, say("a")), always(say("b"))]) as server:
+        first = asyncio.ensure_future(ask(session, server, CHAT))
+        await server.wait_requests(outcome="stalled")
+        assert (await ask(session, server, CHAT))[0] == 503
+        server.release()
+        assert (await first)[0] == 200
+        assert (await ask(session, server, CHAT))[0] == 200
+        status, answer = await ask(session, server, CHAT)
+        assert (status, len(server.requests)) == (400, 2)
+        assert answer["error"]["message"].endswith("the record is full")
+
+
 async def test_replies_can_be_added_while_it_serves(session: aiohttp.ClientSession) -> None:
     async with LlmServer([say("a")]) as server:
         server.add(when("b?", say("b")), always(say("c")))
@@ -689,10 +713,12 @@ async def test_waiting_for_what_does_not_come_says_what_came(
 
 
 async def test_a_wait_ends_when_the_request_comes(session: aiohttp.ClientSession) -> None:
-    async with LlmServer([say("a")]) as server:
-        waiting = asyncio.ensure_future(server.wait_requests())
+    async with LlmServer([say("a"), say("b")]) as server:
+        waiting = asyncio.ensure_future(server.wait_requests(2))
         await ask(session, server, CHAT)
-        assert [each.number for each in await waiting] == [1]
+        assert not waiting.done()
+        await ask(session, server, CHAT)
+        assert [each.number for each in await waiting] == [1, 2]
 
 
 def test_a_test_that_blocks_is_answered_too() -> None:

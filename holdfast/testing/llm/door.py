@@ -4,7 +4,6 @@
 the server in another process: what was asked so far, and the end of all silences.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -18,8 +17,8 @@ from .playback import Playback
 from .reply import Failure
 from .request import Api, LlmRequest, read_request
 
-_CLOSING_SECONDS = 0.1
-"""For connections to end by themselves; what is under way is cancelled before that."""
+_CLOSING_SECONDS = 0.01
+"""How long a close waits for answers to end by themselves before it cancels them."""
 
 
 class Door:
@@ -31,8 +30,7 @@ class Door:
         self._pace_seconds = pace_seconds
         self._models = tuple(models)
         self._silences = Silences()
-        # The tasks that answer requests.
-        self._under_way: set[asyncio.Task[Any]] = set()
+        self._under_way = 0
         app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[_errors_as_json])
         app.router.add_post("/v1/chat/completions", self._chat)
         app.router.add_post("/v1/responses", self._responses)
@@ -64,8 +62,6 @@ class Door:
 
     async def close(self) -> None:
         """End every connection, whatever is under way on it."""
-        for task in self._under_way:
-            task.cancel()
         await self._runner.cleanup()
 
     def release(self) -> None:
@@ -79,12 +75,10 @@ class Door:
         return await self._answer(http, "responses")
 
     async def _answer(self, http: web.Request, api: Api) -> web.StreamResponse:
-        if len(self._under_way) >= UNDER_WAY_MAX:
+        if self._under_way >= UNDER_WAY_MAX:
             message = f"{UNDER_WAY_MAX} requests are under way, and more are not taken"
             return error_response(Failure(status=503, message=message, kind="server_error"))
-        task = asyncio.current_task()
-        assert task is not None, "aiohttp handles a request in a task"
-        self._under_way.add(task)
+        self._under_way += 1
         try:
             body = await http.read()
             try:
@@ -102,7 +96,7 @@ class Door:
             )
             return await delivery.deliver()
         finally:
-            self._under_way.discard(task)
+            self._under_way -= 1
 
     async def _list_models(self, _http: web.Request) -> web.StreamResponse:
         models = [
