@@ -20,6 +20,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from .chain import CHAIN
+from .control import CONTROL
 from .embedded import EMBEDDED
 from .growth import GROWTH
 from .harness import Figure, Options, Scenario, table
@@ -31,7 +32,7 @@ from .parked import PARKED
 from .replay import REPLAY
 from .throughput import AGENT, COUNTER
 
-SCENARIOS = (COUNTER, AGENT, LATENCY, CHAIN, REPLAY, GROWTH, PARKED, IMPORT, EMBEDDED)
+SCENARIOS = (COUNTER, AGENT, LATENCY, CHAIN, REPLAY, GROWTH, CONTROL, PARKED, IMPORT, EMBEDDED)
 
 
 def _parse() -> argparse.Namespace:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .objects.awakeable import Awakeable
 from .objects.context import Context
 from .objects.errors import (
+    CanceledError,
     ConflictError,
     ContextMisuseError,
     DeadlockError,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Awakeable",
+    "CanceledError",
     "ConflictError",
     "Context",
     "ContextMisuseError",

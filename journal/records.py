@@ -96,7 +96,7 @@ class InvocationRecord:
     failures: int = 0
     """Failed attempts so far, for the retry policy."""
     next_attempt_ms: int = 0
-    """When the next attempt is due after a failed one; 0 when none is."""
+    """When the next attempt is due after a failed one, or a delayed send; 0 when none is."""
     last_failure: str = ""
     """What the last failed attempt said, or why the invocation is paused."""
     details: InvocationDetails | None = None

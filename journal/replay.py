@@ -15,6 +15,7 @@ The rules, which together make the order of everything the handler saw the same 
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable
+from itertools import islice
 
 from ..objects.errors import JournalMismatchError
 from .entry import Cancellation, Command, Completion, Delivery, Entry, Input, Issued, Reads
@@ -73,6 +74,12 @@ class ReplayCursor:
     def has_undelivered(self) -> bool:
         """Whether a completion waits to be delivered."""
         return bool(self._undelivered)
+
+    @property
+    def has_new_cancellation(self) -> bool:
+        """Whether a cancellation that came after the journal was read waits to be delivered."""
+        new = islice(self._undelivered, self._recorded_deliveries, None)
+        return any(isinstance(delivery, Cancellation) for delivery in new)
 
     def waits_at(self, indexes: Iterable[int]) -> set[int]:
         """How many completions had been delivered when the journal ended at each of ``indexes``.

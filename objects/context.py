@@ -17,11 +17,12 @@ from .awakeable import Awakeable
 from .call_options import CallKeywords, inside_options
 from .errors import ContextMisuseError, InvalidArgumentError, TerminalError
 from .fields import StateField
-from .identity import check_label, parse_awakeable_id
+from .identity import check_label, parse_awakeable_id, parse_invocation_id
 from .promise import Promise
 from .proxy import NO_ARGUMENT
 from .retry import RetryPolicy
 from .serde import json_serde
+from .shield import Shield
 from .step import STEP_OPTIONS, Step, check_no_options, make_step_options
 from .syscalls import OnUnknown, StepOptions, Syscalls
 
@@ -179,6 +180,24 @@ class Context:
             self._syscalls, service, key, handler, argument, delay=delay, options=said
         )
         return cast("Future[str]", future)
+
+    # --- ending ---
+
+    def cancel(self, invocation_id: str, reason: str = "") -> None:
+        """Tell another invocation to end, so that it can clean up; one that is over stays so.
+
+        Raises:
+            InvalidArgumentError: that is no invocation's id, or the reason is no text.
+        """
+        self._syscalls.cancel_invocation(parse_invocation_id(invocation_id), reason)
+
+    def shield(self) -> Shield:
+        """A section that a cancellation of this invocation does not reach into.
+
+        One that comes during ``async with ctx.shield():`` is applied when the section is left: it
+        ends with ``asyncio.CancelledError`` then. A timeout reaches into it as ever.
+        """
+        return Shield(self._syscalls)
 
     # --- promises kept from outside ---
 

@@ -4,7 +4,8 @@
     ├── TerminalError            HF0001  an outcome: the handler or step failed for good
     │   ├── StepFailedError      HF0002  a step used up its attempts, or its error is final
     │   ├── OutcomeUnknownError  HF0003  a step was interrupted; on_unknown="fail" wants to know
-    │   └── DeadlockError        HF0004  this wait could never have ended
+    │   ├── DeadlockError        HF0004  this wait could never have ended
+    │   └── CanceledError        HF0005  told to end from outside: canceled, or killed
     ├── InvalidDefinitionError   HF0010  a class or method cannot be what it is declared to be
     ├── InvalidArgumentError     HF0011  an argument, body, key or id does not fit
     ├── UnknownTargetError       HF0012  no such object, service, handler, invocation, awakeable
@@ -125,6 +126,17 @@ class DeadlockError(TerminalError):
     """
 
     code = "HF0004"
+
+
+class CanceledError(TerminalError):
+    """The outcome of an invocation that somebody else told to end: it was canceled, or killed.
+
+    The message names the invocation and says which of the two, and why where that was said. Inside
+    the handler that is canceled the exception is ``asyncio.CancelledError``; this is what those
+    who await its outcome get.
+    """
+
+    code = "HF0005"
 
 
 class InvalidDefinitionError(HoldfastError, TypeError):

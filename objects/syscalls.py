@@ -17,7 +17,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from .call_options import PLAIN, CallOptions
-from .identity import AwakeableId, Target
+from .identity import AwakeableId, InvocationId, Target
 from .retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -185,6 +185,21 @@ class Syscalls(Caller, Protocol):
 
     def complete_promise(self, name: str, outcome: "bytes | TerminalError") -> "Future[None]":
         """Resolve or reject a promise of this workflow; the future raises if it was before."""
+        ...
+
+    def cancel_invocation(self, invocation_id: InvocationId, reason: str) -> None:
+        """Tell another invocation to end, so that it can clean up; one that is over stays so."""
+        ...
+
+    def hold_cancellation(self) -> None:
+        """Apply no cancellation of this invocation until as many calls of the next one."""
+        ...
+
+    def release_cancellation(self) -> bool:
+        """As many as of the one before: apply what came meanwhile.
+
+        ``True``: the task that calls this was cancelled, and notices when it next gives way.
+        """
         ...
 
     def state_get(self, field: "StateField[Any]") -> Any:

@@ -16,7 +16,7 @@ from functools import partial
 from inspect import isawaitable
 from typing import Any, Protocol
 
-from ..journal.entry import Delivery, Failure
+from ..journal.entry import Cancellation, Delivery, Failure
 from ..journal.values import FieldValue
 from ..objects.context import Context
 from ..objects.errors import (
@@ -25,14 +25,15 @@ from ..objects.errors import (
     JournalMismatchError,
     TerminalError,
 )
+from .cancellation import failure_of_end, take_back
 from .commands import Commands
 from .config import RuntimeConfig
-from .failures import describe, failure_of, find_terminal
+from .failures import describe, failure_of, find_cause_of_cancel, find_terminal
 from .handler_loop import HandlerLoop, PumpResult
 from .handler_port import HandlerPort
 from .lifecycle import Lifecycle, logger
 from .object_state import ExclusiveState, NoState, SharedState
-from .open_invocation import OpenInvocation
+from .open_invocation import Concluding, OpenInvocation
 from .seams import Clock
 from .sources import SourceFinder, find_raise
 from .state_table import StateTable
@@ -86,13 +87,6 @@ class AttemptParts:
     tracing: Tracing
 
 
-class Concluding:
-    """Stands in for an attempt that is over while its last actions end."""
-
-    def accept(self, delivery: Delivery) -> None:
-        """As ``Resident.accept``: nobody is left to be told."""
-
-
 class Attempt:
     """One attempt of one invocation; implements ``Resident``."""
 
@@ -130,6 +124,7 @@ class Attempt:
         # takes what arrives next.
         self._is_last_rest = False
         self._must_replay = False
+        self._missed_cancellation = False
         self._main: asyncio.Task[Any] | None = None
         # The handler has ended, and the tasks it left were told to end.
         self._is_draining = False
@@ -144,6 +139,7 @@ class Attempt:
         if self._is_last_rest:
             # Not here: handler code may be running, and dropping this attempt runs some too.
             self._must_replay = True
+            self._missed_cancellation |= isinstance(delivery, Cancellation)
         elif self._is_loaded:
             self._commands.cursor.accept(delivery)
         self._parts.host.ready(self)
@@ -172,6 +168,11 @@ class Attempt:
         """The next attempt of a step is due."""
         if self._commands.step_due(index):
             self._parts.host.ready(self)
+
+    @property
+    def was_told_to_end(self) -> bool:
+        """Whether a cancellation came during this attempt that its handler has not seen."""
+        return self._missed_cancellation or self._commands.cursor.has_new_cancellation
 
     def drop(self) -> None:
         """End the attempt without an outcome. What the handler's clean-up asks for is refused."""
@@ -284,7 +285,7 @@ class Attempt:
         if callees:
             deadlock = find_deadlock(self._lifecycle, self.invocation)
             if deadlock is not None:
-                self._lifecycle.refuse(deadlock[0], failure_of(deadlock[1]))
+                take_back(self._lifecycle, deadlock[0], failure_of(deadlock[1]))
 
     # -- The end -----------------------------------------------------------------------------
 
@@ -317,6 +318,10 @@ class Attempt:
         main = self._main
         assert main is not None, "the handler was not started"
         if main.cancelled():
+            reason = self._commands.cancellation
+            if reason is not None:
+                cause = find_cause_of_cancel(main)
+                return failure_of_end(self.invocation, "canceled", reason, cause)
             return failure_of(TerminalError("the handler cancelled itself", status_code=409))
         error = main.exception()
         if error is not None:
@@ -334,6 +339,7 @@ class Attempt:
     def _drain(self) -> None:
         """The handler has ended: have whatever it left behind end too, in the next pump."""
         self._is_draining = True
+        self._commands.drain()
         if self._loop.has_remains:
             self._has_remains = True
             self._loop.cancel_remaining()
@@ -361,6 +367,9 @@ class Attempt:
         reason = f"{describe(error)} (at {place})" if place else describe(error)
         if not self._lifecycle.fail_attempt(self.invocation, reason, policy, error):
             self._conclude(failure_of(error))
+        elif self.was_told_to_end:
+            # It came too late for this attempt, and is not to wait for the next one.
+            self._lifecycle.resume(self.invocation)
 
     def _fail_stuck(self, reason: str) -> None:
         """No attempt of this code could get further: that is an outcome."""

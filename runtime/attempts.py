@@ -111,6 +111,23 @@ class Attempts:
         for attempt in list(self._idle):
             self._suspend(attempt)
 
+    def drop(self, invocation: OpenInvocation) -> bool:
+        """End the attempt of an invocation, if it has one, without an outcome.
+
+        ``True``: a cancellation came while it ran, and its handler has not seen it.
+        """
+        attempt = self._resident.get(invocation.id)
+        if attempt is None:
+            return False
+        was_told_to_end = attempt.was_told_to_end
+        attempt.drop()
+        return was_told_to_end
+
+    def abandon(self, invocation: OpenInvocation) -> None:
+        """End the attempt of an invocation that is killed, and wait for none of its actions."""
+        self.drop(invocation)
+        self.steps.abandon(invocation.id)
+
     def drop_all(self) -> None:
         """End every attempt without an outcome; each begins again by replay at the next start."""
         for attempt in list(self._resident.values()):
@@ -192,10 +209,10 @@ class Attempts:
 
     def pause(self, invocation: OpenInvocation, reason: str) -> None:
         """As ``Owner.pause``."""
-        attempt = self._resident.get(invocation.id)
-        if attempt is not None:
-            attempt.drop()
+        was_told_to_end = self.drop(invocation)
         self._lifecycle.pause(invocation, reason)
+        if was_told_to_end:
+            self._lifecycle.resume(invocation)
 
     def _suspend(self, attempt: Attempt) -> None:
         assert not attempt.is_queued, "suspended with something left to do"

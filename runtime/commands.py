@@ -31,10 +31,11 @@ from ..journal.replay import ReplayCursor
 from ..objects.errors import HoldfastError, JournalMismatchError, StepFailedError
 from ..objects.identity import InvocationId
 from ..objects.serde import Serde
+from .cancellation import cancel_callee
 from .failures import error_of, failure_of
 from .handler_loop import HandlerLoop
 from .lifecycle import Lifecycle
-from .loop_futures import HandlerFuture
+from .loop_futures import HandlerFuture, is_shielded
 from .object_state import ExclusiveState, NoState, SharedState
 from .open_invocation import OpenInvocation, Result
 from .promises import remove_waiter
@@ -127,6 +128,16 @@ class Commands:
         self.is_over = False
         """The attempt has ended: nothing issues a command any more."""
         self.pending: dict[int, Pending] = {}
+        self.cancellation: str | None = None
+        """Why, once the handler was told to end."""
+        # A cancellation that came while a section held it back is not applied yet.
+        self._is_held = False
+        # Sections that hold cancellations back and were not left, in all tasks of the handler.
+        self._shields = 0
+        # What the handler gives up now it gives up because it was told to end.
+        self._hands_on = False
+        # The handler has ended, and what it left behind ends.
+        self._is_draining = False
         # Steps that were asked for and wait for the end of replay. Indexes into ``pending``.
         self._unstarted: list[int] = []
         # Numbers of deliveries at which earlier attempts waited and stored changes.
@@ -246,7 +257,7 @@ class Commands:
         pending = self.pending.pop(index)
         if match is None:
             self.append(command)
-            self._withdraw(index, pending)
+            self._withdraw(index, pending, hands_on=self._hands_on)
 
     def _find_source(self) -> str:
         return self.sources.find(self.invocation.handler)
@@ -264,6 +275,7 @@ class Commands:
         Raises:
             JournalMismatchError: the handler waits without having asked for what it once did.
         """
+        self._hands_on = self._is_draining and self.cancellation is not None
         if self.cursor.deliveries in self._waits:
             # An earlier attempt waited here too, and stored what it had changed.
             self._waits.discard(self.cursor.deliveries)
@@ -274,10 +286,30 @@ class Commands:
     def deliver(self, delivery: Delivery) -> None:
         """Hand a completion to whoever waits for it, or a cancellation to the handler itself."""
         self.now_ms = max(self.now_ms, delivery.at_ms)
-        if isinstance(delivery, Cancellation):
-            self._loop.interrupt(delivery.reason)
-        else:
+        if not isinstance(delivery, Cancellation):
             self._complete(delivery)
+            return
+        self.cancellation = delivery.reason
+        if self._shields:
+            self._is_held = True
+        else:
+            self._tell_to_end()
+
+    def hold_cancellation(self) -> None:
+        """A section begins in which the handler is not told to end."""
+        self._shields += 1
+
+    def release_cancellation(self) -> bool:
+        """Such a section ends; ``True``: the task that left it is told to end at its next await."""
+        self._shields -= 1
+        if self._shields or not self._is_held:
+            return False
+        self._is_held = False
+        return self._tell_to_end()
+
+    def _tell_to_end(self) -> bool:
+        self._hands_on = True
+        return self._loop.interrupt(self.cancellation)
 
     def _complete(self, completion: Completion) -> None:
         pending = self.pending.pop(completion.index, None)
@@ -368,14 +400,26 @@ class Commands:
             if pending is not None and not (pending.is_recorded or pending.is_started):
                 self._steps.never_began(self.invocation.id, index)
 
+    def drain(self) -> None:
+        """The handler has ended; what it left behind is cancelled, and gives up what it waits for.
+
+        Where the handler was told to end, that is why.
+        """
+        self._is_draining = True
+        self._hands_on = self.cancellation is not None
+
     def withdraw_all(self) -> None:
         """The invocation ends: nobody wants any completion any more."""
         pending, self.pending = self.pending, {}
         for index, each in pending.items():
-            self._withdraw(index, each)
+            hands_on = self.cancellation is not None and not is_shielded(each.future)
+            self._withdraw(index, each, hands_on=hands_on)
 
-    def _withdraw(self, index: int, pending: Pending) -> None:
-        """Take back what would bring the completion about."""
+    def _withdraw(self, index: int, pending: Pending, *, hands_on: bool) -> None:
+        """Take back what would bring the completion about.
+
+        ``hands_on``: because the handler was told to end, so that its callees are told as well.
+        """
         match pending.awaited:
             case Awaited.STEP:
                 self._steps.cancel(self.invocation.id, index)
@@ -388,8 +432,14 @@ class Commands:
             case Awaited.ANSWER:
                 pass
             case Awaited.CALL:
-                # The callee goes on; only its outcome is no longer wanted here.
-                pass
+                # Else the callee goes on; only its outcome is no longer wanted here.
+                if hands_on:
+                    self._cancel_callee(pending.callee)
+
+    def _cancel_callee(self, callee: InvocationId | None) -> None:
+        assert callee is not None, "a call without a callee"
+        reason = self.cancellation or ""
+        cancel_callee(self.lifecycle, callee, caller=self.invocation, reason=reason)
 
 
 def digest(data: bytes) -> bytes:

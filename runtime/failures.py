@@ -8,11 +8,14 @@ caused it, and which invocation was the first to end with it. One that is raised
 the other one, with all that is known of it, among its causes, and its origin.
 """
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from ..journal.entry import Failure
 from ..objects.errors import (
+    CanceledError,
     DeadlockError,
     HoldfastError,
     OutcomeUnknownError,
@@ -27,7 +30,14 @@ CAUSES_MAX = 8
 STATUS_MAX = 1 << 31
 
 _KINDS: dict[str, type[TerminalError]] = {
-    kind.code: kind for kind in (TerminalError, StepFailedError, OutcomeUnknownError, DeadlockError)
+    kind.code: kind
+    for kind in (
+        TerminalError,
+        StepFailedError,
+        OutcomeUnknownError,
+        DeadlockError,
+        CanceledError,
+    )
 }
 
 
@@ -45,7 +55,7 @@ def failure_of(error: BaseException, kind: type[TerminalError] | None = None) ->
             kind=(kind or type(error)).code,
             status_code=int(status_code),
             message=_text(error),
-            type_name=_clean(str(error.type_name)),
+            type_name=clean(str(error.type_name)),
             metadata=tuple((_shown(key), _shown(value)) for key, value in pairs),
             cause=tuple((_shown(name), _shown(text)) for name, text in causes) or _causes(error),
             origin=_origin(error),
@@ -106,6 +116,16 @@ def find_terminal(error: BaseException) -> TerminalError | None:
     return terminals[0] if None not in terminals else None
 
 
+def find_cause_of_cancel(task: asyncio.Task[Any]) -> BaseException | None:
+    """What a cancelled task was handling when its cancellation was raised, if anything."""
+    try:
+        task.exception()
+    except asyncio.CancelledError as error:
+        cause = error.__cause__ or error.__context__
+        return None if isinstance(cause, asyncio.CancelledError) else cause
+    return None
+
+
 def _causes(error: BaseException) -> tuple[tuple[str, str], ...]:
     causes: list[tuple[str, str]] = []
     for cause in _chain(error):
@@ -156,10 +176,10 @@ def _shown(value: object) -> str:
         text = str(value)
     except Exception as raised:  # noqa: BLE001  # a user's __str__ may raise anything
         text = f"(it cannot be shown: {type(raised).__name__})"
-    return _clean(text)
+    return clean(text)
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """``text`` as it can be written: a lone surrogate has no UTF-8."""
     text = text.encode(errors="replace").decode()
     if len(text) > MESSAGE_CHARACTERS_MAX:

@@ -103,11 +103,24 @@ class HandlerLoop(ScheduleLoop):
             handle.timer = None
             self._ready.append(handle.ready)
 
-    def interrupt(self, message: str | None = None) -> None:
-        """Cancel the handler's own task, as the first thing in the next pump."""
-        if self._main is not None and not self._is_closed:
-            self._callbacks = 0
-            self._ready.append(ReadyHandle(self._main.cancel, (message,), Context()))
+    def interrupt(self, message: str | None = None) -> bool:
+        """Cancel the handler's own task, as the next thing that happens.
+
+        ``True``: it is the one that runs now, so it will notice when it awaits next. When it has
+        ended, what it left behind is cancelled instead, and again if it was before.
+        """
+        main = self._main
+        if main is None or self._is_closed:
+            return False
+        if main.done():
+            self.cancel_remaining()
+            return False
+        self._callbacks = 0
+        if _running_loop() is self and asyncio.current_task() is main:
+            main.cancel(message)
+            return True
+        self._ready.append(ReadyHandle(main.cancel, (message,), Context()))
+        return False
 
     def cancel_remaining(self) -> None:
         """Let the next pump cancel every task but the handler's own, in order of creation.

@@ -18,6 +18,7 @@ from ..journal import keys
 from ..journal.entry import (
     AwaitPromise,
     Call,
+    CancelInvocation,
     CompleteAwakeable,
     CompletePromise,
     Failure,
@@ -34,6 +35,7 @@ from ..objects.identity import AwakeableId, InvocationId, Target, format_invocat
 from ..objects.serde import Serde
 from ..objects.syscalls import Action, StepOptions
 from . import workflows
+from .cancellation import cancel, check_reason
 from .commands import Awaited, Commands, DurableTimer, Pending, digest
 from .failures import conflict, failure_of
 from .handler_log import HandlerLogger
@@ -210,6 +212,27 @@ class HandlerPort:
                 refusal = conflict(describe_completed(workflow, name))
             commands.answer(index, refusal)
         return commands.await_completion(index, Pending(Awaited.ANSWER))
+
+    def cancel_invocation(self, invocation_id: InvocationId, reason: str) -> None:
+        """As ``Syscalls.cancel_invocation``; of one that is over it has no effect."""
+        if self._is_refused():
+            return
+        reason = check_reason(reason)
+        command = CancelInvocation(invocation_id)
+        if self._commands.follow(command) is None:
+            self._commands.append(command)
+            why = f": {reason}" if reason else ""
+            asked_by = f"asked for by {self._invocation.name}{why}"
+            cancel(self._commands.lifecycle, invocation_id, asked_by)
+
+    def hold_cancellation(self) -> None:
+        """As ``Syscalls.hold_cancellation``."""
+        self._check()
+        self._commands.hold_cancellation()
+
+    def release_cancellation(self) -> bool:
+        """As ``Syscalls.release_cancellation``."""
+        return not self._commands.is_over and self._commands.release_cancellation()
 
     # -- Syscalls: reads ---------------------------------------------------------------------
 

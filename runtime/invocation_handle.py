@@ -1,10 +1,12 @@
 """What a person, or a program outside, can do to one invocation, by its id."""
 
 import asyncio
+from collections.abc import Callable
 
-from ..journal.records import InvocationState
-from ..objects.errors import UnknownTargetError
+from ..objects.errors import HoldfastError
 from ..objects.identity import InvocationId, format_invocation_id
+from .cancellation import cancel, check_reason
+from .control import check_known, kill, pause, resume
 from .core import Core
 
 
@@ -25,21 +27,72 @@ class InvocationHandle:
         """``inv_`` and 32 hex digits."""
         return format_invocation_id(self._id)
 
+    def cancel(self, reason: str = "") -> "asyncio.Future[bool]":
+        """Tell it to end, so that it can clean up first.
+
+        A handler that has begun gets ``asyncio.CancelledError``, with ``reason`` as its message, in
+        its current ``await``; so does, in the same turn, the action that it waits for, and the
+        handler of every call that it waits for. What ends with that exception has the outcome
+        ``CanceledError``; a handler that catches it has the outcome that it then makes. One that
+        has not begun runs nothing, and one that is paused runs again to clean up.
+
+        The future is done when that is on disk, not when the handler has ended; it is ``False``
+        when the invocation was told before, or is over. It raises ``UnknownTargetError`` when there
+        is no such invocation.
+
+        Raises:
+            InvalidArgumentError: ``reason`` is no text.
+        """
+        reason = check_reason(reason)
+        core = self._core
+
+        def decide() -> bool:
+            if core.lifecycle.find(self._id) is None:
+                check_known(core, self._id)
+            return cancel(core.lifecycle, self._id, reason)
+
+        return self._decide(decide)
+
+    def kill(self, reason: str = "") -> "asyncio.Future[bool]":
+        """End it now, and all calls that it waits for, without any clean-up.
+
+        Its key is free at once. An action that runs is told to end, but nobody waits until it does,
+        and what it returns is not recorded: a later turn at the key may run beside it. The outcome
+        is ``CanceledError``. State that the handler changed after its last command is lost.
+
+        The future is ``False`` when the invocation is over. It raises ``UnknownTargetError`` when
+        there is no such invocation.
+
+        Raises:
+            InvalidArgumentError: ``reason`` is no text.
+        """
+        reason = check_reason(reason)
+        return self._decide(lambda: kill(self._core, self._id, reason))
+
+    def pause(self) -> "asyncio.Future[bool]":
+        """Stop it where it is, until ``resume``; it keeps its turn.
+
+        Actions that run go on, and their results are recorded for the handler to find. The future
+        is ``False`` when it is paused already. It raises ``ConflictError`` when it has not begun,
+        and ``UnknownTargetError`` when there is none, or it is completed.
+        """
+        return self._decide(lambda: pause(self._core, self._id))
+
     def resume(self) -> "asyncio.Future[bool]":
-        """Have a paused invocation tried again, its counters at zero.
+        """Have it tried again now, its counters at zero, when it is paused or failed lately.
 
         Steps of unknown outcome run again with the same idempotency key. The future is ``False``
-        when the invocation is not paused, and raises ``UnknownTargetError`` when there is none, or
-        it is completed.
+        when it is neither paused nor waits for its next attempt, or that of a step. It raises
+        ``UnknownTargetError`` when there is none, or it is completed.
         """
+        return self._decide(lambda: resume(self._core, self._id))
+
+    def _decide(self, decision: Callable[[], bool]) -> "asyncio.Future[bool]":
+        """Take a decision now; its answer, or its refusal, comes once that is durable."""
         core = self._core
         core.check_open()
-        invocation = core.lifecycle.find(self._id)
-        if invocation is None:
-            message = f"{self.id} does not exist or is completed"
-            return core.answers.when_durable(UnknownTargetError(message))
-        is_paused = invocation.record.state is InvocationState.PAUSED
-        if is_paused:
-            core.attempts.steps.resume(invocation)
-            core.lifecycle.resume(invocation)
-        return core.answers.when_durable(is_paused)
+        try:
+            answer: bool | HoldfastError = decision()
+        except HoldfastError as error:
+            answer = error
+        return core.answers.when_durable(answer)

@@ -25,7 +25,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from ..journal import codec, keys
-from ..journal.entry import Completion, Failure, Input
+from ..journal.entry import Completion, Delivery, Failure, Input
 from ..journal.records import (
     InvocationRecord,
     InvocationState,
@@ -161,6 +161,7 @@ class Lifecycle:
             assert target.key is not None, "a workflow without a key"
             self.commits.put_new(keys.workflow(target.service, target.key), id_)
         if delay_ms > 0:
+            invocation.record.next_attempt_ms = now_ms + delay_ms
             self.timers.add(now_ms + delay_ms, id_, 0, TimerKind.START)
         else:
             self._take_place(invocation)
@@ -211,21 +212,24 @@ class Lifecycle:
     # -- Completions -------------------------------------------------------------------------
 
     def complete_command(self, id_: InvocationId, index: int, result: Result | None) -> None:
-        """Accept the completion of a command; the caller has checked that it is still open.
+        """Accept the completion of a command; the caller has checked that it is still open."""
+        invocation = self.find(id_)
+        if invocation is not None:
+            completion = Completion(index, self.clock.now_ms(), result)
+            self.deliver(invocation, completion, codec.encode_completion(completion))
+
+    def deliver(self, invocation: OpenInvocation, delivery: Delivery, entry: bytes) -> None:
+        """Append ``entry``, which is ``delivery``, and see that the handler gets it.
 
         A resident attempt gets it in its next slice; otherwise one is started. Whoever suspends
-        looks for undelivered completions first, and this looks for an attempt first: whichever
-        of the two comes second sees what the other did.
+        looks for what is undelivered first, and this looks for an attempt first: whichever of the
+        two comes second sees what the other did.
         """
-        invocation = self.find(id_)
-        if invocation is None:
-            return
-        completion = Completion(index, self.clock.now_ms(), result)
-        self.append(invocation, codec.encode_completion(completion))
+        self.append(invocation, entry)
         self._clear_waiting(invocation)
         if invocation.attempt is not None:
             self._set_live(invocation)
-            invocation.attempt.accept(completion)
+            invocation.attempt.accept(delivery)
         else:
             self._wake(invocation)
 
@@ -297,7 +301,7 @@ class Lifecycle:
         if record.caller is not None:
             self.complete_command(record.caller, record.caller_index, result)
         self.outcomes.tell(id_, result)
-        if invocation.is_exclusive:
+        if invocation.is_exclusive and record.state is not InvocationState.SCHEDULED:
             assert invocation.object_ is not None, "an exclusive handler without an object"
             successor_id = self.mailboxes.leave(invocation.object_, id_)
             successor = None if successor_id is None else self.find(successor_id)
@@ -338,25 +342,34 @@ class Lifecycle:
         self._rest(invocation)
         return True
 
-    def pause(self, invocation: OpenInvocation, reason: str) -> None:
+    def pause(self, invocation: OpenInvocation, reason: str, *, level: int = logging.ERROR) -> None:
         """Stop trying until a person resumes it; it keeps its turn."""
-        logger.error("%s is paused: %s", invocation.name, reason)
+        logger.log(level, "%s is paused: %s", invocation.name, reason)
         invocation.record.state = InvocationState.PAUSED
         invocation.record.last_failure = reason
         self._rest(invocation)
 
     def resume(self, invocation: OpenInvocation) -> None:
-        """Begin an attempt of a paused invocation."""
-        id_, record = invocation.id, invocation.record
-        assert record.state is InvocationState.PAUSED, "resumed what was not paused"
-        record.state = InvocationState.BEGUN
-        record.failures = 0
-        if record.next_attempt_ms:
-            # A step paused it while its next attempt was due later; that one begins now.
-            self.timers.remove(record.next_attempt_ms, id_, RETRY_INDEX)
-            record.next_attempt_ms = 0
-        self.commits.put(keys.invocation(id_), record)
+        """Begin an attempt now of an invocation that is paused or waits for its next attempt."""
+        self.rouse(invocation)
         self._wake(invocation)
+
+    def rouse(self, invocation: OpenInvocation) -> None:
+        """End a pause, and the wait for a next attempt: whatever is delivered next begins it."""
+        assert invocation.attempt is None, "roused what runs"
+        invocation.record.state = InvocationState.BEGUN
+        invocation.record.failures = 0
+        self.forget_due(invocation)
+        self.commits.put(keys.invocation(invocation.id), invocation.record)
+
+    def forget_due(self, invocation: OpenInvocation) -> None:
+        """Take back the timer of a delayed send, or of the next attempt, if there is one."""
+        record = invocation.record
+        if record.next_attempt_ms:
+            is_scheduled = record.state is InvocationState.SCHEDULED
+            index = 0 if is_scheduled else RETRY_INDEX
+            self.timers.remove(record.next_attempt_ms, invocation.id, index)
+            record.next_attempt_ms = 0
 
     def withdraw_open(self, invocation: OpenInvocation) -> None:
         """Take back all that could still complete a command, whichever attempt issued it.
@@ -364,13 +377,6 @@ class Lifecycle:
         For an invocation that ends without its last attempt having issued everything again.
         """
         withdraw_open(invocation, self.commits, self.timers)
-
-    def refuse(self, id_: InvocationId, failure: Failure) -> None:
-        """Complete an invocation that has not begun, in its mailbox, with ``failure``."""
-        invocation = self.find(id_)
-        assert invocation is not None, "refused what is not there"
-        assert invocation.record.state is InvocationState.INBOXED, "refused what has begun"
-        self.complete(invocation, failure)
 
     # -- Parts -------------------------------------------------------------------------------
 
@@ -431,6 +437,7 @@ class Lifecycle:
         if kind is TimerKind.START:
             # Its place is the moment it fell due, decided here, not the moment it was sent.
             record.sequence = self._next_sequence()
+            record.next_attempt_ms = 0
             self._take_place(invocation)
         elif kind is TimerKind.RETRY:
             record.next_attempt_ms = 0

@@ -34,9 +34,11 @@ class NumberSource(Protocol):
 class HandlerFuture(asyncio.Future[T]):
     """A future of a handler's loop; it takes its number when somebody first asks for its hash."""
 
-    __slots__ = ("number",)
+    __slots__ = ("is_shielded", "number")
 
     number: int
+    is_shielded: bool
+    """Set, to true, once ``asyncio.shield`` was given it."""
 
     def __hash__(self) -> int:
         """Hash by the number, so that sets are ordered alike in every run."""
@@ -93,6 +95,24 @@ def adopt_gathering(future: Any) -> None:
     with contextlib.suppress(TypeError):
         # A Python whose classes are laid out otherwise refuses; the address is then its hash.
         future.__class__ = HandlerGathering
+
+
+SHIELD: CodeType = asyncio.shield.__code__
+"""The code that makes the outer future of a shield."""
+
+
+def mark_shielded(inner: Any) -> None:
+    """Note that ``asyncio.shield`` was given ``inner``; in a gathering, all that it gathers."""
+    if isinstance(inner, HandlerFuture):
+        inner.is_shielded = True
+    elif isinstance(inner, _Gathering):
+        for child in inner._children:  # noqa: SLF001  # asyncio keeps them nowhere else
+            mark_shielded(child)
+
+
+def is_shielded(future: Any) -> bool:
+    """Whether ``asyncio.shield`` was given ``future``."""
+    return getattr(future, "is_shielded", False)
 
 
 def _number(future: Any) -> int:

@@ -33,11 +33,13 @@ from .forbidden import (
 from .loop_closing import AsyncGenerators
 from .loop_futures import (
     GATHERING_INIT,
+    SHIELD,
     DurableTimerHandle,
     HandlerFuture,
     HandlerTask,
     ReadyHandle,
     adopt_gathering,
+    mark_shielded,
 )
 from .loop_host import LoopHost
 from .start_order import ENSURE_FUTURE, StartOrder, find_as_completed
@@ -200,6 +202,10 @@ class ScheduleLoop(LoopWithoutOutside):
 
     def create_future(self) -> asyncio.Future[Any]:
         """Make a future whose hash is alike in every run."""
+        caller = _frame(1)
+        if caller.f_code is SHIELD:
+            # Where it was made is all that tells, later, that what it guards was to be left alone.
+            mark_shielded(caller.f_locals["inner"])
         return HandlerFuture(loop=self)
 
     def create_task(

@@ -22,6 +22,13 @@ class Resident(Protocol):
         ...
 
 
+class Concluding:
+    """Stands in for an attempt that is over while its last actions end; its outcome is decided."""
+
+    def accept(self, delivery: Delivery) -> None:
+        """As ``Resident.accept``: nobody is left to be told."""
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class OpenInvocation:
     """An invocation that is not completed, while it is in memory."""

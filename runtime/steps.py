@@ -74,6 +74,8 @@ class Steps:
         self._steps: dict[InvocationId, dict[int, Step]] = {}
         # What to do when the last action of an invocation has ended.
         self._when_ended: dict[InvocationId, Callable[[], None]] = {}
+        # Actions of killed invocations that have not ended; nobody wants their results.
+        self._abandoned: set[Step] = set()
         # Invocations with a step that a stop left over, for the next start to take up.
         self._left_over: set[InvocationId] = set()
         self._is_stopping = False
@@ -85,7 +87,7 @@ class Steps:
 
     def __len__(self) -> int:
         """How many actions are about to run, run, or have been told to end."""
-        return sum(len(steps) for steps in self._steps.values())
+        return sum(len(steps) for steps in self._steps.values()) + len(self._abandoned)
 
     def is_busy(self, invocation_id: InvocationId) -> bool:
         """Whether an action of the invocation is to run: now, or at the start after this stop."""
@@ -140,6 +142,14 @@ class Steps:
         for step in steps.values():
             tell_to_end(step)
 
+    def abandon(self, invocation_id: InvocationId) -> None:
+        """The invocation is killed: its actions are told to end, and nobody waits until they do."""
+        self._when_ended.pop(invocation_id, None)
+        self._left_over.discard(invocation_id)
+        for step in self._steps.pop(invocation_id, {}).values():
+            self._abandoned.add(step)
+            tell_to_end(step)
+
     def never_began(self, invocation_id: InvocationId, index: int) -> None:
         """A new step whose attempt ends before ``begin``: its action certainly did not run."""
         record = StepRecord(state=StepState.NOT_STARTED)
@@ -175,10 +185,10 @@ class Steps:
 
     def cut_off(self) -> "list[asyncio.Task[Any]]":
         """Cancel what still runs and record nothing of it; gives the tasks that are ending."""
-        tasks = [
-            step.task for steps in self._steps.values() for step in steps.values() if step.task
-        ]
+        running = [step for steps in self._steps.values() for step in steps.values()]
+        tasks = [step.task for step in [*running, *self._abandoned] if step.task]
         self._steps.clear()
+        self._abandoned.clear()
         self._when_ended.clear()
         self._idle.set()
         for task in tasks:
@@ -199,6 +209,7 @@ class Steps:
 
     def _launch(self, step: Step) -> None:
         if self._steps.get(step.invocation_id, {}).get(step.index) is not step:
+            self._forget_abandoned(step)
             return  # Cut off before it began.
         if step.is_cancelled:
             self._leave(step)
@@ -220,7 +231,9 @@ class Steps:
 
     def _ended(self, step: Step, result: Any, error: BaseException | None) -> None:
         if self._steps.get(step.invocation_id, {}).get(step.index) is not step:
-            return  # The runtime has stopped, and what became of the action is not recorded.
+            self._forget_abandoned(step)
+            # Killed, or the runtime has stopped: what became of the action is not recorded.
+            return
         self._commits.guard(partial(self._end, step, result, error))
 
     def _end(self, step: Step, result: Any, error: BaseException | None) -> None:
@@ -375,8 +388,7 @@ class Steps:
         del steps[step.index]
         if not steps:
             del self._steps[step.invocation_id]
-            if not self._steps:
-                self._idle.set()
+            self._look_idle()
             then = self._when_ended.pop(step.invocation_id, None)
             if then is not None:
                 then()
@@ -385,6 +397,16 @@ class Steps:
         return self._lifecycle.retries.find_delay_ms(
             policy, error, failures=step.failures, since_ms=step.began_ms
         )
+
+    def _forget_abandoned(self, step: Step) -> None:
+        if step in self._abandoned:
+            self._abandoned.remove(step)
+            self._actions.finish(step, None)
+            self._look_idle()
+
+    def _look_idle(self) -> None:
+        if not self._steps and not self._abandoned:
+            self._idle.set()
 
     def _policy_of(self, invocation: OpenInvocation) -> RetryPolicy:
         own = None if invocation.handler is None else invocation.handler.options.retry

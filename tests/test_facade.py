@@ -8,7 +8,8 @@ Promise
 RetryPolicy Runtime RuntimeConfig Service StepInfo StepOptions VirtualObject Workflow handler
 shared state step_info
 
-ConflictError ContextMisuseError DeadlockError ForbiddenInHandlerError HandlerStuckError
+CanceledError ConflictError ContextMisuseError DeadlockError ForbiddenInHandlerError
+HandlerStuckError
 HoldfastError InvalidArgumentError InvalidDefinitionError JournalMismatchError MailboxFullError
 OutcomeUnknownError RetryableError RuntimeClosedError StepFailedError StoreDamagedError
 StoreFailedError StoreFormatError StoreFullError StoreLockedError TerminalError

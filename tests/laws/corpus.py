@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -14,6 +15,7 @@ from holdfast import (
     Service,
     StepFailedError,
     TerminalError,
+    UnknownTargetError,
     VirtualObject,
     Workflow,
     handler,
@@ -349,6 +351,36 @@ class Desk(VirtualObject):
         self.lines.append(f"{number} ended")
         return len(self.lines)
 
+    @handler
+    async def works_below(self, ctx: Context, depth: int) -> str:
+        """Has others work below, and cleans up where it is told to end."""
+        await ctx.run("tell", tell, f"depth {depth}", ctx.invocation_id)
+        self.lines.append("began")
+        try:
+            if depth:
+                await ctx.object(Desk, f"{ctx.key}+").works_below(depth - 1)
+            else:
+                await asyncio.gather(ctx.run("work", act, "work", 0, "", 60_000), ctx.sleep(90))
+        except asyncio.CancelledError:
+            self.lines.append("told to end")
+            async with ctx.shield():
+                self.lines.append(await ctx.run("clean", act, "clean", 0, "cleaned", 5))
+            await ctx.object(Tally, f"cleaned {ctx.key}").add("cleaned")
+            raise
+        return "worked"
+
+    @handler
+    async def finishes_first(self, ctx: Context) -> str:
+        """Holds the end back until it is done with what must not be torn."""
+        await ctx.run("tell", tell, "section", ctx.invocation_id)
+        try:
+            async with ctx.shield():
+                for number in range(3):
+                    self.lines.append(await ctx.run("part", act, "part", number, f"p{number}", 200))
+        except asyncio.CancelledError:
+            return "finished first"
+        return "not told"
+
     @shared
     async def look(self, ctx: Context) -> bool:
         """Reads, asks, and reads again while others change what it reads."""
@@ -410,6 +442,83 @@ async def delayed(play: Play) -> None:
     )
 
 
+async def ask_of(play: Play, name: str, verb: str) -> None:
+    """Ask something of the invocation that has told its id by ``name``, until it is heard."""
+    id_ = await play.promise(name)
+    await play.client.ask(lambda runtime: getattr(runtime.invocation(id_), verb)())
+
+
+async def cancel(play: Play) -> None:
+    """The leaf works when the root is told to end; clean-up goes up the tree."""
+    asked = play.ask("call", "Desk/d/works_below", 2)
+    await play.promise("depth 0")
+    await OUTSIDE.pause(10)
+    await ask_of(play, "depth 2", "cancel")
+    await asked
+
+
+async def cancel_the_leaf(play: Play) -> None:
+    """Those above get its error, and nobody tells them to end."""
+    asked = play.ask("call", "Desk/d/works_below", 2)
+    await play.promise("depth 0")
+    await OUTSIDE.pause(10)
+    await ask_of(play, "depth 0", "cancel")
+    await asked
+
+
+async def cancel_in_a_section(play: Play) -> None:
+    asked = play.ask("call", "Desk/d/finishes_first")
+    await ask_of(play, "section", "cancel")
+    await asked
+
+
+async def kill(play: Play) -> None:
+    asked = play.ask("call", "Desk/d/works_below", 2)
+    behind = [
+        play.ask(f"q{number}", f"Desk/{key}/append", number) for number, key in enumerate("d")
+    ]
+    await play.promise("depth 0")
+    await OUTSIDE.pause(10)
+    await ask_of(play, "depth 2", "kill")
+    await asyncio.gather(asked, *behind)
+    await play.ask("after", "Desk/d++/append", 7)
+
+
+async def take_out(play: Play) -> None:
+    """Of those who wait at a key, one is told to end before its turn."""
+    first = play.ask("call", "Desk/d/works_below", 0)
+    await play.promise("depth 0")
+    behind = [play.ask(f"q{number}", "Desk/d/append", number) for number in range(3)]
+    request = play.request_of("q1", "Desk/d/append", 1)
+
+    async def take_back(runtime: Any) -> None:
+        accepted = await runtime.submit(request, wait=False)
+        await runtime.invocation(accepted.invocation_id).cancel()
+
+    await play.client.ask(take_back)
+    await ask_of(play, "depth 0", "cancel")
+    await asyncio.gather(first, *behind)
+
+
+async def pause(play: Play) -> None:
+    """It is paused and resumed wherever the process leaves it the time to be."""
+    asked = play.ask("call", "Desk/d/finishes_first")
+    request = play.request_of("call", "Desk/d/finishes_first")
+
+    async def stop_and_go(runtime: Any) -> None:
+        accepted = await runtime.submit(request, wait=False)
+        invocation = runtime.invocation(accepted.invocation_id)
+        with contextlib.suppress(UnknownTargetError):  # It is completed.
+            await invocation.pause()
+            await OUTSIDE.pause(1)
+            await invocation.resume()
+
+    for _ in range(4):
+        await OUTSIDE.pause(130)
+        await play.client.ask(stop_and_go)
+    await asked
+
+
 SCRIPTS: dict[str, Callable[[Play], Awaitable[Any]]] = {
     "sequence": call_once("sequence", 4),
     "group": call_once("group"),
@@ -431,4 +540,10 @@ SCRIPTS: dict[str, Callable[[Play], Awaitable[Any]]] = {
     "lookers": lookers,
     "duplicates": duplicates,
     "delayed": delayed,
+    "cancel": cancel,
+    "cancel the leaf": cancel_the_leaf,
+    "cancel in a section": cancel_in_a_section,
+    "kill": kill,
+    "take out": take_out,
+    "pause": pause,
 }

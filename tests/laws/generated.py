@@ -80,7 +80,7 @@ def compounds(body: Strategy) -> Strategy:
         statement("race", programs),
         statement("completed", programs),
         statement("timeout", MS, program),
-        statement("shield", program),
+        st.tuples(st.sampled_from(["shield", "section"]), program).map(as_list),
         statement("try", program, program),
         statement("lock", program),
     )

@@ -12,6 +12,7 @@
                | ["completed", [program...]]   as_completed
                | ["timeout", ms, program]
                | ["shield", program]           a shielded task under a short timeout
+               | ["section", program]          one that a cancellation does not reach into
                | ["try", program, program]     the second as its finally
                | ["fork", ms...]               steps side by side, awaited last first
                | ["put", n] | ["get", ms]      a queue of all tasks, with a timeout
@@ -211,6 +212,10 @@ class Machine:
     async def do_shield(self, path: str, program: list[Statement]) -> str:
         task = asyncio.ensure_future(self.run(path, program))
         return await asyncio.wait_for(asyncio.shield(task), 0.02)
+
+    async def do_section(self, path: str, program: list[Statement]) -> str:
+        async with self.ctx.shield():
+            return await self.run(path, program)
 
     async def do_try(self, path: str, program: list[Statement], last: list[Statement]) -> None:
         try:

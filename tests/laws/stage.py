@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,21 @@ if TYPE_CHECKING:
 
     from holdfast.journal.memory import MemoryStore
     from holdfast.testing.clients import Asked
+
+
+TABLES_OF_THE_OPEN = (
+    keys.LIVE,
+    keys.TURN,
+    keys.INBOX,
+    keys.LANE,
+    keys.TIMER,
+    keys.AWAKEABLE,
+    keys.WAITING,
+    keys.STEP,
+    keys.MESSAGE,
+    keys.ATTACHED,
+)
+"""Rows that only an invocation that is not completed has."""
 
 
 class Outside:
@@ -132,15 +148,7 @@ class Play(Stage):
         idempotency_key: str | None = None,
     ) -> asyncio.Future[Any]:
         """Call ``Service/key/handler``; the future has the value or a text that tells the error."""
-        parts = path.split("/")
-        target = Target(parts[0], "/".join(parts[1:-1]) or None, parts[-1])
-        body = b"" if argument is None else json.dumps(argument).encode()
-        request = CallRequest(
-            target=target,
-            argument=body,
-            idempotency_key=idempotency_key or name,
-            delay_ms=delay_ms,
-        )
+        request = self.request_of(idempotency_key or name, path, argument, delay_ms=delay_ms)
         told: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
         def tell(answer: asyncio.Future[Answer]) -> None:
@@ -150,6 +158,18 @@ class Play(Stage):
 
         self.request(request, waits=waits).add_done_callback(tell)
         return told
+
+    def request_of(
+        self, idempotency_key: str, path: str, argument: Any = None, *, delay_ms: int = 0
+    ) -> CallRequest:
+        """What ``ask`` asks."""
+        parts = path.split("/")
+        return CallRequest(
+            target=Target(parts[0], "/".join(parts[1:-1]) or None, parts[-1]),
+            argument=b"" if argument is None else json.dumps(argument).encode(),
+            idempotency_key=idempotency_key,
+            delay_ms=delay_ms,
+        )
 
     async def promise(self, name: str) -> str:
         """The id of an awakeable, once an action has told it."""
@@ -183,6 +203,7 @@ class Play(Stage):
         await task
         assert not self.has_open(), self.world.runtime.describe_open()
         assert self.witness.faults == []
+        assert self._left_over() == []
         self.writes = self.disks[0].writes
         ending = Ending(self.answers, self._state(), self._recorded_steps())
         self.store_rows = dict(self.store.scan(b"", None))
@@ -213,6 +234,13 @@ class Play(Stage):
         # Each row begins with the turn that wrote it, which a lost call shifts.
         return {key: row[8:] for key, row in self.store.scan(start, end)}
 
+    def _left_over(self) -> list[tuple[bytes, bytes]]:
+        """Rows that nothing needs once every invocation is completed."""
+        return [row for table in TABLES_OF_THE_OPEN for row in self._scan(table)]
+
+    def _scan(self, table: bytes) -> Iterable[tuple[bytes, bytes]]:
+        return self.store.scan(*keys.prefix_range(table))
+
     def _recorded_steps(self) -> list[Any]:
         """For each completed invocation its target and the results of its steps, by name."""
         found: list[Any] = []
@@ -229,7 +257,8 @@ def said_by(answer: Answer) -> Any:
     outcome = answer.outcome
     if isinstance(outcome, TerminalError):
         kind = type(outcome).__name__
-        return f"{kind} {outcome.status_code} {outcome.type_name}: {outcome.message}"
+        said = f"{kind} {outcome.status_code} {outcome.type_name}: {outcome.message}"
+        return re.sub("inv_[0-9a-f]{32}", "inv_", said)
     return json.loads(outcome) if outcome else None
 
 

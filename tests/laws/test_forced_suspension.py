@@ -42,5 +42,7 @@ NEVER_IDLE = {
     "queue",
     "duplicates",
     "delayed",
+    "cancel in a section",
+    "pause",
 }
 """Scripts whose handlers only ever wait for running actions, or not at all."""

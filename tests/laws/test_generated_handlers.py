@@ -9,6 +9,7 @@ other processes with other hash seeds.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import os
@@ -20,10 +21,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import find, given
+from hypothesis import strategies as st
 
-from holdfast import RuntimeConfig
+from holdfast import RuntimeConfig, UnknownTargetError
 from holdfast.journal import keys
-from holdfast.journal.entry import Completion
+from holdfast.journal.entry import Cancellation, Completion
 from holdfast.objects.identity import InvocationId, parse_invocation_id
 from holdfast.testing.journals import read_entries
 from holdfast.testing.stage import Death
@@ -35,15 +37,25 @@ from .stage import OUTSIDE, Ending, Play
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+Intrusion = tuple[str, int]
+"""A verb, and milliseconds."""
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-def script_of(programs: list[Any]) -> Callable[[Play], Awaitable[Any]]:
-    """Run programs one after the other at one key, and keep the promises they make."""
+def script_of(
+    programs: list[Any], intrusion: Intrusion | None = None
+) -> Callable[[Play], Awaitable[Any]]:
+    """Run programs one after the other at one key, and keep the promises they make.
+
+    ``intrusion`` is what somebody does to the first of them, and when.
+    """
 
     async def script(play: Play) -> None:
         for number, program in enumerate(programs):
             asked = play.ask(f"run {number}", "Programmed/p/run", program)
+            if intrusion is not None and number == 0:
+                await intrude(play, program, *intrusion)
             while not asked.done():
                 await OUTSIDE.pause(5)
                 for id_, due_ms in list(OUTSIDE.promises.items()):
@@ -54,12 +66,29 @@ def script_of(programs: list[Any]) -> Callable[[Play], Awaitable[Any]]:
     return script
 
 
+async def intrude(play: Play, program: Any, verb: str, at_ms: int) -> None:
+    """Cancel, kill, or pause and resume what runs the program."""
+    await OUTSIDE.pause(at_ms)
+    request = play.request_of("run 0", "Programmed/p/run", program)
+
+    async def do(runtime: Any) -> None:
+        accepted = await runtime.submit(request, wait=False)
+        invocation = runtime.invocation(accepted.invocation_id)
+        with contextlib.suppress(UnknownTargetError):  # It is completed.
+            await getattr(invocation, verb)()
+            if verb == "pause":
+                await OUTSIDE.pause(3)
+                await invocation.resume()
+
+    await play.client.ask(do)
+
+
 def completions_in(play: Play) -> dict[str, int]:
     """How many results the surviving journals of all invocations hold."""
     counts: dict[str, int] = {}
     for text in TRACES.attempts:
         entries = read_entries(play.store, parse_invocation_id(text))
-        counts[text] = sum(isinstance(entry, Completion) for entry in entries)
+        counts[text] = sum(isinstance(entry, Completion | Cancellation) for entry in entries)
     return counts
 
 
@@ -92,6 +121,7 @@ def play_once(
     death: Death | None = None,
     suspends: bool = False,
     always_replay: bool = False,
+    intrusion: Intrusion | None = None,
 ) -> tuple[Play, Ending, dict[str, int] | None]:
     TRACES.attempts.clear()
     survived: dict[str, int] | None = None
@@ -105,7 +135,7 @@ def play_once(
         survived = completions_in(play)
 
     play.on_crash = keep
-    ending = asyncio.run(play.run(script_of(programs)))
+    ending = asyncio.run(play.run(script_of(programs, intrusion)))
     return play, ending, survived
 
 
@@ -146,14 +176,33 @@ def test_replaying_from_the_top_at_every_rest_changes_nothing(program: list[Any]
     assert ending == expected
 
 
+@LAWS
+@given(PROGRAMS, st.sampled_from(["cancel", "kill", "pause"]), st.integers(0, 80))
+def test_whatever_is_done_to_a_handler_and_whenever_a_replay_sees_what_was_seen_before(
+    program: list[Any], verb: str, at_ms: int
+) -> None:
+    play, _, _ = play_once([program, [["total", 3]]], intrusion=(verb, at_ms))
+    check_traces(None)
+    writes = play.writes
+    for at_write in sorted({*range(0, writes, 1 + writes // 6), writes - 1}):
+        for death in (Death(at_write, is_applied=True), Death(at_write, is_power_cut=True)):
+            _, _, survived = play_once([program], death=death, intrusion=(verb, at_ms))
+            check_traces(survived)
+    play_once([program], suspends=True, intrusion=(verb, at_ms))
+    check_traces(None)
+    play_once([program], always_replay=True, intrusion=(verb, at_ms))
+    check_traces(None)
+
+
 def test_a_completed_journal_replays_alike_in_other_processes(tmp_path: Path) -> None:
     """The rows of each completed invocation, set back to where it had begun, are run again."""
     cases: list[Any] = []
 
     @LAWS
-    @given(PROGRAMS)
-    def collect(program: list[Any]) -> None:
-        play, _, _ = play_once([program])
+    @given(PROGRAMS, st.none() | st.integers(0, 80))
+    def collect(program: list[Any], canceled_at_ms: int | None) -> None:
+        intrusion = None if canceled_at_ms is None else ("cancel", canceled_at_ms)
+        play, _, _ = play_once([program], intrusion=intrusion)
         (id_,) = TRACES.attempts
         id_bytes = parse_invocation_id(id_)
         is_kept = keys.journal(id_bytes, 0) in play.store_rows
@@ -186,7 +235,9 @@ def rewound(play: Play, id_: InvocationId) -> dict[str, str]:
     return {key.hex(): row.hex() for key, row in rows.items()}
 
 
-@pytest.mark.parametrize("kind", ["race", "completed", "group", "promise", "cancel", "cut"])
+@pytest.mark.parametrize(
+    "kind", ["race", "completed", "group", "promise", "cancel", "cut", "section"]
+)
 def test_the_drawn_programs_use_what_they_are_meant_to_test(kind: str) -> None:
     assert EXAMPLES_MAX > 0
     assert find(PROGRAMS, lambda program: kind in json.dumps(program), settings=LAWS)

@@ -189,16 +189,6 @@ async def test_an_action_that_cancels_itself_does_not_spin(world: World) -> None
     assert len(Shop.done) == 3
 
 
-async def test_resuming_what_is_not_paused_leaves_its_retry_alone(world: World) -> None:
-    runtime = await world.start()
-    id_ = await runtime.object(Shop, "s").flaky.send()
-    await settle()
-    assert not await runtime.invocation(id_).resume()
-    await world.clock.advance(2)
-
-    assert Shop.done == ["tried", "tried"]
-
-
 async def test_a_crash_right_after_a_steps_retry_fell_due_loses_nothing(world: World) -> None:
     world.config = RuntimeConfig(turn_pumps_max=1)
     runtime = await world.start()
