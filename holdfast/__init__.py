@@ -37,6 +37,7 @@ from .objects.errors import (
 from .objects.fields import state
 from .objects.handler import handler, shared
 from .objects.identity import Origin
+from .objects.mismatch import Mismatch, MismatchCause
 from .objects.options import HandlerOptions
 from .objects.promise import Promise
 from .objects.retry import RetryPolicy
@@ -70,6 +71,8 @@ __all__ = [
     "MailboxFullError",
     "ManualClock",
     "MemoryStore",
+    "Mismatch",
+    "MismatchCause",
     "NeverHappened",
     "Origin",
     "OutcomeUnknownError",

@@ -365,7 +365,10 @@ class _InvocationLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         if record.levelno >= logging.WARNING:
-            return self._with_level.format(record)
+            line = self._with_level.format(record)
+            mismatch = vars(record).get("mismatch")
+            # Whoever looks at a terminal wants both sides one above the other.
+            return line.replace(mismatch.line, mismatch.block) if mismatch else line
         return super().format(record)
 
 

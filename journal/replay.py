@@ -1,8 +1,8 @@
 """One pass over what an invocation recorded: what matches, what comes next, what is missing.
 
-Pure: it compares entries with entries and knows no store, loop or handler. The attempt asks it
-about each command the handler issues and for each completion to deliver; at the end of the
-recorded part it turns from checking into numbering.
+Pure: it compares entries with entries and knows no store, loop or handler, nor the words for what
+it finds. The attempt asks it about each command the handler issues and for each completion to
+deliver; at the end of the recorded part it turns from checking into numbering.
 
 The rules, which together make the order of everything the handler saw the same again:
 
@@ -15,17 +15,55 @@ The rules, which together make the order of everything the handler saw the same 
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from itertools import islice
 
 from ..objects.errors import JournalMismatchError
 from .entry import Cancellation, Command, Completion, Delivery, Entry, Input, Issued, Reads
 
+LATER_COMMANDS_MAX = 1_000
+"""Commands that a difference shows of what the journal holds further on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """Where a handler left its journal, as entries."""
+
+    index: int
+    recorded: Issued
+    """The first recorded command that was not issued again."""
+    attempted: Command | None
+    """What the handler asks for instead; ``None``: it waits or has ended."""
+    deliveries: int
+    """How many completions it has been given."""
+    has_ended: bool
+    has_undelivered: bool
+    """Whether a completion is left that it has not been given."""
+    later: tuple[tuple[int, Issued], ...]
+    """The recorded commands after that one, up to a bound."""
+
+
+Refuse = Callable[[Difference], JournalMismatchError]
+"""Puts a difference into words."""
+
+
+def _refuse_plainly(difference: Difference) -> JournalMismatchError:
+    return JournalMismatchError(f"entry {difference.index} is not what the handler asks for")
+
 
 class ReplayCursor:
     """The recorded part of one journal, and how far the current attempt has followed it."""
 
-    def __init__(self, entries: Iterable[tuple[int, Entry]] = ()) -> None:
-        """Start at the beginning of ``entries``, given with their indexes in journal order."""
+    def __init__(
+        self, entries: Iterable[tuple[int, Entry]] = (), *, refuse: Refuse = _refuse_plainly
+    ) -> None:
+        """Start at the beginning.
+
+        Args:
+            entries: with their indexes, in journal order.
+            refuse: makes the error to raise where the handler leaves the journal.
+        """
+        self._refuse = refuse
         # Commands not issued again yet, in order.
         self._recorded: deque[tuple[int, Issued]] = deque()
         # Deliveries that are still to be made, recorded or accepted since, in order.
@@ -94,7 +132,7 @@ class ReplayCursor:
             if index not in commands
         }
 
-    def match(self, command: Command, find_source: Callable[[], str]) -> tuple[int, Command] | None:
+    def match(self, command: Command) -> tuple[int, Command] | None:
         """The index and the recorded form of ``command``, or ``None`` when it is a new one.
 
         Raises:
@@ -105,7 +143,7 @@ class ReplayCursor:
             return None
         index, issued = recorded_commands[0]
         if issued.command != command or issued.deliveries != self.deliveries:
-            raise JournalMismatchError(self._describe(index, issued, command, find_source()))
+            raise self._mismatch(command)
         recorded_commands.popleft()
         return index, issued.command
 
@@ -132,10 +170,10 @@ class ReplayCursor:
         Raises:
             JournalMismatchError: the handler waits, but recorded commands were not issued again.
         """
-        if self._recorded:
-            index, issued = self._recorded[0]
-            if not self._undelivered or issued.deliveries <= self.deliveries:
-                raise JournalMismatchError(self._describe(index, issued, None, ""))
+        if self._recorded and (
+            not self._undelivered or self._recorded[0][1].deliveries <= self.deliveries
+        ):
+            raise self._mismatch(None)
         if not self._undelivered:
             return None
         self.deliveries += 1
@@ -150,8 +188,7 @@ class ReplayCursor:
             JournalMismatchError: it did not.
         """
         if self._recorded:
-            index, issued = self._recorded[0]
-            raise JournalMismatchError(self._describe(index, issued, None, "", ended=True))
+            raise self._mismatch(None, has_ended=True)
 
     def _add_reads(self, reads: Reads) -> None:
         earlier = self.reads.get(reads.deliveries)
@@ -159,29 +196,17 @@ class ReplayCursor:
             reads = Reads(reads.deliveries, {**earlier.fields, **reads.fields})
         self.reads[reads.deliveries] = reads
 
-    def _describe(
-        self,
-        index: int,
-        issued: Issued,
-        command: Command | None,
-        source: str,
-        *,
-        ended: bool = False,
-    ) -> str:
-        recorded = f"{issued.command!r} (asked for at {issued.source})"
-        if command is None:
-            now = "has ended" if ended else "waits"
-            return (
-                f"entry {index}: the journal recorded {recorded}, "
-                f"but the handler now {now} without asking for it"
-            )
-        attempted = f"{command!r} (at {source})"
-        if command == issued.command:
-            return (
-                f"entry {index}: the journal recorded {recorded} after {issued.deliveries} "
-                f"results, but the handler now asks for it after {self.deliveries}"
-            )
-        return (
-            f"entry {index}: the journal recorded {recorded}, "
-            f"but the handler now asks for {attempted}"
+    def _mismatch(
+        self, attempted: Command | None, *, has_ended: bool = False
+    ) -> JournalMismatchError:
+        index, recorded = self._recorded[0]
+        difference = Difference(
+            index=index,
+            recorded=recorded,
+            attempted=attempted,
+            deliveries=self.deliveries,
+            has_ended=has_ended,
+            has_undelivered=bool(self._undelivered),
+            later=tuple(islice(self._recorded, 1, 1 + LATER_COMMANDS_MAX)),
         )
+        return self._refuse(difference)

@@ -30,6 +30,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from .mismatch import Mismatch
 from .retry_after import find_wait, parse_retry_after
 
 if TYPE_CHECKING:
@@ -239,9 +240,18 @@ class JournalMismatchError(HoldfastError):
 
     Nothing was written but the status: the invocation is paused rather than retried, because the
     same code would take the same wrong turn.
+
+    Attributes:
+        mismatch: both sides with their places, and the likely cause. ``str(error)`` is all of it
+            in one line, ``error.mismatch.block`` in a few, for a terminal.
     """
 
     code = "HF0020"
+
+    def __init__(self, message: str = "", *, mismatch: Mismatch | None = None) -> None:
+        """For the runtime: ``mismatch``, with ``message`` or its own line."""
+        super().__init__(message or (mismatch.line if mismatch else ""))
+        self.mismatch = mismatch
 
 
 class ForbiddenInHandlerError(HoldfastError, RuntimeError):

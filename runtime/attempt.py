@@ -162,7 +162,8 @@ class Attempt:
         fault = self._commands.fault
         if fault is not None and not self.is_dead:
             self.drop()
-            self._lifecycle.pause(self.invocation, fault.message)
+            mismatch = fault.mismatch if isinstance(fault, JournalMismatchError) else None
+            self._lifecycle.pause(self.invocation, fault.message, mismatch=mismatch)
 
     def step_due(self, index: int) -> None:
         """The next attempt of a step is due."""

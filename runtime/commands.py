@@ -15,6 +15,7 @@ from enum import Enum, auto
 from typing import Any
 
 from ..journal import codec, keys
+from ..journal.differences import Now, explain
 from ..journal.entry import (
     Cancel,
     Cancellation,
@@ -27,7 +28,7 @@ from ..journal.entry import (
     Sleep,
 )
 from ..journal.records import TimerKind
-from ..journal.replay import ReplayCursor
+from ..journal.replay import Difference, ReplayCursor
 from ..objects.errors import HoldfastError, JournalMismatchError, StepFailedError
 from ..objects.identity import InvocationId
 from ..objects.serde import Serde
@@ -157,7 +158,7 @@ class Commands:
                 stored_bytes += len(key) + len(row)
                 entries.append((int.from_bytes(key[-4:], "big"), codec.decode_entry(row)))
             invocation.stored_bytes = stored_bytes
-            self.cursor = ReplayCursor(entries)
+            self.cursor = ReplayCursor(entries, refuse=self._refuse)
             assert self.cursor.input is not None, "a journal without its input"
             self.input = self.cursor.input
         invocation.input = None
@@ -179,7 +180,7 @@ class Commands:
         if self.fault is not None:
             raise self.fault
         try:
-            match = self.cursor.match(command, self._find_source)
+            match = self.cursor.match(command)
         except JournalMismatchError as error:
             # The handler may catch it, but must not get any further.
             self.fault = error
@@ -259,13 +260,23 @@ class Commands:
             self.append(command)
             self._withdraw(index, pending, hands_on=self._hands_on)
 
-    def _find_source(self) -> str:
-        return self.sources.find(self.invocation.handler)
-
     def hold_view(self) -> None:
         """Others run before the handler goes on: what it reads meanwhile must not change."""
         if isinstance(self.state, SharedState):
             self.state.hold()
+
+    def _refuse(self, difference: Difference) -> JournalMismatchError:
+        """The error for a handler that leaves its journal; called where it asks, or waits."""
+        handler = self.invocation.handler
+        assert handler is not None, "an attempt without code to run"
+        is_asking = difference.attempted is not None
+        now = Now(
+            place=self.sources.find(handler) if is_asking else self._loop.waits_at,
+            handler=handler.source,
+            fingerprint=handler.fingerprint,
+            time_ms=self.now_ms,
+        )
+        return JournalMismatchError(mismatch=explain(difference, now))
 
     # -- Delivering --------------------------------------------------------------------------
 

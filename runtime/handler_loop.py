@@ -17,6 +17,7 @@ The loop knows no journal, no store and no other loop, and has no clock of its o
 
 import asyncio
 import gc
+import os
 import sys
 from asyncio import events, tasks
 from collections.abc import Callable, Coroutine, Hashable
@@ -168,6 +169,14 @@ class HandlerLoop(ScheduleLoop):
             if line is not None:
                 return line
         return UNKNOWN_LINE
+
+    @property
+    def waits_at(self) -> str:
+        """The user's line, as ``file.py:12``, on which the handler's own task waits; or empty."""
+        if self._main is None or self._main.done():
+            return ""
+        line = find_line(walk_suspended(self._main.get_coro()), self._source_files)
+        return "" if line is None else os.path.basename(line)  # noqa: PTH119  # no path: it has a line
 
     def pump(
         self, callbacks_max: int, seconds_max: float, clock: Callable[[], float]

@@ -41,6 +41,7 @@ from ..objects.identity import (
     Target,
     new_invocation_id,
 )
+from ..objects.mismatch import Mismatch
 from ..objects.registry import Registry
 from ..objects.retry import RetryPolicy
 from .commits import Commits
@@ -342,9 +343,18 @@ class Lifecycle:
         self._rest(invocation)
         return True
 
-    def pause(self, invocation: OpenInvocation, reason: str, *, level: int = logging.ERROR) -> None:
+    def pause(
+        self,
+        invocation: OpenInvocation,
+        reason: str,
+        *,
+        level: int = logging.ERROR,
+        mismatch: Mismatch | None = None,
+    ) -> None:
         """Stop trying until a person resumes it; it keeps its turn."""
-        logger.log(level, "%s is paused: %s", invocation.name, reason)
+        # Who prints the log for a person may put the mismatch in the place of its one line.
+        extra = {"mismatch": mismatch}
+        logger.log(level, "%s is paused: %s", invocation.name, reason, extra=extra)
         invocation.record.state = InvocationState.PAUSED
         invocation.record.last_failure = reason
         self._rest(invocation)

@@ -3,7 +3,8 @@
 import holdfast
 
 PUBLIC = """
-Awakeable Context HandlerOptions Happened Intent ManualClock MemoryStore NeverHappened Origin
+Awakeable Context HandlerOptions Happened Intent ManualClock MemoryStore Mismatch MismatchCause
+NeverHappened Origin
 Promise
 RetryPolicy Runtime RuntimeConfig Service StepInfo StepOptions VirtualObject Workflow handler
 shared state step_info

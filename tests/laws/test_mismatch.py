@@ -18,6 +18,7 @@ from holdfast import Context, VirtualObject, handler, state
 from holdfast.journal import keys
 from holdfast.journal.records import InvocationState, decode_invocation
 from holdfast.objects.identity import Target
+from holdfast.objects.mismatch import Mismatch, MismatchCause
 from holdfast.runtime.requests import CallRequest
 from holdfast.runtime.testing import ManualClock, come_to_rest
 
@@ -113,17 +114,19 @@ async def other_duration(_: Any, ctx: Context) -> None:
     await asyncio.sleep(11)
 
 
-CHANGES: dict[Callable[[Any, Context], Awaitable[Any]], tuple[str, str]] = {
-    other_name: ("Run(name='a')", "Run(name='renamed')"),
-    other_kind: ("Run(name='a')", "Sleep(due_ms=1000000001000)"),
-    other_order: ("Run(name='a')", "Run(name='b')"),
-    other_order_in_tasks: ("Run(name='a')", "Run(name='b')"),
-    fewer_before_a_result: ("Run(name='b')", "waits without asking"),
-    fewer_at_the_end: ("Run(name='c')", "has ended without asking"),
-    fewer_and_waiting: ("Run(name='c')", "waits without asking"),
-    one_more: ("Run(name='c')", "Run(name='more')"),
-    one_more_that_is_like_the_next: ("after 2 results", "asks for it after 1"),
-    other_duration: ("Sleep(due_ms=1000000010000)", "Sleep(due_ms=1000000011000)"),
+A, B, C = 'ctx.run("a")', 'ctx.run("b")', 'ctx.run("c")'
+
+CHANGES: dict[Callable[[Any, Context], Awaitable[Any]], tuple[str, str, MismatchCause]] = {
+    other_name: (A, 'asks for ctx.run("renamed")', MismatchCause.RENAMED),
+    other_kind: (A, "asks for sleep(1 s)", MismatchCause.INSERTED),
+    other_order: (A, f"asks for {B}", MismatchCause.REORDERED),
+    other_order_in_tasks: (A, f"asks for {B}", MismatchCause.REORDERED),
+    fewer_before_a_result: (B, "waits without asking", MismatchCause.LATER),
+    fewer_at_the_end: (C, "has ended without asking", MismatchCause.REMOVED),
+    fewer_and_waiting: (C, "waits without asking", MismatchCause.LATER),
+    one_more: (C, 'asks for ctx.run("more")', MismatchCause.INSERTED),
+    one_more_that_is_like_the_next: (C, "asks for it after 1", MismatchCause.EARLIER),
+    other_duration: ("sleep(10 s)", "asks for sleep(11 s)", MismatchCause.ARGUMENTS),
 }
 
 
@@ -172,11 +175,16 @@ async def test_changed_code_pauses_with_both_sides_and_goes_on_when_it_is_restor
     (invocation,) = [key for key in after if key.startswith(keys.INVOCATION)]
     record = decode_invocation(after[invocation])
     assert record.state is InvocationState.PAUSED
-    recorded, asked = CHANGES[change]
-    assert recorded in record.last_failure
+    recorded, asked, cause = CHANGES[change]
+    assert f"recorded {recorded} (test_mismatch.py:" in record.last_failure
     assert asked in record.last_failure
-    assert "test_mismatch.py:" in record.last_failure
-    assert any(asked in entry.getMessage() for entry in caplog.records)
+    (entry,) = [each for each in caplog.records if each.name == "holdfast.invocations"]
+    mismatch: Mismatch = vars(entry)["mismatch"]
+    assert record.last_failure == mismatch.line
+    assert entry.getMessage().endswith(mismatch.line)
+    assert mismatch.cause is cause
+    assert mismatch.attempted.place.startswith("test_mismatch.py:") != mismatch.has_ended
+    assert mismatch.is_code_changed is False, "go itself has not changed, only what it calls"
     assert OUTSIDE.lines == lines, "an action of the changed code ran"
     changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
     # The timer that fell due is in the journal now, and that is all.
