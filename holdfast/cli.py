@@ -39,6 +39,7 @@ from .objects.errors import (
     StoreDamagedError,
     StoreFailedError,
 )
+from .objects.mismatch import Mismatch
 from .runtime.config import RuntimeConfig
 from .version import __version__
 from .watching import POLL_SECONDS, SourceWatch
@@ -366,9 +367,11 @@ class _InvocationLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         if record.levelno >= logging.WARNING:
             line = self._with_level.format(record)
-            mismatch = vars(record).get("mismatch")
-            # Whoever looks at a terminal wants both sides one above the other.
-            return line.replace(mismatch.line, mismatch.block) if mismatch else line
+            for each in record.args if isinstance(record.args, tuple) else ():
+                if isinstance(each, Mismatch):
+                    # Whoever looks at a terminal wants both sides one above the other.
+                    line = line.replace(each.line, each.block)
+            return line
         return super().format(record)
 
 

@@ -89,6 +89,10 @@ class Mismatch:
             return None
         return self.recorded_code != self.current_code
 
+    def __str__(self) -> str:
+        """The one line, so that a log may be given the value."""
+        return self.line
+
     @property
     def line(self) -> str:
         """All of it in one line of bounded length, for logs and rows."""

@@ -163,7 +163,7 @@ class Attempt:
         if fault is not None and not self.is_dead:
             self.drop()
             mismatch = fault.mismatch if isinstance(fault, JournalMismatchError) else None
-            self._lifecycle.pause(self.invocation, fault.message, mismatch=mismatch)
+            self._lifecycle.pause(self.invocation, mismatch or fault.message)
 
     def step_due(self, index: int) -> None:
         """The next attempt of a step is due."""

@@ -344,19 +344,12 @@ class Lifecycle:
         return True
 
     def pause(
-        self,
-        invocation: OpenInvocation,
-        reason: str,
-        *,
-        level: int = logging.ERROR,
-        mismatch: Mismatch | None = None,
+        self, invocation: OpenInvocation, reason: str | Mismatch, *, level: int = logging.ERROR
     ) -> None:
         """Stop trying until a person resumes it; it keeps its turn."""
-        # Who prints the log for a person may put the mismatch in the place of its one line.
-        extra = {"mismatch": mismatch}
-        logger.log(level, "%s is paused: %s", invocation.name, reason, extra=extra)
+        logger.log(level, "%s is paused: %s", invocation.name, reason)
         invocation.record.state = InvocationState.PAUSED
-        invocation.record.last_failure = reason
+        invocation.record.last_failure = str(reason)
         self._rest(invocation)
 
     def resume(self, invocation: OpenInvocation) -> None:

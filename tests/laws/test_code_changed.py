@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from holdfast import Mismatch
 from holdfast.journal import keys
 from holdfast.journal.records import InvocationState, decode_invocation
 from holdfast.objects.identity import AwakeableId, InvocationId
@@ -17,7 +18,6 @@ from ..runtime.worlds import World
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from holdfast import Mismatch
 
 ORIGINAL = """
     from holdfast import Context, VirtualObject, handler
@@ -61,8 +61,10 @@ async def replay_with(source: str, tmp_path: Path, caplog: pytest.LogCaptureFixt
     assert decode_invocation(row).state is InvocationState.PAUSED
     world.close()
     (record,) = [each for each in caplog.records if "is paused" in each.getMessage()]
-    found: Mismatch = vars(record)["mismatch"]
-    return found
+    assert isinstance(record.args, tuple)
+    mismatch = record.args[1]
+    assert isinstance(mismatch, Mismatch)
+    return mismatch
 
 
 def _awakeable(key: bytes) -> Any:

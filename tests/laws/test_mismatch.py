@@ -179,7 +179,9 @@ async def test_changed_code_pauses_with_both_sides_and_goes_on_when_it_is_restor
     assert f"recorded {recorded} (test_mismatch.py:" in record.last_failure
     assert asked in record.last_failure
     (entry,) = [each for each in caplog.records if each.name == "holdfast.invocations"]
-    mismatch: Mismatch = vars(entry)["mismatch"]
+    assert isinstance(entry.args, tuple)
+    mismatch = entry.args[1]
+    assert isinstance(mismatch, Mismatch)
     assert record.last_failure == mismatch.line
     assert entry.getMessage().endswith(mismatch.line)
     assert mismatch.cause is cause
