@@ -16,6 +16,8 @@ from holdfast.testing import LlmServer as ReExported
 from holdfast.testing.llm import (
     LlmRequest,
     LlmServer,
+    Reply,
+    ScriptItem,
     Usage,
     always,
     call_tool,
@@ -93,12 +95,14 @@ def outcomes(server: LlmServer) -> list[str]:
 
 async def test_a_chat_is_answered_in_full(session: aiohttp.ClientSession) -> None:
     async with LlmServer([together(say("Well."), call_tool("f", x=1), call_tool("g"))]) as server:
-        assert await ask(session, server, CHAT) == (
+        status, answer = await ask(session, server, CHAT)
+        mark = answer["id"].removeprefix("chatcmpl-")
+        assert (status, answer) == (
             200,
             {
-                "id": "chatcmpl-000001",
+                "id": f"chatcmpl-{mark}",
                 "object": "chat.completion",
-                "created": 1_700_000_001,
+                "created": 1_700_000_000,
                 "model": "m",
                 "service_tier": "default",
                 "system_fingerprint": "fp_scripted",
@@ -112,12 +116,12 @@ async def test_a_chat_is_answered_in_full(session: aiohttp.ClientSession) -> Non
                             "annotations": [],
                             "tool_calls": [
                                 {
-                                    "id": "call_000001_2",
+                                    "id": f"call_{mark}_2",
                                     "type": "function",
                                     "function": {"name": "f", "arguments": '{"x":1}'},
                                 },
                                 {
-                                    "id": "call_000001_3",
+                                    "id": f"call_{mark}_3",
                                     "type": "function",
                                     "function": {"name": "g", "arguments": "{}"},
                                 },
@@ -151,13 +155,14 @@ async def test_a_chat_streams_chunks_and_says_when_it_is_done(
         assert outcomes(server) == ["answered"]
     assert status == 200
     *chunks, done = events
+    mark = events[0]["id"].removeprefix("chatcmpl-")
     assert done == "[DONE]"
     for chunk in chunks:
-        assert (chunk["id"], chunk["object"]) == ("chatcmpl-000001", "chat.completion.chunk")
+        assert (chunk["id"], chunk["object"]) == (f"chatcmpl-{mark}", "chat.completion.chunk")
         assert "usage" not in chunk
     choices = [chunk["choices"][0] for chunk in chunks]
     function = {"name": "f", "arguments": ""}
-    opened = {"index": 0, "id": "call_000001_2", "type": "function", "function": function}
+    opened = {"index": 0, "id": f"call_{mark}_2", "type": "function", "function": function}
     assert [choice["delta"] for choice in choices] == [
         {"role": "assistant", "content": "", "refusal": None},
         {"content": "Well"},
@@ -193,12 +198,13 @@ async def test_a_response_is_answered_in_full(session: aiohttp.ClientSession) ->
     async with LlmServer([together(say("Well."), call_tool("f", x=1))]) as server:
         status, response = await ask(session, server, RESPONSES, instructions="Be brief.")
     assert status == 200
-    assert (response["id"], response["object"]) == ("resp_000001", "response")
+    mark = response["id"].removeprefix("resp_")
+    assert response["object"] == "response"
     assert (response["status"], response["error"]) == ("completed", None)
     assert (response["instructions"], response["tool_choice"]) == ("Be brief.", "auto")
     assert response["output"] == [
         {
-            "id": "msg_000001_1",
+            "id": f"msg_{mark}_1",
             "type": "message",
             "status": "completed",
             "role": "assistant",
@@ -207,10 +213,10 @@ async def test_a_response_is_answered_in_full(session: aiohttp.ClientSession) ->
             ],
         },
         {
-            "id": "fc_000001_2",
+            "id": f"fc_{mark}_2",
             "type": "function_call",
             "status": "completed",
-            "call_id": "call_000001_2",
+            "call_id": f"call_{mark}_2",
             "name": "f",
             "arguments": '{"x":1}',
         },
@@ -271,14 +277,55 @@ async def test_an_incomplete_answer_says_why(session: aiohttp.ClientSession) -> 
 
 
 @pytest.mark.parametrize("api", [CHAT, RESPONSES])
-async def test_the_same_script_gives_the_same_bytes(
-    api: str, session: aiohttp.ClientSession
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_same_prompt_and_reply_give_the_same_bytes_whatever_came_before(
+    api: str, session: aiohttp.ClientSession, *, stream: bool
 ) -> None:
-    told: list[Any] = []
-    for _ in range(2):
-        async with LlmServer([say("Well."), call_tool("f", x=1)]) as server:
-            told += [[await ask(session, server, api, stream=stream) for stream in (False, True)]]
-    assert told[0] == told[1]
+    async with LlmServer([call_tool("f", x=1), cut_after(2), call_tool("f", x=1)]) as server:
+        first = await ask(session, server, api, stream=stream)
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await ask(session, server, api, "And why?", stream=stream)
+        assert await ask(session, server, api, stream=stream) == first
+
+
+async def test_another_prompt_or_reply_has_other_ids(session: aiohttp.ClientSession) -> None:
+    async with LlmServer([say("a"), say("a"), say("b")]) as server:
+        answers = [await ask(session, server, CHAT, text) for text in ("x", "y", "y")]
+    assert len({answer["id"] for _status, answer in answers}) == 3
+
+
+async def test_a_reset_begins_the_script_again_and_forgets(session: aiohttp.ClientSession) -> None:
+    script: list[ScriptItem] = [
+        stall(None, say("a")),
+        when("b?", say("b"), times=2),
+        always(say("c")),
+    ]
+    async with LlmServer(script) as server:
+        for text in ("b?", "b?"):
+            await ask(session, server, CHAT, text)
+        under_way = asyncio.ensure_future(ask(session, server, CHAT))
+        await server.wait_requests(outcome="stalled")
+        server.reset()
+        assert server.requests == []
+        assert server.unused == ["stall(None, say('a'))", *["when('b?', say('b'))"] * 2]
+        server.release()
+        assert (await under_way)[0] == 200
+        assert server.requests == []
+        await ask(session, server, CHAT, "b?")
+        assert [(each.number, each.reply) for each in server.requests] == [(4, "say('b')")]
+
+
+async def test_a_function_of_the_script_may_reset_it(session: aiohttp.ClientSession) -> None:
+    server = LlmServer()
+
+    def forget(_asked: LlmRequest) -> Reply:
+        server.reset()
+        return say("a")
+
+    server.add(always(forget))
+    async with server:
+        assert (await ask(session, server, CHAT))[0] == 200
+    assert server.requests == []
 
 
 async def test_a_rate_limit_says_when_to_come_again(session: aiohttp.ClientSession) -> None:

@@ -8,7 +8,7 @@ command line. Nothing here knows anything of the runtime.
 
 from .reply import Reply, Usage
 from .request import LlmMessage, LlmRequest
-from .script import always, when
+from .script import ScriptItem, always, when
 from .server import LlmServer
 from .words import (
     call_tool,
@@ -32,6 +32,7 @@ __all__ = [
     "LlmRequest",
     "LlmServer",
     "Reply",
+    "ScriptItem",
     "Usage",
     "always",
     "call_tool",

@@ -1,8 +1,11 @@
 """A message on its way to whoever asked, and what an API has to say of it.
 
-Ids and times come from the number of the request, so that a test gets the same ones every time.
+Ids come from what was asked and what is answered, and the time stands still. So the same prompt
+gets the same answer to the last byte: in every run, in whatever order requests come, and again
+after a crash in which its first answer was lost.
 """
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,33 +15,31 @@ from .pieces import count_pieces
 from .reply import Message, ToolCall, Usage
 from .request import LlmRequest
 
-FIRST_SECOND = 1_700_000_000
-"""When the first request was asked, whatever the clock says; each further one is a second later."""
+CREATED = 1_700_000_000
+"""When everything was made, whatever the clock says: seconds of Unix time."""
 
 FAILURE_TEXT = "The server had an error while processing your request."
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A message for a request, and what it costs."""
+    """A message for a request, and what it costs; ``mark`` is what all its ids have in common."""
 
     request: LlmRequest
     message: Message
     usage: Usage
-
-    @property
-    def number(self) -> str:
-        """The number of the request as ids have it."""
-        return f"{self.request.number:06}"
-
-    @property
-    def created(self) -> int:
-        """When the answer was made: seconds of Unix time."""
-        return FIRST_SECOND + self.request.number
+    mark: str
 
     def call_id(self, index: int) -> str:
         """The id by which the result of the call that is part ``index`` names it."""
-        return f"call_{self.number}_{index + 1}"
+        return f"call_{self.mark}_{index + 1}"
+
+
+def make_answer(request: LlmRequest, message: Message, usage: Usage | None) -> Answer:
+    """``message`` as the answer to ``request``; what it costs is counted where that is ``None``."""
+    made_of = to_json({"body": request.body, "message": repr(message)})
+    mark = hashlib.sha256(made_of).hexdigest()[:16]
+    return Answer(request, message, usage or _count_usage(request, message), mark)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Encoding(Protocol):
         ...
 
 
-def count_usage(request: LlmRequest, message: Message) -> Usage:
+def _count_usage(request: LlmRequest, message: Message) -> Usage:
     """What is said to be the cost: the pieces of every text, on either side."""
     asked = sum(count_pieces(each.text) for each in request.messages)
     names = sum(count_pieces(part.name) for part in message.parts if isinstance(part, ToolCall))

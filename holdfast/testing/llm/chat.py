@@ -10,7 +10,7 @@ A stream is ``chat.completion.chunk`` objects and then ``[DONE]``::
 from collections.abc import Iterator
 from typing import Any
 
-from .answer import FAILURE_TEXT, Answer, Frame, to_json
+from .answer import CREATED, FAILURE_TEXT, Answer, Frame, to_json
 from .json_values import is_object
 from .pieces import split_pieces
 from .reply import Text, ToolCall, Usage
@@ -89,9 +89,9 @@ class ChatEncoding:
 
     def _head(self, kind: str) -> dict[str, Any]:
         return {
-            "id": f"chatcmpl-{self._answer.number}",
+            "id": f"chatcmpl-{self._answer.mark}",
             "object": kind,
-            "created": self._answer.created,
+            "created": CREATED,
             "model": self._answer.request.model,
             "service_tier": "default",
             "system_fingerprint": "fp_scripted",

@@ -12,7 +12,7 @@ from math import ceil
 
 from aiohttp import web
 
-from .answer import FAILURE_TEXT, Answer, Encoding, Frame, count_usage, to_json
+from .answer import FAILURE_TEXT, Answer, Encoding, Frame, make_answer, to_json
 from .chat import ChatEncoding
 from .playback import Playback
 from .reply import Break, Failure, Message, NoAnswer, Reply
@@ -91,8 +91,7 @@ class Delivery:
             case Failure() as failure:
                 return await self._refuse(failure, "refused")
             case Message() as message:
-                usage = self.reply.usage or count_usage(self.asked, message)
-                answer = Answer(self.asked, message, usage)
+                answer = make_answer(self.asked, message, self.reply.usage)
                 if self.asked.is_streamed:
                     return await self._stream(_encoding(answer))
                 await asyncio.sleep(self._pace() * message.count_pieces())

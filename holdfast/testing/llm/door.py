@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from .answer import FIRST_SECOND
+from .answer import CREATED
 from .bounds import BODY_BYTES_MAX, UNDER_WAY_MAX
 from .delivery import Delivery, Silences, error_response
 from .errors import BadRequestError
@@ -100,7 +100,7 @@ class Door:
 
     async def _list_models(self, _http: web.Request) -> web.StreamResponse:
         models = [
-            {"id": name, "object": "model", "created": FIRST_SECOND, "owned_by": "holdfast"}
+            {"id": name, "object": "model", "created": CREATED, "owned_by": "holdfast"}
             for name in self._models
         ]
         return web.json_response({"object": "list", "data": models})

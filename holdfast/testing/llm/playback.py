@@ -25,8 +25,10 @@ class Playback:
         self._lock = threading.RLock()
         self._began_seconds = time.monotonic()
         self._script = Script()
-        # Invariant: request number n is at n - 1.
+        # Invariant: request number n is at n - 1 - forgotten.
         self._requests: list[LlmRequest] = []
+        # How many requests came before the last reset.
+        self._forgotten = 0
         # Of all bodies in it.
         self._request_bytes = 0
         # Called after each change, without the lock, in the thread that made the change.
@@ -58,10 +60,13 @@ class Playback:
         with self._lock:
             asked = replace(
                 request,
-                number=len(self._requests) + 1,
+                number=self._forgotten + len(self._requests) + 1,
                 at_seconds=time.monotonic() - self._began_seconds,
             )
-            if asked.number > REQUESTS_MAX or self._request_bytes + size_bytes > REQUEST_BYTES_MAX:
+            if (
+                len(self._requests) >= REQUESTS_MAX
+                or self._request_bytes + size_bytes > REQUEST_BYTES_MAX
+            ):
                 return replace(asked, outcome="unscripted"), _refuse(asked, "the record is full")
             # Before the script is looked at, so that a function of it sees the request as well.
             self._requests.append(asked)
@@ -73,15 +78,31 @@ class Playback:
                 asked = replace(asked, outcome="unscripted")
             else:
                 asked = replace(asked, reply=reply.title)
-            self._requests[asked.number - 1] = asked
+            self._keep(asked)
         self._tell()
         return asked, reply
 
     def note(self, number: int, outcome: Outcome) -> None:
-        """Record what has become of request ``number``."""
+        """Record what has become of request ``number``, unless it is forgotten."""
         with self._lock:
-            self._requests[number - 1] = replace(self._requests[number - 1], outcome=outcome)
+            if number > self._forgotten:
+                asked = self._requests[number - 1 - self._forgotten]
+                self._keep(replace(asked, outcome=outcome))
         self._tell()
+
+    def reset(self) -> None:
+        """Forget what was asked, and begin the script again. Numbers go on."""
+        with self._lock:
+            self._script.rewind()
+            self._forgotten += len(self._requests)
+            self._requests.clear()
+            self._request_bytes = 0
+        self._tell()
+
+    def _keep(self, asked: LlmRequest) -> None:
+        """Put ``asked`` in its place, unless a function of the script has had all forgotten."""
+        if asked.number > self._forgotten:
+            self._requests[asked.number - 1 - self._forgotten] = asked
 
     @contextmanager
     def listening(self, listener: Callable[[], None]) -> Generator[None]:

@@ -13,7 +13,7 @@ A stream is typed events, numbered from 0 and named twice, in ``event:`` and in 
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from .answer import FAILURE_TEXT, Answer, Frame, to_json
+from .answer import CREATED, FAILURE_TEXT, Answer, Frame, to_json
 from .pieces import split_pieces
 from .reply import Text, ToolCall, Usage
 
@@ -121,7 +121,7 @@ class ResponsesEncoding:
         return Frame(b"event: " + name.encode() + b"\ndata: " + to_json(event) + b"\n\n", kind)
 
     def _item(self, index: int, part: Text | ToolCall, status: Status) -> dict[str, Any]:
-        place = f"{self._answer.number}_{index + 1}"
+        place = f"{self._answer.mark}_{index + 1}"
         if isinstance(part, Text):
             return {
                 "id": f"msg_{place}",
@@ -148,10 +148,10 @@ class ResponsesEncoding:
         reason = self._incomplete_reason if status == "incomplete" else None
         has_ended = status in {"completed", "incomplete"}
         return {
-            "id": f"resp_{self._answer.number}",
+            "id": f"resp_{self._answer.mark}",
             "object": "response",
-            "created_at": self._answer.created,
-            "completed_at": self._answer.created if status == "completed" else None,
+            "created_at": CREATED,
+            "completed_at": CREATED if status == "completed" else None,
             "status": status,
             "background": False,
             "error": _FAILURE if status == "failed" else None,

@@ -93,7 +93,8 @@ class _Item:
     # ``None`` for whatever comes.
     matcher: Matcher | None
     reply: Reply | Answerer
-    # How many requests it is still for; ``None`` for any number.
+    # For how many requests it is, and still is; both ``None`` for any number.
+    times: int | None
     times_left: int | None
 
 
@@ -139,6 +140,11 @@ class Script:
             raise ScriptError(message)
         return made
 
+    def rewind(self) -> None:
+        """Begin again: nothing is used up."""
+        for item in self._items:
+            item.times_left = item.times
+
     def unused(self) -> list[str]:
         """The titles of what is left, without what is for any number of requests."""
         return [item.title for item in self._items for _ in range(item.times_left or 0)]
@@ -178,9 +184,9 @@ def _read_item(number: int, item: ScriptItem) -> _Item:
             title = f"always({title})"
         else:
             title = f"when({_title_of_matcher(item.matcher)}, {title})"
-        return _Item(title, item.matcher, item.reply, item.times)
+        return _Item(title, item.matcher, item.reply, item.times, item.times)
     _check_item(number, item)
-    return _Item(_title(item), None, item, 1)
+    return _Item(_title(item), None, item, 1, 1)
 
 
 def _check_item(number: int, item: Any) -> None:

@@ -139,6 +139,13 @@ class LlmServer:
         """
         self._playback.extend(script)
 
+    def reset(self) -> None:
+        """Forget what was asked, and begin the script again from its start. From any thread.
+
+        Requests that are under way get their reply, and are not recorded any more.
+        """
+        self._playback.reset()
+
     def asked(self, matcher: Matcher) -> list[LlmRequest]:
         """The requests so far that ``matcher`` accepts.
 
