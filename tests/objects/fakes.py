@@ -88,6 +88,16 @@ class FakeSyscalls:
         self.asked.append(("complete promise", name, outcome))
         return self._done(None)
 
+    def cancel_invocation(self, invocation_id: InvocationId, reason: str) -> None:
+        self.asked.append(("cancel", invocation_id, reason))
+
+    def hold_cancellation(self) -> None:
+        self.asked.append(("hold",))
+
+    def release_cancellation(self) -> bool:
+        self.asked.append(("release",))
+        return False
+
     def state_get(self, field: StateField[Any]) -> Any:
         if field.name not in self.stored:
             return field.make_default()
