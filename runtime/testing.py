@@ -69,6 +69,12 @@ class ManualClock:
         """Move the time without calling anything: what a process sees that was not running."""
         self._now_us += round(seconds * 1_000_000)
 
+    def next_ms(self) -> int | None:
+        """When the next alarm is due; ``None`` when none is set."""
+        while self._alarms and self._alarms[0][2].callback is None:
+            heapq.heappop(self._alarms)
+        return -(-self._alarms[0][0] // 1000) if self._alarms else None
+
     def step(self) -> bool:
         """Move to the next alarm and ring it; ``False`` when none is set."""
         while self._alarms:

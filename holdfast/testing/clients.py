@@ -8,11 +8,15 @@ often the runtime dies under it.
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from operator import methodcaller
+from typing import Any, Protocol, TypeVar, cast
 
-from ..objects.errors import RuntimeClosedError, StoreFailedError
+from ..objects.errors import RuntimeClosedError, StoreFailedError, TerminalError
+from ..objects.identity import AwakeableId
 from ..runtime.core import Core
+from ..runtime.invocation_handle import InvocationHandle
 from ..runtime.outside import Health, Outside
+from ..runtime.promise_handle import PromiseHandle
 from ..runtime.requests import Answer, CallRequest
 from ..runtime.testing import ManualClock
 from .virtual import VirtualRuntime
@@ -28,6 +32,8 @@ class Asked:
     waits: bool
     """Whether the outcome is awaited; else the acceptance is."""
     answer: asyncio.Future[Answer]
+    is_start: bool
+    """Whether it starts a workflow, which has no idempotency key: its own key is one."""
 
 
 class Stage(Protocol):
@@ -55,9 +61,9 @@ class Stage(Protocol):
 class Client(Outside):
     """A caller outside, who outlives every runtime.
 
-    Calls as with a ``Runtime``: ``await client.object(Cart, "sam").add("tea")``. What has no
-    idempotency key of its own is given one. Everything else that a runtime can be asked from
-    outside reaches the runtime of the moment, and fails when that dies; see ``ask``.
+    Calls as with a ``Runtime``: ``await client.object(Cart, "sam").add("tea")``. A call that has no
+    idempotency key is given one. What is done to an invocation, an awakeable or a promise has none:
+    it is asked again as well, and may then be told that it was done before.
     """
 
     def __init__(self, stage: Stage) -> None:
@@ -66,22 +72,43 @@ class Client(Outside):
         self._count = 0
 
     @property
+    def runtime(self) -> VirtualRuntime:
+        """The runtime of the moment, dead or alive."""
+        return self._stage.runtime
+
+    @property
     def clock(self) -> ManualClock:
         """The time; ``await client.sleep(seconds)`` waits for it."""
         return self._stage.clock
 
     def submit(self, request: CallRequest, *, wait: bool) -> "asyncio.Future[Answer]":
         """As ``Runtime.submit``; answered by whichever runtime lives long enough."""
-        if request.idempotency_key is None:
+        _, handler = self.runtime.registry.get_handler(request.target)
+        if request.idempotency_key is None and not handler.is_run:
             self._count += 1
             request = replace(request, idempotency_key=f"client call {self._count}")
         return self._stage.request(request, waits=wait)
 
+    def invocation(self, invocation_id: str) -> InvocationHandle:
+        """As ``Runtime.invocation``; each method is asked of one runtime after the other."""
+        return self._asking(lambda runtime: runtime.invocation(invocation_id))
+
+    def promise(self, cls: type, key: str, name: str, type: Any = Any) -> PromiseHandle[Any]:  # noqa: A002  # it is the type
+        """As ``Runtime.promise``; each method is asked of one runtime after the other."""
+        return self._asking(lambda runtime: runtime.promise(cls, key, name, type))
+
+    def complete_awakeable(
+        self, awakeable: AwakeableId, outcome: bytes | TerminalError
+    ) -> "asyncio.Future[bool]":
+        """As ``Runtime.complete_awakeable``, asked of one runtime after the other."""
+        return asyncio.ensure_future(
+            self.ask(lambda runtime: runtime.complete_awakeable(awakeable, outcome))
+        )
+
     async def ask(self, question: Callable[[VirtualRuntime], Awaitable[T]]) -> T:
         """What ``question`` gives, asked of one runtime after the other until one answers.
 
-        For what has no idempotency key: ``client.ask(lambda runtime: runtime.invocation(id)
-        .resume())``. It may be asked again after it was done, when the answer was lost.
+        It may be asked again after it was done, when the answer was lost.
         """
         runtime: VirtualRuntime | None = None
         while True:
@@ -94,6 +121,10 @@ class Client(Outside):
     async def sleep(self, seconds: float) -> None:
         """Wait until the virtual time has moved that far."""
         await self.clock.sleep(seconds)
+
+    def _asking(self, find: Callable[[VirtualRuntime], T]) -> T:
+        find(self._stage.runtime)  # What is wrong with the question is said where it is asked.
+        return cast("T", _Asking(self, find))
 
     # What a runtime has for good, a client has of the runtime of the moment.
 
@@ -108,3 +139,23 @@ class Client(Outside):
 
     def _check_open(self) -> None:
         self._core.check_open()
+
+
+class _Asking:
+    """Stands for a handle of whichever runtime there is: its methods are asked until answered."""
+
+    def __init__(self, client: Client, find: Callable[[VirtualRuntime], Any]) -> None:
+        self._client = client
+        self._find = find
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._find(self._client.runtime), name)
+        if not callable(value):
+            return value
+
+        def ask(*args: Any, **kwargs: Any) -> "asyncio.Future[Any]":
+            question = methodcaller(name, *args, **kwargs)
+            asked = self._client.ask(lambda runtime: question(self._find(runtime)))
+            return asyncio.ensure_future(asked)
+
+        return ask

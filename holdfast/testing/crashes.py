@@ -190,7 +190,7 @@ class _Case:
         lines = [f"the call ends otherwise {describe()}", *stage.witness.faults]
         lines += dict.fromkeys(stage.witness.repeated)
         lines += show_differences((reference.ending, reference.compared), (ending, compared))
-        raise AssertionError("\n".join(lines))
+        raise AssertionError("\n".join(lines)) from stage.error
 
 
 class _CallStage(Stage):
@@ -198,13 +198,14 @@ class _CallStage(Stage):
 
     resumes = False
     """Whether what is paused is resumed, each time everything is at rest."""
+    error: BaseException | None = None
+    """What the call raised."""
 
     def at_rest(self) -> None:
         """Resume what is paused, if that is wanted."""
         if self.resumes:
             for id_, record in list(open_invocations(self.store)):
                 if record.state is InvocationState.PAUSED:
-                    self.witness.held_may_repeat = True
                     handle = self.runtime.invocation(format_invocation_id(id_))
                     handle.resume().add_done_callback(_look_at)
 
@@ -227,7 +228,7 @@ async def _outcome(task: "asyncio.Task[Any]", stage: _CallStage, *, is_disturbed
         task.cancel()
         await asyncio.wait([task])
         return NeverEnds(waits)
-    error = task.exception()
+    stage.error = error = task.exception()
     if error is None:
         return task.result()
     if not is_disturbed and not isinstance(error, HoldfastError):

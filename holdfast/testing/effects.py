@@ -12,13 +12,13 @@ from typing import Any, Final
 
 from ..journal import keys
 from ..journal.entry import Cancel, Completion, Issued
-from ..journal.records import StepState, decode_step
+from ..journal.records import InvocationState, StepState, decode_step
 from ..journal.store import Store
 from ..objects.identity import InvocationId
 from ..objects.step_info import current_step
 from ..runtime.step_plan import Step
 from .journals import read_entries
-from .rows import find_target
+from .rows import find_target, open_invocations
 
 NO_STEP: Final = "outside of any step"
 
@@ -112,8 +112,8 @@ class Witness:
         """Steps that ran again because their outcome was unknown, a sentence each."""
         self.faults: list[str] = []
         """What must never happen and did, a sentence each."""
-        self.held_may_repeat = False
-        """A person has resumed what was paused, so that what ``on_unknown`` held may run again."""
+        # Invocations that were paused at some rest: only a person can have had them go on.
+        self._paused: set[InvocationId] = set()
 
     def launched(self, step: Step, store: Store) -> None:
         """An action is about to run."""
@@ -137,8 +137,8 @@ class Witness:
         self._current.append(execution)
 
     def _repeat(self, execution: Execution, earlier: Execution) -> None:
-        may_not = execution.on_unknown in _MAY_NOT_REPEAT
-        if may_not and not (execution.on_unknown == "pause" and self.held_may_repeat):
+        is_resumed = execution.on_unknown == "pause" and execution.invocation_id in self._paused
+        if execution.on_unknown in _MAY_NOT_REPEAT and not is_resumed:
             policy = f'on_unknown="{execution.on_unknown}"'
             self.faults.append(f"{execution.step} ran again although it says {policy}")
             return
@@ -146,6 +146,12 @@ class Witness:
         if earlier.on_unknown == "verify":
             why = "the crash cut it off, and its verify said that it had never happened"
         self.repeated.append(f"{execution.step} ran again: {why}")
+
+    def rested(self, store: Store) -> None:
+        """Nothing can go on without time passing."""
+        for id_, record in open_invocations(store):
+            if record.state is InvocationState.PAUSED:
+                self._paused.add(id_)
 
     def saw(self, line: Any) -> bool:
         """An effect; ``False`` when the process that runs it is dead, and cannot have done it."""

@@ -110,8 +110,10 @@ def _masked(value: Any) -> Any:
     kind: Any = value.__class__
     if kind is str:
         return _AN_ID.sub(lambda found: f"{found[0][:4]}*", value)
-    if kind in {tuple, list}:
-        return kind(map(_masked, value))
+    if kind is tuple:
+        return tuple(_masked(each) for each in value)
+    if kind is list:
+        return [_masked(each) for each in value]
     if kind is dict:
         return {_masked(key): _masked(each) for key, each in value.items()}
     if kind in {Raised, NeverEnds, StepEffects}:

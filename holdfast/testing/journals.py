@@ -248,7 +248,7 @@ def read_journal(store: Store, id_: InvocationId) -> Journal:
             message = f"{format_invocation_id(id_)} does not exist, or is long completed"
             raise UnknownTargetError(message)
         ended = decode_outcome(row)
-        target, outcome = ended.target, _outcome(ended.result)
+        target, outcome = ended.target, decode_result(ended.result)
         status, reason = "completed", ""
     return Journal(
         target=str(target),
@@ -325,7 +325,8 @@ def _decoded(result: Any, decode: Any) -> Any:
     return decode(result) if isinstance(result, bytes) else result
 
 
-def _outcome(result: bytes | Failure | None) -> Any:
+def decode_result(result: bytes | Failure | None) -> Any:
+    """An outcome, or whatever else was recorded as JSON, as a test wants to see it."""
     return NOT_KEPT if result is None else _decoded(result, decode_json)
 
 

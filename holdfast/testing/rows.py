@@ -13,12 +13,13 @@ from ..journal.records import (
     InvocationRecord,
     decode_invocation,
     decode_outcome,
+    decode_promise,
 )
 from ..journal.store import Store
 from ..journal.values import FieldValue, make_value_type
 from ..objects.identity import INVOCATION_ID_BYTES, InvocationId, Target
 from ..objects.serde import packed_serde
-from .journals import PENDING, view_command
+from .journals import PENDING, decode_result, view_command
 
 SEQUENCE_BYTES: Final = 8
 """Each state row begins with the turn that wrote it."""
@@ -33,7 +34,10 @@ TABLES: Final = {
 
 
 def read_state(store: Store) -> dict[str, dict[str, Any]]:
-    """The state of all objects: by ``Class/key``, then by field, as builtins."""
+    """The state of all objects: by ``Class/key``, then by field, as builtins.
+
+    A completed promise of a workflow is there as well, as ``promise <name>``.
+    """
     rows: dict[tuple[str, str], dict[bytes, bytes]] = {}
     start, end = keys.prefix_range(keys.STATE)
     for key, row in store.scan(start, end):
@@ -44,6 +48,11 @@ def read_state(store: Store) -> dict[str, dict[str, Any]]:
     for (name, field), parts in rows.items():
         value = FieldValue(field, value_type, parts).get()
         state.setdefault(name, {})[field] = _plain(value)
+    start, end = keys.prefix_range(keys.PROMISE)
+    for key, row in store.scan(start, end):
+        name, promise, _ = _state_names(key)
+        value = decode_result(decode_promise(row).result)
+        state.setdefault(name, {})[f"promise {promise}"] = value
     return state
 
 

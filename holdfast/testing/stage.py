@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+from ..journal import keys
 from ..journal.memory import MemoryStore
 from ..objects.errors import HoldfastError, RuntimeClosedError, StoreFailedError
+from ..objects.identity import InvocationId, Target
 from ..runtime.config import RuntimeConfig
 from ..runtime.requests import Answer, CallRequest
 from ..runtime.testing import ManualClock, come_to_rest
@@ -25,6 +27,9 @@ from .worlds import World
 
 MOVES_MAX: Final = 100_000
 """Moves of the clock before a play counts as one that never ends."""
+
+LINGER_MS: Final = 3_600_000
+"""How long a play goes on after its script is done, for what goes on by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,9 @@ class Stage:
     async def play(self, script: Callable[[Client], Awaitable[Any]]) -> "asyncio.Task[Any]":
         """Play until ``script`` is done and nothing is left to be done; gives its task, done.
 
-        When nothing can move any more the task may be left undone: it waits for what never comes.
+        What goes on without end, such as an object that wakes itself every minute, is watched for
+        another hour of virtual time. When nothing can move any more the task may be left undone: it
+        waits for what never comes.
 
         Raises:
             AssertionError: the runtime failed by itself, or there is no end.
@@ -101,9 +108,14 @@ class Stage:
         with quietly():
             await self._start()
             task = asyncio.ensure_future(_run(script, self.client))
+            end_ms: int | None = None
             for _ in range(MOVES_MAX):
                 await self._come_to_rest()
-                if (task.done() and not self.has_open()) or not await self._move(task):
+                if task.done():
+                    end_ms = end_ms or self.clock.now_ms() + LINGER_MS
+                    if not self.has_open() or (self.clock.next_ms() or 0) > end_ms:
+                        return task
+                if not await self._move(task):
                     return task
         message = "\n".join(["this never ends", *self.runtime.describe_open()])
         raise AssertionError(message)
@@ -120,7 +132,9 @@ class Stage:
 
     def request(self, request: CallRequest, *, waits: bool) -> "asyncio.Future[Answer]":
         """As the clients' ``Stage.request``."""
-        asked = Asked(request, waits, asyncio.get_running_loop().create_future())
+        _, handler = self.runtime.registry.get_handler(request.target)
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        asked = Asked(request, waits, answer, is_start=handler.is_run)
         self._submit(asked)
         self._asked.append(asked)
         return asked.answer
@@ -150,8 +164,10 @@ class Stage:
     # -- The run -----------------------------------------------------------------------------
 
     async def _move(self, task: "asyncio.Task[Any]") -> bool:
+        if task.done():
+            return await self.runtime.move()
         is_asking = any(asked.waits and not asked.answer.done() for asked in self._asked)
-        waits_outside = not (task.done() or is_asking or self.clock.sleeping_others)
+        waits_outside = not (is_asking or self.clock.sleeping_others)
         return await self.runtime.move(until=task.done, waits_outside=waits_outside)
 
     async def _come_to_rest(self) -> None:
@@ -161,6 +177,7 @@ class Stage:
             if runtime.health == "failed":
                 await self._crash()
                 continue
+            self.witness.rested(self.store)
             self.at_rest()
             if self.suspends:
                 before = runtime.statistics().batches_written
@@ -210,23 +227,43 @@ class Stage:
 
     def _submit_again(self, asked: Asked) -> None:
         try:
-            self._submit(asked)
+            if not self._attach(asked):
+                self._submit(asked)
         except (StoreFailedError, RuntimeClosedError):
             return  # Dead again; the next one is asked.
         except HoldfastError as error:
             asked.answer.set_exception(error)
 
+    def _attach(self, asked: Asked) -> bool:
+        """Ask for the outcome of the workflow that ``asked`` has started, if it has.
+
+        Of several that were not answered it was the first: they were accepted in their order.
+        """
+        target = asked.request.target
+        if asked.is_start and asked.waits and self.runtime.health == "ok":
+            row = self.store.get(keys.workflow(target.service, target.key or ""))
+            first = next(each for each in self._asked if _is_waiting_for(each, target))
+            if row is not None and first is asked:
+                future = self.runtime.attach(InvocationId(row))
+                future.add_done_callback(partial(self._answered, asked))
+                return True
+        return False
+
     def _answered(self, asked: Asked, done: "asyncio.Future[Answer]") -> None:
+        error = None if done.cancelled() else done.exception()
         if asked.answer.done() or done.cancelled():
             return
-        error = done.exception()
         if isinstance(error, StoreFailedError | RuntimeClosedError):
-            return
+            return  # Asked again at the next start.
         if error is not None:
             asked.answer.set_exception(error)
             return
         self.answered(asked, done.result())
         asked.answer.set_result(done.result())
+
+
+def _is_waiting_for(asked: Asked, target: Target) -> bool:
+    return asked.waits and not asked.answer.done() and asked.request.target == target
 
 
 async def _run(script: Callable[[Client], Awaitable[Any]], client: Client) -> Any:

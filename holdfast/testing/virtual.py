@@ -6,6 +6,7 @@ else wants time waits with it. Plain functions of steps run inline, so a test ha
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import contextmanager
 from datetime import timedelta
@@ -16,7 +17,8 @@ from opentelemetry.trace import TracerProvider
 from ..app import Runtime
 from ..journal.store import Store
 from ..objects.errors import InvalidArgumentError, RuntimeClosedError
-from ..objects.identity import parse_invocation_id
+from ..objects.identity import InvocationId, format_invocation_id, parse_invocation_id
+from ..runtime.answers import add_outcome
 from ..runtime.config import RuntimeConfig
 from ..runtime.core import Core
 from ..runtime.requests import Answer, CallRequest
@@ -79,7 +81,7 @@ class VirtualRuntime(Runtime):
         self._finishing = 0
         # Whether real time was waited in vain since anything happened last.
         self._has_waited = False
-        self._last_activity: tuple[int, ...] = ()
+        self._last_activity: tuple[object, ...] = ()
 
     def submit(self, request: CallRequest, *, wait: bool) -> "asyncio.Future[Answer]":
         """As ``Engine.submit``; remembers who waits.
@@ -120,39 +122,43 @@ class VirtualRuntime(Runtime):
         end_ms = self.clock.now_ms() + round(limit.total_seconds() * 1000)
         self._finishing += 1
         try:
-            while True:
-                await come_to_rest()
-                if task.done():
-                    return task.result()
-                if not await self.move(until=task.done):
+            while not task.done():
+                if not await self.move(until=task.done, end_ms=end_ms) and not task.done():
                     message = "this never ends: nothing is left that could move it"
-                elif self.clock.now_ms() > end_ms:
-                    message = f"this did not end within {limit}"
-                else:
-                    continue
-                raise AssertionError("\n".join([message, *self.describe_open()]))
+                    if (self.clock.next_ms() or 0) > end_ms:
+                        message = f"this did not end within {limit}"
+                    raise AssertionError("\n".join([message, *self.describe_open()]))
+            return task.result()
         finally:
             self._finishing -= 1
             task.cancel()
 
     async def move(
-        self, *, until: Callable[[], bool] = lambda: False, waits_outside: bool = False
+        self,
+        *,
+        until: Callable[[], bool] = lambda: False,
+        end_ms: float = math.inf,
+        waits_outside: bool = False,
     ) -> bool:
         """Come to rest, then let what is next happen: something outside, or the next alarm.
 
-        ``False``: nothing will happen by itself any more, nor did anything outside for a moment.
+        ``False``: nothing will happen by itself any more, or not by ``end_ms``; nor did anything
+        outside for a moment.
 
         Args:
-            until: ends a wait for the world outside.
+            until: whether all that was wanted has happened.
+            end_ms: the last moment to move to.
             waits_outside: whoever asks waits for the world outside, too.
         """
         await come_to_rest()
+        if until():
+            return True
         is_acting = len(self._attempts.steps) > self.clock.sleeping_actions
         if (is_acting or waits_outside) and await self._wait_outside(until, OUTSIDE_SECONDS_MAX):
             return True
         is_sleeping = self.clock.sleeping_actions or self.clock.sleeping_others
         if is_acting or is_sleeping or has_anything_to_do(self.store):
-            return self.clock.step()
+            return (self.clock.next_ms() or 0) <= end_ms and self.clock.step()
         is_sleeping = _real_timers() > self.own_real_timers
         seconds = OUTSIDE_SECONDS_MAX if is_sleeping else _LAST_LOOK_SECONDS
         return await self._wait_outside(until, seconds)
@@ -183,6 +189,15 @@ class VirtualRuntime(Runtime):
     def watch_steps(self, on_launch: Callable[[Step], None]) -> None:
         """Have ``on_launch`` told of each action just before it runs. The runtime has started."""
         self._attempts.steps.on_launch = on_launch
+
+    def attach(self, id_: InvocationId) -> "asyncio.Future[Answer]":
+        """The outcome of an invocation that is there, once it has one."""
+        core = self.core
+        answer = Answer(invocation_id=format_invocation_id(id_))
+        outcome = core.lifecycle.outcomes.find(id_)
+        if outcome is None:
+            return core.answers.with_outcome(id_, answer)
+        return core.answers.when_durable(add_outcome(answer, outcome.result or b""))
 
     def pulse(self) -> object:
         """Another value whenever anything has happened; ``None`` while nobody waits in vain.
@@ -245,9 +260,10 @@ class VirtualRuntime(Runtime):
         self._last_activity = before
         return False
 
-    def _activity(self) -> tuple[int, ...]:
-        steps: Any = self._attempts.steps
-        return self.store.statistics().batches_written, steps.started_count, len(steps)
+    def _activity(self) -> tuple[object, ...]:
+        steps = self._attempts.steps
+        batches = self.store.statistics().batches_written
+        return self.health, batches, steps.started_count, len(steps)
 
 
 def _real_timers() -> int:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import uvloop
 
-from holdfast import Context, VirtualObject, handler, state
+from holdfast import (
+    ConflictError,
+    Context,
+    UnknownTargetError,
+    VirtualObject,
+    Workflow,
+    handler,
+    state,
+)
 from holdfast.testing import Client, Ending, NeverEnds, Raised, StepEffects, crash_everywhere
 
-from .shops import BANK, EFFECTS, SHOPS, Shop
+from .shops import BANK, EFFECTS, SHOPS, Shop, Stock
 
 
 async def sell(client: Client) -> str:
@@ -165,3 +177,125 @@ async def test_ids_count_as_equal() -> None:
 
     assert isinstance(report.ending.outcome, NeverEnds)
     assert "awakeable (no result yet)" in report.ending.outcome.waits
+
+
+class Approval(Workflow):
+    @handler
+    async def run(self, ctx: Context, item: str) -> str:
+        await ctx.run("notify", mark, 1)
+        decision = await ctx.promise("decision", str)
+        return f"{item}: {decision}"
+
+
+async def test_a_client_asks_again_whatever_a_crash_left_without_an_answer() -> None:
+    """Also what has no idempotency key, such as the promise of a workflow."""
+
+    async def approve(client: Client) -> str:
+        asked = asyncio.ensure_future(client.workflow(Approval, "a").run("lamp"))
+        decision = client.promise(Approval, "a", "decision", str)
+        with suppress(ConflictError):  # It was resolved, and the answer was lost.
+            await decision.resolve("yes")
+        assert await decision.peek() == "yes"
+        return await asked
+
+    report = await crash_everywhere(approve, [Approval], effects=EFFECTS, crash_again=True)
+
+    assert report.ending.outcome == "lamp: yes"
+    assert report.ending.state == {"Approval/a": {"promise decision": "yes"}}
+
+
+async def test_a_person_who_resumes_outside_is_asked_again_too() -> None:
+    async def held(client: Client) -> str:
+        id_ = await client.object(Shop, "berlin").held.send()
+        await client.sleep(60)
+        with suppress(UnknownTargetError):  # It is completed.
+            await client.invocation(id_).resume()
+        return await client.object(Shop, "berlin").verified()
+
+    await crash_everywhere(
+        held,
+        SHOPS,
+        effects=EFFECTS,
+        reset=BANK.clear,
+        compare=lambda ending: (ending.outcome, ending.paused),
+    )
+
+
+class Clockwork(VirtualObject):
+    ticks: int = state(0)
+
+    @handler
+    async def tick(self, ctx: Context) -> None:
+        self.ticks += 1
+        await ctx.object(Clockwork, ctx.key).tick.send(delay=timedelta(minutes=10))
+
+
+async def test_what_goes_on_without_end_is_watched_for_an_hour() -> None:
+    async def wind(client: Client) -> None:
+        await client.object(Clockwork, "c").tick()
+
+    ticks: set[int] = set()
+
+    def count(ending: Ending) -> Any:
+        ticks.add(ending.state["Clockwork/c"]["ticks"])
+        return ending.outcome
+
+    report = await crash_everywhere(wind, [Clockwork], compare=count)
+
+    assert report.ending.state["Clockwork/c"]["ticks"] == 7
+    # What a power cut took back is done again later, and so is all that follows from it.
+    assert max(ticks) == 7
+    assert len(ticks) > 1
+
+
+async def test_a_mistake_in_the_call_itself_comes_out_as_it_is() -> None:
+    async def misspelt(client: Client) -> None:
+        await client.call_by_name("Shop", "berlin", "sel")
+
+    async def wrong(client: Client) -> None:
+        assert await client.object(Stock, "lamp").take() == 1, "of the test"
+
+    with pytest.raises(AssertionError, match=r"^of the test"):
+        await crash_everywhere(wrong, SHOPS)
+    report = await crash_everywhere(misspelt, SHOPS)
+    assert report.ending.outcome.type_name == "UnknownTargetError"
+    assert report.cases == 0
+
+
+async def test_what_the_call_raised_after_a_crash_is_the_cause_of_the_failure() -> None:
+    async def count(client: Client) -> None:
+        number = await client.object(Forgetful, "f").count()
+        if number != 1:
+            raise ZeroDivisionError
+
+    with pytest.raises(AssertionError) as caught:
+        await crash_everywhere(count, [Forgetful], effects=EFFECTS, reset=forget)
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+def test_it_runs_on_a_loop_that_does_not_tell_what_is_ready() -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        report = runner.run(crash_everywhere(sell, SHOPS, effects=EFFECTS))
+    assert report.ending.outcome == "paid, 9 left"
+
+
+async def test_actions_and_clients_may_take_real_time() -> None:
+    async def slow(client: Client) -> str:
+        await asyncio.sleep(0.002)
+        return await client.object(Slow, "s").work()
+
+    report = await crash_everywhere(slow, [Slow])
+    assert report.ending.outcome == "done"
+
+
+class Slow(VirtualObject):
+    @handler
+    async def work(self, ctx: Context) -> str:
+        # The timeout is virtual, and does not pass while the action really works.
+        step = ctx.step(timeout=timedelta(milliseconds=1))
+        return await step.run("work", work)
+
+
+async def work() -> str:
+    await asyncio.sleep(0.005)
+    return "done"
