@@ -52,7 +52,7 @@ if TYPE_CHECKING:
         when,
         with_usage,
     )
-    from .virtual import VirtualRuntime
+    from .virtual import VirtualRuntime, unhurried
     from .worlds import World
 
 __all__ = [
@@ -100,6 +100,7 @@ __all__ = [
     "slowly",
     "stall",
     "together",
+    "unhurried",
     "when",
     "with_usage",
 ]
@@ -148,7 +149,7 @@ _MODULES = {
         "when",
         "with_usage",
     ],
-    "virtual": ["VirtualRuntime"],
+    "virtual": ["VirtualRuntime", "unhurried"],
     "worlds": ["World"],
 }
 _LOADED_AT_FIRST_USE = {

@@ -1,9 +1,10 @@
 """``crash_everywhere``: whatever commit a process dies at, the end is as if it had not.
 
 A call is played once undisturbed, and then for each of its commits: killed just before the commit,
-killed just after it, and with the power cut, which loses all that was not synced. After each death
-another runtime recovers what survived, and the client asks again with the same idempotency keys.
-The outcome, the state of all objects and what the actions did outside must be what they were.
+killed just after it, and with the power cut, which loses what was written in the last half minute
+and nobody had waited for. After each death another runtime recovers what survived, and the client
+asks again with the same idempotency keys. The outcome, the state of all objects and what the
+actions did outside must be what they were.
 
 One difference no system can rule out, and it is allowed: a step whose action had begun, and whose
 end nobody saw, may have run again. ``on_unknown`` says whether it may; a step with
@@ -27,7 +28,10 @@ from .effects import Effects
 from .endings import Ending, NeverEnds, Raised, show_differences, without_ids
 from .rows import describe_batch, open_invocations, read_state
 from .stage import Death, Stage
-from .virtual import UNHURRIED
+from .virtual import unhurried
+
+WRITE_BACK_MS: Final = 30_000
+"""When a system writes to the disk what nobody has told it to: Linux's default."""
 
 SUSPENDING: Final = "when every waiting attempt leaves memory at every rest"
 
@@ -95,7 +99,7 @@ async def crash_everywhere(  # noqa: PLR0913  # options by keyword, each with a 
         effects=effects,
         reset=reset,
         compare=compare,
-        config=config or UNHURRIED,
+        config=unhurried(config),
         resume_paused=resume_paused,
     )
     expected, stage = await case.run(None, suspends=False)
@@ -149,7 +153,13 @@ class _Case:
         """Play it, with this death; gives how it ended, and the stage it was played on."""
         if self.reset is not None:
             self.reset()
-        stage = _CallStage(self.classes, self.config, death=death, suspends=suspends)
+        stage = _CallStage(
+            self.classes,
+            self.config,
+            death=death,
+            suspends=suspends,
+            write_back_ms=WRITE_BACK_MS,
+        )
         stage.resumes = self.resume_paused
         if self.effects is not None:
             self.effects.begin(stage.witness)

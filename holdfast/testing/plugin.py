@@ -91,7 +91,7 @@ async def holdfast_world(
 ) -> "AsyncIterator[World]":
     """The rows, the clock and the runtime; ``await holdfast_world.restart()`` crashes it."""
     # Loaded here and not before: the names of the kit load what they need when they are used.
-    world = kit.World(holdfast_classes, holdfast_config, data_dir=holdfast_data_dir)
+    world = kit.World(holdfast_classes, kit.unhurried(holdfast_config), data_dir=holdfast_data_dir)
     await world.start()
     watch = asyncio.ensure_future(world.watch())
     try:

@@ -6,6 +6,7 @@ that was not answered is asked again, in the order of the first asking.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -49,13 +50,14 @@ class Death:
 class Stage:
     """One run of clients against runtimes that come and go; implements the clients' ``Stage``."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # how it is set up, each by keyword
         self,
         classes: Iterable[type],
         config: RuntimeConfig | None = None,
         *,
         death: Death | None = None,
         suspends: bool = False,
+        write_back_ms: float = math.inf,
         seed: int = 0,
     ) -> None:
         """Set it up; ``play`` starts the first runtime.
@@ -65,6 +67,8 @@ class Stage:
             config: limits and delays.
             death: where the process dies; ``None`` for never.
             suspends: whether every attempt that only waits leaves memory at every rest.
+            write_back_ms: after how long a power cut spares what was written and never synced,
+                because the system has got around to it.
             seed: where ids come from.
         """
         self.world = World(classes, config, seed=seed)
@@ -77,6 +81,9 @@ class Stage:
         self.lost_writes: list[int] = []
         """How many written batches each crash took along."""
         self.witness = Witness(lambda: self.runtime.health == "ok")
+        self._write_back_ms = write_back_ms
+        # When which position of the store had been written, at each rest of this process.
+        self._written: list[tuple[int, int]] = []
         self._asked: list[Asked] = []
         self._started = asyncio.Event()
 
@@ -177,6 +184,7 @@ class Stage:
             if runtime.health == "failed":
                 await self._crash()
                 continue
+            self._written.append((self.clock.now_ms(), self.store.statistics().batches_written))
             self.witness.rested(self.store)
             self.at_rest()
             if self.suspends:
@@ -210,13 +218,22 @@ class Stage:
             raise AssertionError(message) from cause
         self.crashes += 1
         runtime.crash()
-        lost = self.store.unsynced_batches if death.is_power_cut else 0
+        spared = self._written_back()
+        written, unsynced = self.store.statistics().batches_written, self.store.unsynced_batches
+        lost = min(unsynced, written - spared) if death.is_power_cut else 0
         self.lost_writes.append(lost)
-        self.world.store = self.store.crash(keep_written=not death.is_power_cut)
+        keeps_written = not death.is_power_cut
+        self.world.store = self.store.crash(keep_written=keeps_written, through=spared)
+        self._written.clear()
         self.witness.died(self.store)
         self.crashed()
         await come_to_rest()
         await self._start()
+
+    def _written_back(self) -> int:
+        """The position of the store that a power cut spares, synced or not."""
+        oldest_ms = self.clock.now_ms() - self._write_back_ms
+        return max((position for at_ms, position in self._written if at_ms <= oldest_ms), default=0)
 
     def _submit(self, asked: Asked) -> None:
         runtime = self.runtime

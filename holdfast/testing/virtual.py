@@ -9,6 +9,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
@@ -286,3 +287,10 @@ def quietly() -> Generator[None, None, None]:
         yield
     finally:
         logger.removeFilter(is_no_wanted_death)
+
+
+def unhurried(config: RuntimeConfig | None) -> RuntimeConfig:
+    """``config``, which looks after itself as ``UNHURRIED`` does unless it says otherwise."""
+    if config is None or config.maintenance_ms != RuntimeConfig().maintenance_ms:
+        return config or UNHURRIED
+    return replace(config, maintenance_ms=UNHURRIED.maintenance_ms)

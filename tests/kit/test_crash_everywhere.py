@@ -234,18 +234,9 @@ async def test_what_goes_on_without_end_is_watched_for_an_hour() -> None:
     async def wind(client: Client) -> None:
         await client.object(Clockwork, "c").tick()
 
-    ticks: set[int] = set()
-
-    def count(ending: Ending) -> Any:
-        ticks.add(ending.state["Clockwork/c"]["ticks"])
-        return ending.outcome
-
-    report = await crash_everywhere(wind, [Clockwork], compare=count)
+    report = await crash_everywhere(wind, [Clockwork])
 
     assert report.ending.state["Clockwork/c"]["ticks"] == 7
-    # What a power cut took back is done again later, and so is all that follows from it.
-    assert max(ticks) == 7
-    assert len(ticks) > 1
 
 
 async def test_a_mistake_in_the_call_itself_comes_out_as_it_is() -> None:
