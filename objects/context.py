@@ -90,6 +90,7 @@ class Context:
         *,
         retry: RetryPolicy | None = None,
         timeout: timedelta | None = None,
+        heartbeat_timeout: timedelta | None = None,
         on_unknown: OnUnknown = "retry",
     ) -> Step:
         """Options for a step: ``ctx.step(timeout=timedelta(seconds=30)).run("pay", pay, order)``.
@@ -99,7 +100,12 @@ class Context:
         Raises:
             InvalidArgumentError: an option is not what it should be.
         """
-        options = make_step_options(retry=retry, timeout=timeout, on_unknown=on_unknown)
+        options = make_step_options(
+            retry=retry,
+            timeout=timeout,
+            heartbeat_timeout=heartbeat_timeout,
+            on_unknown=on_unknown,
+        )
         return Step(self._syscalls, options)
 
     def sleep(self, duration: timedelta | float) -> "Future[None]":

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-STEP_OPTIONS: Final = frozenset({"retry", "timeout", "on_unknown"})
+STEP_OPTIONS: Final = frozenset({"retry", "timeout", "heartbeat_timeout", "on_unknown"})
 
 
 class Step:
@@ -70,7 +70,9 @@ def check_no_options(name: str, function: Callable[..., Any], kwargs: Mapping[st
         raise InvalidArgumentError(message)
 
 
-def make_step_options(*, retry: object, timeout: object, on_unknown: object) -> StepOptions:
+def make_step_options(
+    *, retry: object, timeout: object, heartbeat_timeout: object, on_unknown: object
+) -> StepOptions:
     """The options, when a step can be run so.
 
     Raises:
@@ -79,13 +81,22 @@ def make_step_options(*, retry: object, timeout: object, on_unknown: object) -> 
     if retry is not None and not isinstance(retry, RetryPolicy):
         message = f"retry is a RetryPolicy, but this is {retry!r:.80}"
         raise InvalidArgumentError(message)
-    if timeout is not None and (not isinstance(timeout, timedelta) or timeout <= timedelta(0)):
-        message = f"timeout is a timedelta above zero, but this is {timeout!r:.80}"
-        raise InvalidArgumentError(message)
     if on_unknown not in ("retry", "fail", "pause") and not callable(on_unknown):
         message = (
             f"on_unknown is 'retry', 'fail', 'pause' or a function that looks the effect up, but "
             f"this is {on_unknown!r:.80}"
         )
         raise InvalidArgumentError(message)
-    return StepOptions(retry=retry, timeout=timeout, on_unknown=cast("OnUnknown", on_unknown))
+    return StepOptions(
+        retry=retry,
+        timeout=_check_limit("timeout", timeout),
+        heartbeat_timeout=_check_limit("heartbeat_timeout", heartbeat_timeout),
+        on_unknown=cast("OnUnknown", on_unknown),
+    )
+
+
+def _check_limit(name: str, limit: object) -> timedelta | None:
+    if limit is not None and (not isinstance(limit, timedelta) or limit <= timedelta(0)):
+        message = f"{name} is a timedelta above zero, but this is {limit!r:.80}"
+        raise InvalidArgumentError(message)
+    return limit

@@ -37,11 +37,13 @@ class Intent:
         name: the name given to ``ctx.run``.
         idempotency_key: the key the interrupted action was given by ``step_info()``.
         attempt: which attempt was interrupted, 1 for the first.
+        details: what it said last with ``step_info().heartbeat(details)``; ``None`` if nothing.
     """
 
     name: str
     idempotency_key: str
     attempt: int
+    details: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +70,14 @@ class StepOptions:
         retry: when an attempt whose action raised is tried again; ``None``: as the handler says.
         timeout: how long one attempt may take before its action is cancelled, from the moment the
             action starts; ``None`` means without end. An attempt that timed out is *unknown*.
+        heartbeat_timeout: how long an attempt may be silent: from its start to the first
+            ``step_info().heartbeat()``, and from one to the next. Then it ends as by ``timeout``.
         on_unknown: what to do with an attempt that ended by a crash, a timeout or a stop.
     """
 
     retry: RetryPolicy | None = None
     timeout: timedelta | None = None
+    heartbeat_timeout: timedelta | None = None
     on_unknown: OnUnknown = "retry"
 
 

@@ -32,6 +32,10 @@ class RuntimeConfig:
     idempotency_strict: bool = False
     """Refuse a duplicate whose body is another one, instead of answering the first result."""
 
+    heartbeat_write_ms: int = 1_000
+    """Between two writes of how far an action says that it has come; a killed process loses this
+    much of it."""
+
     turn_pumps_max: int = 256
     """Handlers run in one turn before the batch is written and the loop sees to others."""
 

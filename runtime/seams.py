@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, Protocol
 
@@ -65,6 +66,10 @@ class Threads(Protocol):
         ``done`` is given the result, or ``None`` and the exception. Lane ``"store"`` has one
         thread and keeps order; lane ``"actions"`` has many.
         """
+        ...
+
+    def post(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` on the loop, soon; from any thread, the loop's own included."""
         ...
 
     def close(self) -> None:
@@ -143,8 +148,7 @@ class SystemThreads:
         done: Callable[[Any, BaseException | None], None],
     ) -> None:
         """As ``Threads.run``."""
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
+        self._loop = self._loop or asyncio.get_running_loop()
         queue = self._queues.get(lane)
         if queue is None:
             queue = self._queues[lane] = SimpleQueue()
@@ -159,6 +163,18 @@ class SystemThreads:
             threading.Thread(
                 target=self._work, args=(lane, queue), name=f"holdfast-{lane}", daemon=True
             ).start()
+
+    def post(self, callback: Callable[[], None]) -> None:
+        """As ``Threads.post``."""
+        # Without a loop none of our threads has started, so this is the loop's own.
+        self._loop = self._loop or asyncio.get_running_loop()
+        if self._closed:
+            return
+        try:
+            self._loop.call_soon_threadsafe(callback)
+        except RuntimeError:
+            # The loop was closed between the check and the call: nobody is left to be told.
+            return
 
     def close(self) -> None:
         """As ``Threads.close``."""
@@ -190,10 +206,4 @@ class SystemThreads:
         result: Any,
         error: BaseException | None,
     ) -> None:
-        if self._closed or self._loop is None:
-            return
-        try:
-            self._loop.call_soon_threadsafe(done, result, error)
-        except RuntimeError:
-            # The loop was closed between the check and the call: nobody is left to be told.
-            return
+        self.post(partial(done, result, error))

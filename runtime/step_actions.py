@@ -11,9 +11,10 @@ from functools import partial
 from typing import Any
 
 from ..objects.identity import format_invocation_id
-from ..objects.step_info import StepInfo, current_step
+from ..objects.step_info import StepInfo, current_step, decode_details
 from ..objects.syscalls import Action, Intent
 from .seams import Clock, Threads
+from .step_heartbeats import Heartbeats
 from .step_plan import Step
 from .tracing import Tracing, end_span
 
@@ -23,35 +24,46 @@ Ended = Callable[[Step, Any, BaseException | None], None]
 class Actions:
     """Runs actions, each once, and tells of each how it ended."""
 
-    def __init__(self, clock: Clock, threads: Threads, tracing: Tracing, ended: Ended) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        threads: Threads,
+        tracing: Tracing,
+        heartbeats: Heartbeats,
+        ended: Ended,
+    ) -> None:
         """``ended`` is called with each action's step, and with its result or its exception."""
         self._clock = clock
         self._threads = threads
         self._tracing = tracing
+        self._heartbeats = heartbeats
         self._ended = ended
 
     def run(self, step: Step) -> None:
         """Begin the action of ``step``, or its ``verify`` where the step is being verified."""
         plan = step.plan
+        details = decode_details(step.details)
         info = StepInfo(
             name=plan.name,
             attempt=step.attempt,
             idempotency_key=step.idempotency_key,
             invocation_id=format_invocation_id(step.invocation_id),
+            details=details,
+            beat=partial(self._heartbeats.beat, step),
         )
         plan.context.run(current_step.set, info)
         if self._tracing.is_on:
             step.span = self._tracing.begin_step(
                 plan.name, step.attempt, step.idempotency_key, plan.span, plan.context
             )
-        if plan.options.timeout is not None:
-            seconds = plan.options.timeout.total_seconds()
-            step.alarm = self._clock.call_later(seconds, partial(_time_out, step))
         action = plan.action
         if step.is_verifying:
             assert callable(plan.options.on_unknown), "nothing to verify with"
             intent = Intent(
-                name=plan.name, idempotency_key=step.idempotency_key, attempt=step.attempt
+                name=plan.name,
+                idempotency_key=step.idempotency_key,
+                attempt=step.attempt,
+                details=details,
             )
             action = Action(plan.options.on_unknown, (intent,), {})
         self._call(step, partial(action.function, *action.args, **action.kwargs))
@@ -60,28 +72,50 @@ class Actions:
         """The action has ended: nothing more will be done to it."""
         if step.alarm is not None:
             step.alarm.cancel()
+        self._heartbeats.finish(step)
         end_span(step.span, error)
 
     def _call(self, step: Step, function: Callable[[], Any]) -> None:
         """Call ``function`` on the loop when it is async, else in a thread."""
-        context = step.plan.context
         if not _is_async(function):
             self._threads.run(
-                "actions", partial(context.run, function), partial(self._returned, step)
+                "actions",
+                partial(self._call_in_thread, step, function),
+                partial(self._returned, step),
             )
             return
+        self._set_alarms(step)
         try:
-            coroutine = context.run(function)
+            coroutine = step.plan.context.run(function)
         except Exception as error:  # noqa: BLE001  # arguments that do not fit the function
             self._ended(step, None, error)
         else:
             self._await(step, coroutine)
 
+    def _call_in_thread(self, step: Step, function: Callable[[], Any]) -> Any:
+        if step.is_cancelled:
+            # Nobody wants it any more, and it has only now come to a thread.
+            raise asyncio.CancelledError
+        options = step.plan.options
+        if options.timeout is not None or options.heartbeat_timeout is not None:
+            # From here, and not from when it began to wait for a thread.
+            self._threads.post(partial(self._set_alarms, step))
+        return step.plan.context.run(function)
+
+    def _set_alarms(self, step: Step) -> None:
+        limit = step.plan.options.timeout
+        if limit is not None:
+            reason = f"it did not end within {limit}"
+            step.alarm = self._clock.call_later(
+                limit.total_seconds(), partial(_time_out, step, reason)
+            )
+        self._heartbeats.begin(step, _be_silent)
+
     def _await(self, step: Step, awaitable: Awaitable[Any]) -> None:
         loop = asyncio.get_running_loop()
         step.task = loop.create_task(_wait(awaitable), context=step.plan.context)
         step.task.add_done_callback(partial(self._task_done, step, awaitable))
-        if step.is_cancelled or step.has_timed_out:
+        if step.is_cancelled or step.timed_out:
             step.task.cancel()
 
     def _returned(self, step: Step, result: Any, error: BaseException | None) -> None:
@@ -109,8 +143,12 @@ def tell_to_end(step: Step) -> None:
         step.task.cancel()
 
 
-def _time_out(step: Step) -> None:
-    step.has_timed_out = True
+def _be_silent(step: Step) -> None:
+    _time_out(step, f"it was silent for {step.plan.options.heartbeat_timeout}")
+
+
+def _time_out(step: Step, reason: str) -> None:
+    step.timed_out = step.timed_out or reason
     if step.task is not None:
         step.task.cancel()
 

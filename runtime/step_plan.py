@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,11 +41,23 @@ class Step:
     here."""
     is_cancelled: bool = False
     """The handler no longer wants the result; the action may still be running."""
-    has_timed_out: bool = False
+    timed_out: str = ""
+    """Why it was told to end, when one of its time limits was reached."""
     is_verifying: bool = False
     """What runs is the user's ``verify`` about an interrupted attempt, not the action."""
     task: "asyncio.Task[Any] | None" = None
+    """What runs on the loop; ``None`` while a thread has it."""
     alarm: Alarm | None = None
+    silence_alarm: Alarm | None = None
+    heard_at: float = 0.0
+    """When the action was heard last, on the monotonic clock."""
+    details: bytes | None = None
+    """How far the action, or that of the attempt before, said that it has come."""
+    has_news: bool = False
+    """Whether a write of the details is due."""
+    told_at: float = -math.inf
+    """When they were written last, on the monotonic clock."""
+    news_alarm: Alarm | None = None
     cut_off_by: BaseException | None = None
     """What ended this attempt in this process; if the step runs again, it counts as failed."""
     span: Any = None
@@ -53,6 +66,10 @@ class Step:
     def idempotency_key(self) -> str:
         """The same for every attempt of this step, for ever."""
         return f"{format_invocation_id(self.invocation_id)}-{self.index}"
+
+    def begin_again(self, *, verifies: bool) -> None:
+        """What ran has ended, and ``verify``, or the action again, is next."""
+        self.is_verifying, self.timed_out, self.task = verifies, "", None
 
     def record(
         self, state: StepState, *, next_attempt_ms: int = 0, last_failure: str = ""
@@ -65,4 +82,5 @@ class Step:
             next_attempt_ms=next_attempt_ms,
             last_failure=last_failure,
             began_ms=self.began_ms,
+            details=self.details,
         )

@@ -35,6 +35,7 @@ from .lifecycle import Lifecycle
 from .open_invocation import OpenInvocation
 from .seams import Clock, Threads
 from .step_actions import Actions, tell_to_end
+from .step_heartbeats import Heartbeats
 from .step_plan import Step, StepPlan
 from .tracing import Tracing
 
@@ -69,7 +70,10 @@ class Steps:
         self._commits = lifecycle.commits
         self._clock = clock
         self._owner = owner
-        self._actions = Actions(clock, threads, tracing, self._ended)
+        heartbeats = Heartbeats(
+            clock, threads, lifecycle.config.heartbeat_write_ms, self._write_details
+        )
+        self._actions = Actions(clock, threads, tracing, heartbeats, self._ended)
         # Invariant: no inner mapping is empty.
         self._steps: dict[InvocationId, dict[int, Step]] = {}
         # What to do when the last action of an invocation has ended.
@@ -115,6 +119,7 @@ class Steps:
             attempt=record.attempt,
             failures=record.failures,
             began_ms=record.began_ms or self._clock.now_ms(),
+            details=record.details,
         )
         if record.next_attempt_ms > self._clock.now_ms():
             return  # Its timer will bring it back here.
@@ -172,6 +177,7 @@ class Steps:
                 state=StepState.NOT_STARTED if is_approved else record.state,
                 attempt=record.attempt + is_approved,
                 last_failure=record.last_failure,
+                details=record.details,
             )
             self._commits.put(key, again)
 
@@ -186,14 +192,14 @@ class Steps:
     def cut_off(self) -> "list[asyncio.Task[Any]]":
         """Cancel what still runs and record nothing of it; gives the tasks that are ending."""
         running = [step for steps in self._steps.values() for step in steps.values()]
-        tasks = [step.task for step in [*running, *self._abandoned] if step.task]
+        running += self._abandoned
         self._steps.clear()
         self._abandoned.clear()
         self._when_ended.clear()
         self._idle.set()
-        for task in tasks:
-            task.cancel()
-        return tasks
+        for step in running:
+            tell_to_end(step)
+        return [step.task for step in running if step.task]
 
     # -- One attempt -------------------------------------------------------------------------
 
@@ -208,7 +214,7 @@ class Steps:
         self._commits.when_durable(partial(self._launch, step))
 
     def _launch(self, step: Step) -> None:
-        if self._steps.get(step.invocation_id, {}).get(step.index) is not step:
+        if not self._is_current(step):
             self._forget_abandoned(step)
             return  # Cut off before it began.
         if step.is_cancelled:
@@ -230,7 +236,7 @@ class Steps:
     # -- How it ended ------------------------------------------------------------------------
 
     def _ended(self, step: Step, result: Any, error: BaseException | None) -> None:
-        if self._steps.get(step.invocation_id, {}).get(step.index) is not step:
+        if not self._is_current(step):
             self._forget_abandoned(step)
             # Killed, or the runtime has stopped: what became of the action is not recorded.
             return
@@ -252,10 +258,11 @@ class Steps:
             self._complete(step, self._encode(step, result))
         elif (terminal := find_terminal(error)) is not None:
             self._complete(step, failure_of(terminal))
-        elif step.has_timed_out and step.task is not None:
-            reason = f"it did not end within {step.plan.options.timeout}"
-            step.cut_off_by = TimeoutError(reason)
-            self._unknown(step, reason)
+        elif step.timed_out and (
+            step.task is not None or isinstance(error, asyncio.CancelledError)
+        ):
+            step.cut_off_by = TimeoutError(step.timed_out)
+            self._unknown(step, step.timed_out)
         elif isinstance(error, asyncio.CancelledError):
             if self._is_stopping:
                 self._left_over.add(step.invocation_id)
@@ -301,7 +308,7 @@ class Steps:
         """The outcome of this attempt is unknown: do as ``on_unknown`` says."""
         on_unknown = step.plan.options.on_unknown
         if callable(on_unknown):
-            step.is_verifying, step.has_timed_out, step.task = True, False, None
+            step.begin_again(verifies=True)
             self._gate(step)
             return
         message = (
@@ -344,7 +351,7 @@ class Steps:
                 self._failed(step, step.cut_off_by)
             case NeverHappened():
                 step.attempt += 1
-                step.is_verifying, step.has_timed_out, step.task = False, False, None
+                step.begin_again(verifies=False)
                 self._start_attempt(step)
             case _:
                 kind = type(answer).__name__
@@ -372,6 +379,15 @@ class Steps:
             self._lifecycle.timers.add(
                 next_attempt_ms, step.invocation_id, step.index, TimerKind.STEP_RETRY
             )
+
+    def _write_details(self, step: Step) -> None:
+        """Keep what a running action has said; a step that nobody wants has no row."""
+        if self._is_current(step) and not step.is_cancelled:
+            key = keys.step(step.invocation_id, step.index)
+            self._commits.guard(lambda: self._commits.put(key, step.record(StepState.STARTED)))
+
+    def _is_current(self, step: Step) -> bool:
+        return self._steps.get(step.invocation_id, {}).get(step.index) is step
 
     def _forget_row(self, invocation_id: InvocationId, index: int) -> None:
         key = keys.step(invocation_id, index)

@@ -178,19 +178,18 @@ class InlineThreads:
         result, error = None, None
         try:
             result = function()
-        except Exception as raised:  # noqa: BLE001  # handed to `done`, which decides
+        except (Exception, asyncio.CancelledError) as raised:  # noqa: BLE001  # `done` decides
             error = raised
-        asyncio.get_running_loop().call_soon(self._report, done, result, error)
+        self.post(partial(done, result, error))
+
+    def post(self, callback: Callable[[], None]) -> None:
+        """As ``Threads.post``."""
+        asyncio.get_running_loop().call_soon(self._call, callback)
 
     def close(self) -> None:
         """As ``Threads.close``."""
         self._is_closed = True
 
-    def _report(
-        self,
-        done: Callable[[Any, BaseException | None], None],
-        result: Any,
-        error: BaseException | None,
-    ) -> None:
+    def _call(self, callback: Callable[[], None]) -> None:
         if not self._is_closed:
-            done(result, error)
+            callback()

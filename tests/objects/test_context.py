@@ -103,6 +103,7 @@ async def test_a_step_that_cannot_be_run_is_refused_at_once(port: FakeSyscalls) 
         ({"retry": 3}, "retry is a RetryPolicy"),
         ({"timeout": 3}, "timeout is a timedelta above zero"),
         ({"timeout": timedelta(0)}, "timeout is a timedelta above zero"),
+        ({"heartbeat_timeout": 5}, "heartbeat_timeout is a timedelta above zero"),
         ({"on_unknown": "ignore"}, "on_unknown is 'retry', 'fail', 'pause' or a function"),
     ):
         with pytest.raises(InvalidArgumentError, match=message):
