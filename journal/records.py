@@ -67,6 +67,8 @@ class InvocationDetails:
     """How long the journal was when an attempt failed last; further entries are progress."""
     failing_since_ms: int = 0
     """When the first of the failed attempts that count ended."""
+    has_signals: bool = False
+    """Whether signals have come that were not awaited, so that its end has rows to look for."""
     restarted_from: bytes | None = None
     """The invocation that this one was made from."""
     restarted_at: int = 0

@@ -268,6 +268,51 @@ class Context:
             raise ContextMisuseError(message)
         return Promise(check_label(name, "promise"), json_serde(type), syscalls)
 
+    # --- signals ---
+
+    @overload
+    def signal(self, name: str) -> "Future[Any]": ...
+    @overload
+    def signal(self, name: str, type: type[T]) -> "Future[T]": ...
+    @overload
+    def signal(self, name: str, type: Any) -> "Future[Any]": ...
+    def signal(self, name: str, type: Any = Any) -> "Future[Any]":  # noqa: A002 - it is the type
+        """The next signal ``name`` that is sent to this invocation: a JSON value of ``type``.
+
+        Signals of one name come in the order in which they were sent, each once, also those that
+        were sent before anybody awaited one. A wait that is given up, by ``asyncio.timeout`` for
+        example, leaves the signal for the next one.
+
+        Raises:
+            InvalidArgumentError: that is no name.
+            TerminalError: (from the future) the sender rejected it.
+        """
+        return self._syscalls.await_signal(check_label(name, "signal"), json_serde(type))
+
+    def send_signal(self, invocation_id: str, name: str, value: Any = None) -> None:
+        """Send a signal to an invocation, which gets it from ``ctx.signal(name)``.
+
+        It has no effect where that invocation is completed, or never was.
+
+        Raises:
+            InvalidArgumentError: that is no invocation id or no name, or the value cannot be
+                encoded.
+        """
+        self._signal(invocation_id, name, _ANY_JSON.encode(value))
+
+    def reject_signal(self, invocation_id: str, name: str, reason: str | TerminalError) -> None:
+        """As ``send_signal``, but whoever awaits it gets a ``TerminalError``.
+
+        Raises:
+            InvalidArgumentError: that is no invocation id or no name.
+        """
+        error = reason if isinstance(reason, TerminalError) else TerminalError(reason)
+        self._signal(invocation_id, name, error)
+
+    def _signal(self, invocation_id: str, name: str, outcome: bytes | TerminalError) -> None:
+        identifier = parse_invocation_id(invocation_id)
+        self._syscalls.send_signal(identifier, check_label(name, "signal"), outcome)
+
     # --- state by name ---
 
     @overload

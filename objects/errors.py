@@ -162,9 +162,9 @@ class UnknownTargetError(HoldfastError, LookupError):
 
 
 class MailboxFullError(HoldfastError):
-    """The mailbox of this key holds as many waiting calls as it may.
+    """The mailbox of this key holds as many waiting calls as it may, or an invocation signals.
 
-    The call was refused and left no trace; it is safe to try again later.
+    The call or signal was refused and left no trace; it is safe to try again later.
     """
 
     code = "HF0013"

@@ -207,6 +207,16 @@ class Syscalls(Caller, Protocol):
         """
         ...
 
+    def await_signal(self, name: str, result: "Serde[Any]") -> "Future[Any]":
+        """The next signal of this name that is sent to this invocation."""
+        ...
+
+    def send_signal(
+        self, invocation_id: InvocationId, name: str, outcome: "bytes | TerminalError"
+    ) -> None:
+        """Send another invocation a signal: a JSON value, or an error for whoever awaits it."""
+        ...
+
     def state_get(self, field: "StateField[Any]") -> Any:
         """The live value of a field; the field's default where nothing is stored."""
         ...

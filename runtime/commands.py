@@ -40,6 +40,7 @@ from .loop_futures import HandlerFuture, is_shielded
 from .object_state import ExclusiveState, NoState, SharedState
 from .open_invocation import OpenInvocation, Result
 from .promises import remove_waiter
+from .signals import stop_waiting
 from .sources import SourceFinder
 from .step_plan import StepPlan
 from .steps import Steps
@@ -55,6 +56,7 @@ class Awaited(Enum):
     CALL = auto()
     AWAKEABLE = auto()
     PROMISE = auto()
+    SIGNAL = auto()
     ANSWER = auto()
     """The completion is written in the decision that issues the command."""
 
@@ -71,7 +73,7 @@ class Pending:
     due_ms: int = 0
     callee: InvocationId | None = None
     name: str = ""
-    """Of the promise that is awaited."""
+    """Of the promise or the signal that is awaited."""
     plan: StepPlan | None = None
     is_recorded: bool = False
     """For a step: an earlier attempt issued it, so its action may have run."""
@@ -258,7 +260,10 @@ class Commands:
         pending = self.pending.pop(index)
         if match is None:
             self.append(command)
-            self._withdraw(index, pending, hands_on=self._hands_on)
+            if pending.awaited is Awaited.SIGNAL:
+                stop_waiting(self.lifecycle, self.invocation, pending.name, index)
+            else:
+                self._withdraw(index, pending, hands_on=self._hands_on)
 
     def hold_view(self) -> None:
         """Others run before the handler goes on: what it reads meanwhile must not change."""
@@ -440,6 +445,10 @@ class Commands:
                 self.lifecycle.commits.delete(keys.awakeable(self.invocation.id, index))
             case Awaited.PROMISE:
                 remove_waiter(self.lifecycle.commits, self.invocation, pending.name, index)
+            case Awaited.SIGNAL:
+                self.lifecycle.commits.delete(
+                    keys.signalled(self.invocation.id, pending.name, index)
+                )
             case Awaited.ANSWER:
                 pass
             case Awaited.CALL:

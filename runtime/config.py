@@ -23,6 +23,10 @@ class RuntimeConfig:
     mailbox_invocations_max: int = 10_000
     """Calls that may wait at one key; the next one from outside is refused."""
 
+    signals_max: int = 1_000
+    """Signals that may wait for one invocation to await them; the next one from outside is
+    refused."""
+
     retention: timedelta = timedelta(hours=24)
     """How long a completed invocation is kept, from its completion."""
 

@@ -17,6 +17,7 @@ from typing import Any
 from ..journal import keys
 from ..journal.entry import (
     AwaitPromise,
+    AwaitSignal,
     Call,
     CancelInvocation,
     CompleteAwakeable,
@@ -26,6 +27,7 @@ from ..journal.entry import (
     PeekPromise,
     Run,
     Send,
+    SendSignal,
 )
 from ..objects.actions import result_serde_of
 from ..objects.call_options import PLAIN, CallOptions
@@ -43,6 +45,7 @@ from .handler_loop import HandlerLoop
 from .lifecycle import logger, object_key
 from .open_invocation import OpenInvocation, Result
 from .promises import add_waiter, complete_promise, describe_completed, find_promise
+from .signals import send_signal, take_signal
 from .step_plan import StepPlan
 
 DEAD_CALLS_MAX = 100
@@ -233,6 +236,30 @@ class HandlerPort:
     def release_cancellation(self) -> bool:
         """As ``Syscalls.release_cancellation``."""
         return not self._commands.is_over and self._commands.release_cancellation()
+
+    def await_signal(self, name: str, result: Serde[Any]) -> "Future[Any]":
+        """As ``Syscalls.await_signal``."""
+        if self._is_refused():
+            return self._loop.create_future()
+        commands = self._commands
+        index, is_new = commands.issue(AwaitSignal(name))
+        if is_new:
+            signal = take_signal(commands.lifecycle, self._invocation, name, index)
+            if signal is not None:
+                commands.answer(index, signal)
+        pending = Pending(Awaited.SIGNAL, result=result, name=name)
+        return commands.await_completion(index, pending)
+
+    def send_signal(
+        self, invocation_id: InvocationId, name: str, outcome: bytes | TerminalError
+    ) -> None:
+        """As ``Syscalls.send_signal``; to an invocation that is completed it has no effect."""
+        if self._is_refused():
+            return
+        result, said = _recorded(outcome)
+        _, is_new = self._commands.issue(SendSignal(invocation_id, name, said))
+        if is_new:
+            send_signal(self._commands.lifecycle, invocation_id, name, result)
 
     # -- Syscalls: reads ---------------------------------------------------------------------
 

@@ -2,12 +2,24 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any, Final
 
-from ..objects.errors import HoldfastError
-from ..objects.identity import InvocationId, format_invocation_id
+from ..objects.errors import (
+    HoldfastError,
+    MailboxFullError,
+    TerminalError,
+    UnknownTargetError,
+)
+from ..objects.identity import InvocationId, check_label, format_invocation_id
+from ..objects.serde import json_serde
 from .cancellation import cancel, check_reason
 from .control import check_known, kill, pause, resume
 from .core import Core
+from .failures import failure_of
+from .open_invocation import Result
+from .signals import is_full, send_signal
+
+_ANY_JSON: Final = json_serde(Any)
 
 
 class InvocationHandle:
@@ -87,12 +99,41 @@ class InvocationHandle:
         """
         return self._decide(lambda: resume(self._core, self._id))
 
-    def _decide(self, decision: Callable[[], bool]) -> "asyncio.Future[bool]":
+    def signal(self, name: str, value: Any = None) -> "asyncio.Future[None]":
+        """Send it a signal, which its handler gets from ``ctx.signal(name)``; order is kept.
+
+        Raises:
+            InvalidArgumentError: that is no name, or the value cannot be encoded.
+            UnknownTargetError: (from the future) there is no such invocation, or it is completed.
+            MailboxFullError: (from the future) too many signals wait there to be awaited.
+        """
+        return self._signal(name, _ANY_JSON.encode(value))
+
+    def reject_signal(self, name: str, reason: str | TerminalError) -> "asyncio.Future[None]":
+        """As ``signal``, but whoever awaits it gets a ``TerminalError``."""
+        error = reason if isinstance(reason, TerminalError) else TerminalError(reason)
+        return self._signal(name, failure_of(error))
+
+    def _signal(self, name: str, result: Result) -> "asyncio.Future[Any]":
+        core, id_, checked = self._core, self._id, check_label(name, "signal")
+
+        def decide() -> None:
+            maximum = core.config.signals_max
+            if is_full(core.commits, id_, checked, maximum):
+                message = f"{self.id} has {maximum} signals waiting, which is its limit; try later"
+                raise MailboxFullError(message)
+            if not send_signal(core.lifecycle, id_, checked, result):
+                message = f"{self.id} does not exist or is completed"
+                raise UnknownTargetError(message)
+
+        return self._decide(decide)
+
+    def _decide(self, decision: Callable[[], Any]) -> "asyncio.Future[Any]":
         """Take a decision now; its answer, or its refusal, comes once that is durable."""
         core = self._core
         core.check_open()
         try:
-            answer: bool | HoldfastError = decision()
+            answer: Any = decision()
         except HoldfastError as error:
             answer = error
         return core.answers.when_durable(answer)

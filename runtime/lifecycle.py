@@ -53,7 +53,7 @@ from .outcomes import Outcomes
 from .retries import Retries, Verdict
 from .seams import Clock, Randomness
 from .timers import RETRY_INDEX, Timers
-from .withdrawal import withdraw_open
+from .withdrawal import forget_signals, withdraw_open
 
 logger = logging.getLogger("holdfast.invocations")
 
@@ -141,7 +141,7 @@ class Lifecycle:
             record=InvocationRecord(
                 target=target,
                 state=InvocationState.SCHEDULED,
-                sequence=self._next_sequence(),
+                sequence=self.next_sequence(),
                 is_exclusive=service.keyed and not handler.shared,
                 caller=caller,
                 caller_index=caller_index,
@@ -287,6 +287,8 @@ class Lifecycle:
         if invocation.is_live:
             commits.delete(keys.live(id_))
         self._clear_waiting(invocation)
+        if record.details is not None and record.details.has_signals:
+            forget_signals(id_, commits)
         invocation.attempt = None
         self._open.pop(id_, None)
         self.completed_count += 1
@@ -398,7 +400,7 @@ class Lifecycle:
         if record.state is InvocationState.INBOXED:
             # The rows of an object tell its past by the sequences of its turns, in the order in
             # which turns began; a place in the mailbox does not say that.
-            record.sequence = self._next_sequence()
+            record.sequence = self.next_sequence()
         record.state = InvocationState.BEGUN
         record.begun_ms = self.clock.now_ms()
         self.commits.put(keys.invocation(invocation.id), record)
@@ -439,7 +441,7 @@ class Lifecycle:
         record = invocation.record
         if kind is TimerKind.START:
             # Its place is the moment it fell due, decided here, not the moment it was sent.
-            record.sequence = self._next_sequence()
+            record.sequence = self.next_sequence()
             record.next_attempt_ms = 0
             self._take_place(invocation)
         elif kind is TimerKind.RETRY:
@@ -487,7 +489,8 @@ class Lifecycle:
             return int.from_bytes(key[-4:], "big") + 1
         return 0
 
-    def _next_sequence(self) -> int:
+    def next_sequence(self) -> int:
+        """A number that is greater than all that were given before, across restarts too."""
         self._last_sequence += 1
         return self._last_sequence
 

@@ -3,9 +3,9 @@
 An invocation that waits for nothing but calls points at its callees; one that stands in a mailbox
 points at whoever holds the turn there. If, from an invocation that has just begun to wait, only
 such invocations can be reached, nobody in that set will ever move. Anything else that is
-reachable (a running attempt, a timer, a step, an awakeable, a promise, a delayed or a paused
-invocation) can still move, so nothing is refused that could have ended: a call under a timeout is
-no cycle, and neither is a send, which nobody waits for.
+reachable (a running attempt, a timer, a step, an awakeable, a promise, a signal, a delayed or a
+paused invocation) can still move, so nothing is refused that could have ended: a call under a
+timeout is no cycle, and neither is a send, which nobody waits for.
 
 A cycle always leads through a mailbox: somewhere in it a call stands behind its own caller's
 chain and has not begun, so that call can be taken back whole. Suspended invocations count as

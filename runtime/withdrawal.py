@@ -8,9 +8,17 @@ behind, and decides nothing.
 from ..journal import codec, keys
 from ..journal.entry import AwaitPromise, Issued, Sleep
 from ..journal.records import decode_step
+from ..objects.identity import InvocationId
 from .commits import Commits
 from .open_invocation import OpenInvocation
 from .timers import Timers
+
+
+def forget_signals(id_: InvocationId, commits: Commits) -> None:
+    """Delete the signals that an invocation has not awaited, and what is noted of others."""
+    for prefix in (keys.SIGNAL + id_, keys.SIGNALLED + id_):
+        for key, _ in list(commits.scan(*keys.prefix_range(prefix))):
+            commits.delete(key)
 
 
 def withdraw_open(invocation: OpenInvocation, commits: Commits, timers: Timers) -> None:
@@ -18,6 +26,7 @@ def withdraw_open(invocation: OpenInvocation, commits: Commits, timers: Timers) 
     id_ = invocation.id
     for key, _ in list(commits.scan(*keys.prefix_range(keys.AWAKEABLE + id_))):
         commits.delete(key)
+    forget_signals(id_, commits)
     for key, row in list(commits.scan(*keys.prefix_range(keys.STEP + id_))):
         due_ms = decode_step(row).next_attempt_ms
         if due_ms:

@@ -89,6 +89,14 @@ class Tally(VirtualObject):
         ctx.resolve_awakeable(awakeable_id, f"kept {name}")
 
     @handler
+    async def say(self, ctx: Context, to: str, words: list[str]) -> None:
+        for word in words:
+            ctx.send_signal(to, "word", await ctx.run("say", act, f"say {word}", 0, word))
+        ctx.reject_signal(to, "end", TerminalError("over", status_code=410))
+        await asyncio.sleep(0.001)
+        ctx.send_signal(to, "word", "late")
+
+    @handler
     async def break_(self, ctx: Context, awakeable_id: str) -> None:
         ctx.reject_awakeable(awakeable_id, TerminalError("not today", status_code=410))
 
@@ -261,6 +269,28 @@ class Desk(VirtualObject):
         told = ctx.workflow(Flow, "asked").tell("told")
         self.lines.append(await ctx.workflow(Flow, "asked").run("asked"))
         self.lines += await told
+        return self.lines
+
+    @handler
+    async def signals(self, ctx: Context) -> list[str]:
+        """Takes some, gives waits up, and ends with a refusal."""
+        ctx.send_signal(ctx.invocation_id, "word", "own")
+        waits = [ctx.signal("word", str) for _ in range(3)]
+        await ctx.object(Tally, "sayer").say.send(ctx.invocation_id, ["a", "b", "c"])
+        self.lines.append(await waits[0])
+        waits[1].cancel()
+        silences = 0
+        while len(self.lines) < 4:
+            try:
+                async with asyncio.timeout(0.001):
+                    self.lines.append(await ctx.signal("word", str))
+            except TimeoutError:
+                silences += 1
+        self.lines.append(await waits[2])
+        try:
+            await ctx.signal("end")
+        except TerminalError as error:
+            self.lines.append(f"{error.status_code} {error.message}")
         return self.lines
 
     @handler
@@ -548,6 +578,7 @@ SCRIPTS: dict[str, Callable[[Play], Awaitable[Any]]] = {
     "sends": call_once("sends"),
     "promises": promises,
     "flows": call_once("flows"),
+    "signals": call_once("signals"),
     "long": call_once("long"),
     "defaults": call_once("defaults"),
     "flaky": call_once("flaky", 2),

@@ -65,6 +65,8 @@ LEAVES = st.one_of(
     statement("call", st.integers(0, 2)),
     statement("send", MS),
     statement("promise", MS),
+    statement("shout", SMALL),
+    statement("hear", MS),
 )
 
 

@@ -20,6 +20,7 @@
                | ["lock", program]             a lock of all tasks
                | ["append", n] | ["fact", n] | ["total", n] | ["cut", n] | ["named", n]   state
                | ["call", n] | ["send", ms] | ["promise", ms]
+               | ["shout", n] | ["hear", ms]   signals of the program to itself, with a timeout
                | ["raise"]                     a terminal error
 
 Everything the handler sees is written to a trace, with the number of deliveries so far: values,
@@ -294,6 +295,13 @@ class Machine:
         promise = self.ctx.awakeable(str)
         await self.ctx.run("tell", keep_later, promise.id, ms)
         return await promise
+
+    async def do_shout(self, path: str, number: int) -> None:
+        self.ctx.send_signal(self.ctx.invocation_id, f"s{number % 2}", [path, number])
+
+    async def do_hear(self, path: str, ms: int) -> Any:
+        async with asyncio.timeout(ms / 1000):
+            return await self.ctx.signal(f"s{ms % 2}")
 
     async def do_raise(self, path: str) -> None:
         message = f"raised at {path}"

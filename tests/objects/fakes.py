@@ -98,6 +98,15 @@ class FakeSyscalls:
         self.asked.append(("release",))
         return False
 
+    def await_signal(self, name: str, result: Serde[Any]) -> "Future[Any]":
+        self.asked.append(("await signal", name))
+        return self._done(result.decode(self.answer))
+
+    def send_signal(
+        self, invocation_id: InvocationId, name: str, outcome: bytes | TerminalError
+    ) -> None:
+        self.asked.append(("send signal", invocation_id, name, outcome))
+
     def state_get(self, field: StateField[Any]) -> Any:
         if field.name not in self.stored:
             return field.make_default()

@@ -43,6 +43,7 @@ async def act(what: str) -> str:
 
 
 ONCE = RetryPolicy(max_attempts=1, on_max_attempts="fail")
+TWICE = RetryPolicy(max_attempts=2, on_max_attempts="fail")
 
 
 class Deal(Workflow):
@@ -108,6 +109,16 @@ class Deal(Workflow):
         await ctx.run("act", act, "act")
         del waiting
         message = "broken"
+        raise OSError(message)
+
+    @shared(retry=TWICE)
+    async def fail_sooner(self, ctx: Context) -> None:
+        """The second attempt does not come as far as the first one."""
+        message = "broken"
+        if EFFECTS.lines:
+            raise OSError(message)
+        EFFECTS.add("waits")
+        ctx.promise("signed").value()
         raise OSError(message)
 
     @shared
@@ -301,14 +312,14 @@ async def test_whoever_stops_to_wait_leaves_no_row_and_hears_nothing(world: Worl
     assert await deal.wait_briefly() == "sam"
 
 
-@pytest.mark.parametrize("name", ["fail_while_waiting", "leave_while_waiting"])
+@pytest.mark.parametrize("name", ["fail_while_waiting", "fail_sooner", "leave_while_waiting"])
 async def test_a_handler_that_ends_while_it_waits_leaves_no_row(world: World, name: str) -> None:
     call = world.runtime.call_by_name("Deal", "d", name)
-    if name == "fail_while_waiting":
-        with pytest.raises(TerminalError, match="broken"):
-            await call
-    else:
+    if name == "leave_while_waiting":
         await call
+    else:
+        with pytest.raises(TerminalError, match="broken"):
+            await world.finish(call)
 
     assert waiting_rows(world) == []
     await world.runtime.promise(Deal, "d", "signed").resolve("sam")
