@@ -10,6 +10,9 @@ The rules, which together make the order of everything the handler saw the same 
   had been delivered);
 * a completion is delivered only when every command that was issued before it was issued again;
 * when the handler ends or waits and nothing is left to deliver, no recorded command may be left.
+
+Patches are the exception, so that they may come and go (``find_patch``): nothing is compared with a
+recorded ``Patched``, and one that the code does not ask for any more is stepped over.
 """
 
 from bisect import bisect_left
@@ -19,7 +22,17 @@ from dataclasses import dataclass
 from itertools import islice
 
 from ..objects.errors import JournalMismatchError
-from .entry import Cancellation, Command, Completion, Delivery, Entry, Input, Issued, Reads
+from .entry import (
+    Cancellation,
+    Command,
+    Completion,
+    Delivery,
+    Entry,
+    Input,
+    Issued,
+    Patched,
+    Reads,
+)
 
 LATER_COMMANDS_MAX = 1_000
 """Commands that a difference shows of what the journal holds further on."""
@@ -78,6 +91,8 @@ class ReplayCursor:
         self._completion_indexes: list[int] = []
         self.deliveries = 0
         """How many completions the handler has been given."""
+        self.patches: dict[str, bool] = {}
+        """By id: whether the code behind a patch runs in this attempt."""
         for index, entry in entries:
             self.next_index = index + 1
             match entry:
@@ -142,10 +157,33 @@ class ReplayCursor:
         if not recorded_commands:
             return None
         index, issued = recorded_commands[0]
+        if type(issued.command) is Patched:
+            return self._match_behind_patches(command)
         if issued.command != command or issued.deliveries != self.deliveries:
             raise self._mismatch(command)
         recorded_commands.popleft()
         return index, issued.command
+
+    def find_patch(self, name: str) -> bool | None:
+        """Whether the code behind patch ``name`` runs; ``None``: nothing recorded says so.
+
+        One answer holds for the whole attempt, with one exception: a recorded ``Patched`` that is
+        reached makes it true. Patches recorded one after the other were asked for between the same
+        two commands, in whatever order the code has them now.
+        """
+        if self.patches.get(name):
+            return True
+        for place, (_, issued) in enumerate(self._recorded):
+            if not isinstance(issued.command, Patched):
+                break
+            if issued.command.name == name:
+                del self._recorded[place]
+                self.patches[name] = True
+                return True
+        if self._recorded:
+            # The journal passed this place without it.
+            self.patches[name] = False
+        return self.patches.get(name)
 
     def append(self) -> int:
         """Take the next index for an entry that is written to the journal now."""
@@ -170,10 +208,11 @@ class ReplayCursor:
         Raises:
             JournalMismatchError: the handler waits, but recorded commands were not issued again.
         """
-        if self._recorded and (
+        while self._recorded and (
             not self._undelivered or self._recorded[0][1].deliveries <= self.deliveries
         ):
-            raise self._mismatch(None)
+            if not self._step_over_patch():
+                raise self._mismatch(None)
         if not self._undelivered:
             return None
         self.deliveries += 1
@@ -187,8 +226,34 @@ class ReplayCursor:
         Raises:
             JournalMismatchError: it did not.
         """
-        if self._recorded:
-            raise self._mismatch(None, has_ended=True)
+        while self._recorded:
+            if not self._step_over_patch():
+                raise self._mismatch(None, has_ended=True)
+
+    def _step_over_patch(self) -> bool:
+        """Leave behind a patch that the code does not ask for here; ``False``: it is none."""
+        command = self._recorded[0][1].command
+        if not isinstance(command, Patched):
+            return False
+        # Should it be asked for later, what is recorded went through the code behind it.
+        self.patches[command.name] = True
+        self._recorded.popleft()
+        return True
+
+    def _match_behind_patches(self, command: Command) -> tuple[int, Command] | None:
+        """As ``match``, where the journal goes on with patches that were not asked for."""
+        stepped_over = deque[tuple[int, Issued]]()
+        while self._recorded and isinstance(self._recorded[0][1].command, Patched):
+            stepped_over.append(self._recorded.popleft())
+        try:
+            match = self.match(command)
+        except JournalMismatchError:
+            self._recorded.extendleft(reversed(stepped_over))
+            raise
+        for _, issued in stepped_over:
+            assert isinstance(issued.command, Patched), "stepped over something else"
+            self.patches[issued.command.name] = True
+        return match
 
     def _add_reads(self, reads: Reads) -> None:
         earlier = self.reads.get(reads.deliveries)

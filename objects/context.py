@@ -386,6 +386,26 @@ class Context:
         """A random UUID, drawn from ``random``."""
         return UUID(int=self._syscalls.random.getrandbits(128), version=4)
 
+    # --- change ---
+
+    def patched(self, patch_id: str) -> bool:
+        """Whether code that was added under ``patch_id`` runs in this invocation.
+
+        ``True`` for new invocations, and for those that come here beyond what their journal holds;
+        ``False`` for those that passed here before the code was added, so that they go on as they
+        began. It is the same answer wherever one invocation asks::
+
+            if ctx.patched("check the limit first"):
+                await ctx.run("limit", check_limit, order)
+
+        A patch is taken out, the call and the old path with it, once no invocation is open that
+        began without it: ``holdfast check`` tells.
+
+        Raises:
+            InvalidArgumentError: that is no text of 1 to 256 characters.
+        """
+        return self._syscalls.patched(check_label(patch_id, "patch"))
+
     # --- about this invocation ---
 
     @property

@@ -217,6 +217,10 @@ class Syscalls(Caller, Protocol):
         """Send another invocation a signal: a JSON value, or an error for whoever awaits it."""
         ...
 
+    def patched(self, name: str) -> bool:
+        """Whether the code behind a patch runs in this invocation."""
+        ...
+
     def state_get(self, field: "StateField[Any]") -> Any:
         """The live value of a field; the field's default where nothing is stored."""
         ...

@@ -25,6 +25,7 @@ from ..journal.entry import (
     Entry,
     Failure,
     Input,
+    Patched,
     Sleep,
 )
 from ..journal.records import TimerKind
@@ -190,6 +191,27 @@ class Commands:
         if match is not None and isinstance(self.state, ExclusiveState):
             self.state.settle()
         return match
+
+    def patched(self, name: str) -> bool:
+        """Whether the code behind patch ``name`` runs in this invocation; a new yes is recorded.
+
+        No state is stored with it, and none is taken as stored where it is found again: when the
+        code no longer asks for it, no replay comes by that place.
+
+        Raises:
+            HoldfastError: the attempt must end.
+        """
+        if self.fault is not None:
+            raise self.fault
+        found = self.cursor.find_patch(name)
+        if found is None:
+            # An earlier attempt that waited here, or further on, and stored what it had changed,
+            # has passed this place as well.
+            found = all(deliveries < self.cursor.deliveries for deliveries in self._waits)
+            self.cursor.patches[name] = found
+            if found:
+                self.write(Patched(name))
+        return found
 
     def append(self, command: Command) -> int:
         """Write a new command, with whatever has to be stored before it; gives its index."""

@@ -261,6 +261,10 @@ class HandlerPort:
         if is_new:
             send_signal(self._commands.lifecycle, invocation_id, name, result)
 
+    def patched(self, name: str) -> bool:
+        """As ``Syscalls.patched``."""
+        return not self._is_refused() and self._commands.patched(name)
+
     # -- Syscalls: reads ---------------------------------------------------------------------
 
     @property

@@ -107,6 +107,10 @@ class FakeSyscalls:
     ) -> None:
         self.asked.append(("send signal", invocation_id, name, outcome))
 
+    def patched(self, name: str) -> bool:
+        self.asked.append(("patched", name))
+        return True
+
     def state_get(self, field: StateField[Any]) -> Any:
         if field.name not in self.stored:
             return field.make_default()
