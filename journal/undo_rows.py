@@ -1,8 +1,10 @@
 """Undo rows: what a state row held before a turn changed it.
 
-    old row   := 00                      there was no row
+    undo row  := old
+               | 02 default                        there was no row, and this default was read
+               | 05 u32(size) default[size] old    this default was read in the old row's place
+    old       := 00                      there was no row
                | 01 row                  a row, and nobody knows which turn wrote it
-               | 02 row                  there was no row, and the handler read this default
                | 03 u64(sequence) row    a row, written by this turn
                | 04 u64(sequence) row    the same; what changed it took it away
 
@@ -13,9 +15,11 @@ Who wrote the old row makes a past with gaps safe to read: where the writer is l
 moment asked for, a change in between has left no undo row, and the past is not known. A row that
 was taken away has no writer any more; so whoever deletes an undo row that says so (``04``, and
 ``01``, which cannot say) has to move the object's history mark, see ``takes_away``.
+
+A default that a handler reads is kept here, so that a replay of that turn reads the same.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..objects.errors import StoreFormatError
 
@@ -26,42 +30,47 @@ _PRESENT = 1
 _DEFAULT = 2
 _WRITTEN = 3
 _TAKEN_AWAY = 4
+_DEFAULT_AND_OLD = 5
 
 
 @dataclass(frozen=True, slots=True)
-class OldRow:
+class UndoRow:
     """A state row as it was before a change."""
 
     row: bytes | None
-    """Without its sequence; ``None``: there was none. A default that was read is a row here."""
+    """Without its sequence; ``None``: there was none."""
     writer: int | None = None
-    """The sequence of the turn that wrote it, where that is known."""
-    is_default: bool = False
-    """There was no row, and ``row`` is the default that the handler read in its place."""
+    """The sequence of the turn that wrote it, where there was a row and that is known."""
+    takes_away: bool = False
+    """Whether the change may have left no row, so that nothing else tells of it."""
+    default: bytes | None = None
+    """What was read in its place once it was absent."""
 
-    @property
-    def stored(self) -> bytes | None:
-        """The row that was stored, without its sequence."""
-        return None if self.is_default else self.row
-
-
-def encode_absent() -> bytes:
-    """There was no row."""
-    return bytes((_ABSENT,))
-
-
-def encode_default(row: bytes) -> bytes:
-    """There was no row, and this one's value was read as the default."""
-    return bytes((_DEFAULT,)) + row
-
-
-def encode_stored(stored: bytes, *, is_taken_away: bool) -> bytes:
-    """A state row as it is stored, its sequence first."""
-    return bytes((_TAKEN_AWAY if is_taken_away else _WRITTEN,)) + stored
+    def encode(self) -> bytes:
+        """The row's bytes."""
+        if self.row is None and self.default is not None:
+            return bytes((_DEFAULT,)) + self.default
+        old = bytes((_ABSENT,))
+        if self.row is not None:
+            assert self.writer is not None, "a row that nobody wrote"
+            writer = self.writer.to_bytes(SEQUENCE_BYTES, "big")
+            old = bytes((_TAKEN_AWAY if self.takes_away else _WRITTEN,)) + writer + self.row
+        if self.default is None:
+            return old
+        return (
+            bytes((_DEFAULT_AND_OLD,)) + len(self.default).to_bytes(4, "big") + self.default + old
+        )
 
 
-def decode(undo: bytes) -> OldRow:
-    """The old row that ``undo`` tells.
+def encode_old(stored: bytes | None, *, takes_away: bool) -> bytes:
+    """The undo row of a state row as it is stored, its sequence first; ``None``: there is none."""
+    if stored is None:
+        return bytes((_ABSENT,))
+    return bytes((_TAKEN_AWAY if takes_away else _WRITTEN,)) + stored
+
+
+def decode(undo: bytes) -> UndoRow:
+    """What an undo row tells.
 
     Raises:
         StoreFormatError: a later release wrote it.
@@ -69,22 +78,20 @@ def decode(undo: bytes) -> OldRow:
     tag = undo[0] if undo else None
     if tag in {_WRITTEN, _TAKEN_AWAY}:
         writer = int.from_bytes(undo[1 : 1 + SEQUENCE_BYTES], "big")
-        return OldRow(undo[1 + SEQUENCE_BYTES :], writer)
+        return UndoRow(undo[1 + SEQUENCE_BYTES :], writer, takes_away=tag == _TAKEN_AWAY)
     if tag == _ABSENT:
-        return OldRow(None)
+        return UndoRow(None)
     if tag == _DEFAULT:
-        return OldRow(undo[1:], is_default=True)
+        return UndoRow(None, default=undo[1:])
+    if tag == _DEFAULT_AND_OLD:
+        end = 5 + int.from_bytes(undo[1:5], "big")
+        return replace(decode(undo[end:]), default=undo[5:end])
     if tag == _PRESENT:
-        return OldRow(undo[1:])
-    message = f"an undo row begins with {undo[:1].hex() or 'nothing'}; this release reads 00 to 04"
+        return UndoRow(undo[1:], takes_away=True)
+    message = f"an undo row begins with {undo[:1].hex() or 'nothing'}; this release reads 00 to 05"
     raise StoreFormatError(message)
 
 
 def takes_away(undo: bytes) -> bool:
     """Whether the change may have left no row, so that without ``undo`` nothing tells of it."""
-    return undo[:1] in {bytes((_TAKEN_AWAY,)), bytes((_PRESENT,))}
-
-
-def with_takes_away(undo: bytes) -> bytes:
-    """``undo``, once a second change under the same index has taken the row away."""
-    return bytes((_TAKEN_AWAY,)) + undo[1:] if undo[0] == _WRITTEN else undo
+    return undo[0] not in {_WRITTEN, _ABSENT, _DEFAULT} and decode(undo).takes_away

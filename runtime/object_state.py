@@ -60,9 +60,12 @@ class ExclusiveState:
         """Of all undo rows of the turn."""
         # Changes that values have told of and that could not be staged, for want of another one.
         self._unsaved: list[tuple[str, RowChange]] = []
-        # Defaults read where nothing was stored. They are recorded with the next command, and
-        # their undo row keeps the default, so that a replay reads what was read and no new one.
+        # Defaults read where nothing was stored, which are stored with the next command.
         self._defaults: dict[str, list[RowChange]] = {}
+        # What an absent field reads, made once in a turn. Undo rows keep it from the next command
+        # on, or from when it is stored, so that a replay reads what was read and no new default.
+        self._default_rows: dict[str, Rows] = dict(self._undo.defaults)
+        self._unrecorded: set[str] = set()
 
     @property
     def stored_at(self) -> set[int]:
@@ -79,8 +82,7 @@ class ExclusiveState:
         """The live value; the default, recorded, where nothing is stored."""
         value = self._touch(field)
         if not value.is_present:
-            value.set_default(field.make_default())
-            self._defaults[field.name] = _changes(value)
+            self._set_default(field, value)
         return value.get()
 
     def set(self, field: StateField[Any], new: Any) -> None:
@@ -108,7 +110,7 @@ class ExclusiveState:
         for name, parts in self._undo.rows.items():
             if HEAD in parts:
                 names.discard(name)
-                if parts[HEAD] is not None and name not in self._undo.defaults:
+                if parts[HEAD] is not None:
                     names.add(name)
         for name, value in self._touched.items():
             names.discard(name)
@@ -128,6 +130,8 @@ class ExclusiveState:
             self._store_default(name, index)
         for name, change in changes:
             self._write(name, change, index)
+        for name in list(self._unrecorded):
+            self._record_default(name, index)
 
     def save_waiting(self, index: int) -> None:
         """Stage all that changed, for others to see while the handler waits.
@@ -144,6 +148,8 @@ class ExclusiveState:
         for name, change in changes:
             self._store_default(name, index)
             self._write(name, change, index)
+        for name in {name for name, _ in changes}:
+            self._record_default(name, index)
 
     def save_last(self, index: int | None) -> None:
         """Stage all that changed with the outcome; ``index`` is ``None`` if there is no journal.
@@ -189,11 +195,33 @@ class ExclusiveState:
             self._object, self._sequence, name, change.part, change.new, index
         )
 
+    def _set_default(self, field: StateField[Any], value: FieldValue) -> None:
+        """Have an absent field read its default, a new copy of it each time."""
+        name = field.name
+        rows = self._default_rows.get(name)
+        if rows is None:
+            value.set_default(field.make_default())
+        else:
+            value.set_default(FieldValue(name, value_type_of(field.annotation), rows).read())
+        changes = _changes(value)
+        if rows is None:
+            self._default_rows[name] = value.dump()
+            self._unrecorded.add(name)
+        if name in self._defaults or any(change.old is not None for change in changes):
+            # The handler has just cleared what was there: a change like any other.
+            self._unsaved += [(name, change) for change in changes]
+        else:
+            self._defaults[name] = changes
+
     def _store_default(self, name: str, index: int | None) -> None:
         for change in self._defaults.pop(name, ()):
-            assert change.new is not None, "a default without a value"
-            self.undo_bytes += self._table.write_default(
-                self._object, self._sequence, name, change.part, change.new, index
+            self._write(name, change, index)
+
+    def _record_default(self, name: str, index: int) -> None:
+        if name in self._unrecorded:
+            self._unrecorded.discard(name)
+            self.undo_bytes += self._table.record_default(
+                self._object, self._sequence, name, self._default_rows[name], index
             )
 
     def _touch(self, field: StateField[Any]) -> FieldValue:
@@ -213,9 +241,6 @@ class ExclusiveState:
                 value = FieldValue(name, value_type_of(field.annotation), rows)
                 self._values[name] = value
             self._touched[name] = value
-            if name in self._undo.defaults:
-                # The command that recorded it is still to be issued again.
-                self._defaults[name] = []
         return value
 
 

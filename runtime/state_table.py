@@ -7,7 +7,7 @@ says that its past begins with this turn. ``history`` reads the past out of thes
 they cannot tell.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..journal import keys, undo_rows
@@ -23,6 +23,7 @@ RESTORED_INDEX = 0
 """The index of undo rows of what a restart put back before its turn: no command is entry 0."""
 
 Rows = dict[bytes, bytes]
+"""Of one field, by part."""
 
 
 @dataclass(slots=True)
@@ -31,8 +32,8 @@ class TurnUndo:
 
     rows: dict[str, dict[bytes, bytes | None]] = field(default_factory=dict[str, Any])
     """The rows as they were then, where they differ: by field, then part; ``None``: no row."""
-    defaults: set[str] = field(default_factory=set[str])
-    """Fields that were absent then, and whose default the turn has recorded: see ``rows``."""
+    defaults: dict[str, Rows] = field(default_factory=dict[str, Rows])
+    """What the turn reads of a field that is absent, where it has recorded a default."""
     stored_bytes: int = 0
     """Of all its rows."""
     indexes: set[int] = field(default_factory=set[int])
@@ -94,12 +95,11 @@ class StateTable:
             name, stop = keys.split_text(key, len(prefix) + 4)
             parts = undo.rows.setdefault(name, {})
             part = key[stop:]
+            old = undo_rows.decode(row)
             # Undo rows come in command order, and the earliest tells the beginning.
-            if part not in parts:
-                old = undo_rows.decode(row)
-                parts[part] = old.row
-                if old.is_default:
-                    undo.defaults.add(name)
+            parts.setdefault(part, old.row)
+            if old.default is not None:
+                undo.defaults.setdefault(name, {})[part] = old.default
         return undo
 
     # -- Writing -----------------------------------------------------------------------------
@@ -131,7 +131,7 @@ class StateTable:
         size = 0
         if index is not None:
             undo_key = keys.undo(object_, sequence, index, name, part)
-            size = self._keep_old(undo_key, commits.get(key), is_taken_away=row is None)
+            size = self._keep_old(undo_key, commits.get(key), takes_away=row is None)
         elif row is None:
             self._marks.advance(object_, sequence)
         if row is None:
@@ -140,41 +140,35 @@ class StateTable:
             commits.put(key, keys.u64(sequence) + row)
         return size
 
-    def write_default(  # noqa: PLR0913, PLR0917  # as `write`
-        self,
-        object_: bytes,
-        sequence: int,
-        name: str,
-        part: bytes,
-        row: bytes,
-        index: int | None,
+    def record_default(
+        self, object_: bytes, sequence: int, name: str, rows: Rows, index: int
     ) -> int:
-        """Stage one row of a default that was read where nothing was stored; as ``write``.
+        """Stage what a field's default was, in the undo rows of entry ``index``; gives their bytes.
 
-        The undo row of the head keeps the default, so that a replay reads what was read. The other
-        parts need none: without a head the field is absent, whatever they say.
+        Once for a turn and a field, and after the changes that are staged with that entry.
         """
         size = 0
-        if part == HEAD and index is not None:
-            undo_key = keys.undo(object_, sequence, index, name, part)
-            if self._commits.get(undo_key) is None:
-                undo = undo_rows.encode_default(row)
-                self._commits.put_new(undo_key, undo)
-                size = len(undo_key) + len(undo)
-        self._commits.put(keys.state(object_, name, part), keys.u64(sequence) + row)
+        for part, row in rows.items():
+            key = keys.undo(object_, sequence, index, name, part)
+            there = self._commits.get(key)
+            if there is None:
+                stored = self._commits.get(keys.state(object_, name, part))
+                there = undo_rows.encode_old(stored, takes_away=False)
+                size += len(key) + len(there)
+            undo = replace(undo_rows.decode(there), default=row).encode()
+            self._commits.put(key, undo)
+            size += len(undo) - len(there)
         return size
 
-    def _keep_old(self, undo_key: bytes, stored: bytes | None, *, is_taken_away: bool) -> int:
+    def _keep_old(self, undo_key: bytes, stored: bytes | None, *, takes_away: bool) -> int:
         # While the handler waits, its state may be saved more than once before a command: the
         # oldest value is the one to go back to.
         there = self._commits.get(undo_key)
-        if there is not None:
-            if is_taken_away:
-                self._commits.put(undo_key, undo_rows.with_takes_away(there))
-            return 0
-        if stored is None:
-            undo = undo_rows.encode_absent()
-        else:
-            undo = undo_rows.encode_stored(stored, is_taken_away=is_taken_away)
-        self._commits.put_new(undo_key, undo)
-        return len(undo_key) + len(undo)
+        if there is None:
+            undo = undo_rows.encode_old(stored, takes_away=takes_away)
+            self._commits.put_new(undo_key, undo)
+            return len(undo_key) + len(undo)
+        old = undo_rows.decode(there)
+        if takes_away and old.writer is not None and not old.takes_away:
+            self._commits.put(undo_key, replace(old, takes_away=True).encode())
+        return 0

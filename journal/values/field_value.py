@@ -135,6 +135,16 @@ class FieldValue:
                 self._live = self._tracked(self._live)
         return self._live
 
+    def read(self) -> Any:
+        """What the rows hold, in plain values that are nobody's but the caller's.
+
+        Raises: as ``get``.
+        """
+        self._load()
+        if self._head is None:
+            raise KeyError(self.name)
+        return self._decode_rows(self._head)
+
     def set(self, value: Any) -> None:
         """Replace the value.
 
@@ -250,11 +260,7 @@ class FieldValue:
         self._load()
         if self._head is None:
             return _Mark.ABSENT
-        packed = self._head[2:] if self._chunks is None else self._chunks.packed()
-        try:
-            value = self._type.whole.decode(packed)
-        except InvalidArgumentError as error:
-            raise self._named(error) from error
+        value = self._decode_rows(self._head)
         self._is_as_decoded = True
         if type(value) in IMMUTABLE_TYPES:
             return value
@@ -262,6 +268,13 @@ class FieldValue:
         if self._segments is not None and self._segments is self._chunks:
             self._segments.cover(value)
         return value
+
+    def _decode_rows(self, head: bytes) -> Any:
+        packed = head[2:] if self._chunks is None else self._chunks.packed()
+        try:
+            return self._type.whole.decode(packed)
+        except InvalidArgumentError as error:
+            raise self._named(error) from error
 
     # --- tracked lists and dicts ---
 

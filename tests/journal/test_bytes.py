@@ -35,6 +35,7 @@ from holdfast.journal.entry import (
     Sleep,
     TakeMessage,
 )
+from holdfast.journal.undo_rows import UndoRow
 from holdfast.objects.identity import InvocationId, Origin, Target
 
 ID = InvocationId(bytes(range(16)))
@@ -287,25 +288,33 @@ def test_rows_of_promises_signals_and_awakeables_do_not_change() -> None:
     assert records.decode_signal(signal.encode()) == signal
 
 
-def test_undo_rows_do_not_change() -> None:
-    stored = keys.u64(7) + b"row"
-    written = undo_rows.encode_stored(stored, is_taken_away=False)
-    taken_away = undo_rows.encode_stored(stored, is_taken_away=True)
+@pytest.mark.parametrize(
+    ("undo", "expected"),
+    [
+        (UndoRow(None), "00"),
+        (UndoRow(None, default=b"d"), "02 64"),
+        (UndoRow(b"row", 7), "03 0000000000000007 726f77"),
+        (UndoRow(b"row", 7, takes_away=True), "04 0000000000000007 726f77"),
+        (
+            UndoRow(b"row", 7, takes_away=True, default=b"d"),
+            "05 00000001 64 04 0000000000000007 726f77",
+        ),
+    ],
+)
+def test_undo_rows_do_not_change(undo: UndoRow, expected: str) -> None:
+    assert undo.encode() == bytes.fromhex(expected)
+    assert undo_rows.decode(undo.encode()) == undo
+    assert undo_rows.takes_away(undo.encode()) == undo.takes_away
 
-    assert undo_rows.encode_absent().hex() == "00"
-    assert undo_rows.encode_default(b"row").hex() == "02" + b"row".hex()
-    assert written.hex() == "03" + stored.hex()
-    assert taken_away.hex() == "04" + stored.hex()
-    assert undo_rows.decode(written) == undo_rows.decode(taken_away)
-    assert undo_rows.decode(written) == undo_rows.OldRow(b"row", 7)
-    assert undo_rows.decode(b"\x00") == undo_rows.OldRow(None)
-    assert undo_rows.decode(b"\x01row") == undo_rows.OldRow(b"row")
-    assert undo_rows.decode(b"\x02row") == undo_rows.OldRow(b"row", is_default=True)
-    assert undo_rows.decode(b"\x02row").stored is None
-    assert undo_rows.with_takes_away(written) == taken_away
-    assert [undo_rows.takes_away(bytes((tag,))) for tag in range(5)] == [0, 1, 0, 0, 1]
-    with pytest.raises(StoreFormatError, match="begins with 05"):
-        undo_rows.decode(b"\x05")
+
+def test_an_undo_row_keeps_a_stored_row_as_it_is() -> None:
+    stored = keys.u64(7) + b"row"
+
+    assert undo_rows.encode_old(None, takes_away=True) == UndoRow(None).encode()
+    assert undo_rows.encode_old(stored, takes_away=False) == UndoRow(b"row", 7).encode()
+    assert undo_rows.decode(b"\x01row") == UndoRow(b"row", takes_away=True)
+    with pytest.raises(StoreFormatError, match="begins with 06"):
+        undo_rows.decode(b"\x06")
 
 
 def test_a_failure_is_shown_alike_wherever_it_comes_from() -> None:
