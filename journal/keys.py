@@ -34,6 +34,7 @@ A key is a one-byte table tag, then its fields, each encoded so that bytes compa
     f    workflow      text(service) text(key)           id: the invocation of its ``run``
     k    history       object                            u64(sequence) u64(ms): see below
     r    reissue       id u32(index)                     empty: copied by a restart, not begun here
+    z    remains       id                                records.RemainsRecord: to be deleted
     m    meta          text(name)                        as the owner of the name says
 
 The history row of an object says from where on its past can be read, and when that was found: the
@@ -71,6 +72,7 @@ ATTACHED = b"y"
 WORKFLOW = b"f"
 HISTORY = b"k"
 REISSUE = b"r"
+REMAINS = b"z"
 META = b"m"
 
 
@@ -251,6 +253,11 @@ def history(object_: bytes) -> bytes:
 def reissue(invocation_id: InvocationId, index: int) -> bytes:
     """The row of a command that a restart copied while it was open."""
     return REISSUE + invocation_id + u32(index)
+
+
+def remains(invocation_id: InvocationId) -> bytes:
+    """The row that exists while rows of a journal that is forgotten are still to be deleted."""
+    return REMAINS + invocation_id
 
 
 def meta(name: str) -> bytes:

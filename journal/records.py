@@ -16,6 +16,7 @@ timer       := one byte, see ``TimerKind``
 awakeable   := empty, or version [message | nil, schema | nil, due_ms, created_ms]
 promise     := version [completed_ms, bytes | failure]
 signal      := version [bytes | failure]
+remains     := version [service, key | nil, handler, sequence, entries, may_have_undo, is_whole]
 details     := {name: value}, without what is as it mostly is; names are for ever
 """
 
@@ -174,6 +175,14 @@ class OutcomeDetails:
     """When the first attempt began, for a restart that brings the start time with it."""
     journal_expires_ms: int = 0
     """When the journal goes, where that is before the outcome; 0 when it is not."""
+    kept_until_ms: int = 0
+    """When the outcome goes, where its handler or class says so; 0: as the runtime says."""
+    entries: int = 0
+    """How many entries the journal has, so that it can go without being read; 0: not known."""
+    stored_bytes: int = 0
+    """Of its journal and its undo rows, as they were counted."""
+    has_no_undo: bool = False
+    """It certainly left no undo rows."""
     restarted_from: bytes | None = None
     restarted_at: int = 0
     """As in ``InvocationDetails``."""
@@ -238,6 +247,40 @@ def decode_outcome(row: bytes) -> OutcomeRecord:
         expires_ms=fields[9] if len(fields) > 9 else 0,
         details=OutcomeDetails(**fields[10]) if len(fields) > 10 else None,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class RemainsRecord:
+    """Whose rows are being deleted: nobody finds them by an outcome any more."""
+
+    target: Target
+    sequence: int
+    entries: int
+    may_have_undo: bool
+    """Both as in ``OutcomeDetails``."""
+    is_whole: bool
+    """Whether the outcome is gone too, and so what a workflow leaves beside its ``run``."""
+
+    def encode(self) -> bytes:
+        """The row."""
+        target = self.target
+        return pack(
+            [
+                target.service,
+                target.key,
+                target.handler,
+                self.sequence,
+                self.entries,
+                self.may_have_undo,
+                self.is_whole,
+            ]
+        )
+
+
+def decode_remains(row: bytes) -> RemainsRecord:
+    """The record that ``RemainsRecord.encode`` wrote."""
+    service, key, handler, *rest = unpack(row, "a row of remains")
+    return RemainsRecord(Target(service, key, handler), *rest)
 
 
 class StepState(IntEnum):

@@ -5,7 +5,8 @@ how rows are read in ``rocks_reading``; what was measured, and why the settings 
 is in ``STORE.md``. These three modules are the only ones that import rocksdict.
 
 Threads: the methods belong to the thread that opened the store, but ``sync`` may run in one other
-thread and ``maintain`` or ``compact`` in a third. What they share is written by one side only.
+thread, ``maintain`` in a third and ``compact`` in a fourth. What they share is written by one side
+only.
 """
 
 import ctypes
@@ -17,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, NoReturn
 
-from rocksdict import WriteBatch
+from rocksdict import CompactOptions, WriteBatch
 
 from ..objects.errors import StoreDamagedError, StoreFailedError
 from .data_directory import DataDirectory, explained_errors
@@ -103,6 +104,9 @@ class RocksStore:
         self._maintaining = threading.Lock()
         self._moved = (0, 0, 0)
         self._log_moves = 0
+        # Held by a compaction, so that the database is not closed under it.
+        self._compacting = threading.Lock()
+        self._is_closing = False
         # Keeps the tide mark when it is overlapped; None when a sync writes it itself, or nobody.
         self._follower: TideFollower | None = None
         try:
@@ -226,11 +230,17 @@ class RocksStore:
 
     def compact(self, start: bytes, end: bytes | None) -> None:
         """See ``Store.compact``."""
-        with self._maintaining:
+        with self._compacting:
             if self._stopped is not None:
                 raise self._refusal()
+            if self._is_closing:
+                return
+            options = CompactOptions()
+            # RocksDB's own compactions must not wait for this one: a pile of files in level 0
+            # puts brakes on whoever writes.
+            options.set_exclusive_manual_compaction(False)
             try:
-                self._db.compact_range(start, end)
+                self._db.compact_range(start, end, options)
             except Exception as cause:  # noqa: BLE001 -- every failure is final
                 self._fail("compacting the files", cause)
 
@@ -260,7 +270,11 @@ class RocksStore:
         """
         if self._is_in_child:
             return
-        with self._syncing, self._maintaining:
+        self._is_closing = True
+        if self._compacting.locked() and self._stopped is None:
+            # It may have minutes to go, and what it has done so far is kept.
+            self._db.cancel_all_background(wait=False)
+        with self._syncing, self._maintaining, self._compacting:
             if self._stopped is not None:
                 self._release()
                 return
@@ -361,5 +375,6 @@ class RocksStore:
         # The locks may be held by threads that exist in the parent only.
         self._syncing = threading.Lock()
         self._maintaining = threading.Lock()
+        self._compacting = threading.Lock()
         if (db := getattr(self, "_db", None)) is not None:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(db))

@@ -67,8 +67,8 @@ class Store(Protocol):
     """An ordered map of bytes that changes by whole batches.
 
     All methods belong to the thread that opened the store, but ``sync`` may run in one other
-    thread at the same time, and ``maintain`` and ``compact`` in a third. The first failure of any
-    of them is the last: from then on every method but ``statistics`` and ``close`` raises
+    thread at the same time, ``maintain`` in a third and ``compact`` in a fourth. The first failure
+    of any of them is the last: from then on every method but ``statistics`` and ``close`` raises
     ``StoreFailedError``. So it is after ``close``, and in a forked child.
     """
 
@@ -164,7 +164,8 @@ class Store(Protocol):
     def compact(self, start: bytes, end: bytes | None) -> None:
         """Give back the disk space of rows deleted in ``start <= key < end``.
 
-        Changes nothing that can be read. May block for long, without the interpreter lock.
+        Changes nothing that can be read. May block for long, without the interpreter lock; all
+        else goes on meanwhile. ``close`` ends it early, and what it has done so far is kept.
 
         Raises:
             StoreFailedError: the store failed, now or before.

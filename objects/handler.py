@@ -92,6 +92,9 @@ def handler(
     idle_ms_max: int | None = None,
     mailbox_invocations_max: int | None = None,
     retention: timedelta | None = None,
+    journal_retention: timedelta | None = None,
+    idempotency_retention: timedelta | None = None,
+    workflow_retention: timedelta | None = None,
 ) -> (
     "Callable[[Callable[Concatenate[Any, Context, P], Coroutine[Any, Any, R]]], Handler[P, R]]"
 ): ...
@@ -118,6 +121,9 @@ def shared(
     idle_ms_max: int | None = None,
     mailbox_invocations_max: int | None = None,
     retention: timedelta | None = None,
+    journal_retention: timedelta | None = None,
+    idempotency_retention: timedelta | None = None,
+    workflow_retention: timedelta | None = None,
 ) -> (
     "Callable[[Callable[Concatenate[Any, Context, P], Coroutine[Any, Any, R]]], Handler[P, R]]"
 ): ...

@@ -9,6 +9,17 @@ from datetime import timedelta
 from .errors import InvalidDefinitionError
 from .retry import RetryPolicy
 
+RETENTIONS = (
+    "retention",
+    "journal_retention",
+    "idempotency_retention",
+    "workflow_retention",
+)
+"""Options that say how long something is kept; a runtime's config has them too."""
+
+RETENTION_MAX = timedelta(days=36_500)
+"""Within what a row can say; whoever wants for ever takes this."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandlerOptions:
@@ -21,12 +32,21 @@ class HandlerOptions:
         mailbox_invocations_max: calls that may wait at one key; the next one from outside is
             refused with ``MailboxFullError``.
         retention: how long a completed invocation is kept, from its completion.
+        journal_retention: how long its journal and the past of its state are kept, as far as that
+            is within the retention. ``timedelta(0)`` keeps none. Said nowhere: as ``retention``.
+        idempotency_retention: how long its idempotency key counts; a longer time than the
+            retention keeps the outcome for that long. Said nowhere: as ``retention``.
+        workflow_retention: for a workflow, how long after its ``run`` it is kept: outcome, state,
+            promises, and that its key was used. Said nowhere: as ``retention``.
     """
 
     retry: RetryPolicy | None = None
     idle_ms_max: int | None = None
     mailbox_invocations_max: int | None = None
     retention: timedelta | None = None
+    journal_retention: timedelta | None = None
+    idempotency_retention: timedelta | None = None
+    workflow_retention: timedelta | None = None
 
     def __post_init__(self) -> None:
         """Refuse options that could not be followed.
@@ -37,7 +57,11 @@ class HandlerOptions:
         self._check("retry", RetryPolicy)
         self._check("idle_ms_max", int)
         self._check("mailbox_invocations_max", int)
-        self._check("retention", timedelta)
+        for name in RETENTIONS:
+            self._check(name, timedelta)
+            problem = find_retention_problem(name, getattr(self, name))
+            if problem is not None:
+                raise InvalidDefinitionError(problem)
         if self.idle_ms_max is not None and self.idle_ms_max < 0:
             message = f"idle_ms_max is {self.idle_ms_max}, and it must be 0 or more"
             raise InvalidDefinitionError(message)
@@ -46,9 +70,6 @@ class HandlerOptions:
                 f"mailbox_invocations_max is {self.mailbox_invocations_max}, "
                 f"and at least one call must be able to wait"
             )
-            raise InvalidDefinitionError(message)
-        if self.retention is not None and self.retention < timedelta(0):
-            message = f"retention is {self.retention}, and it must not be negative"
             raise InvalidDefinitionError(message)
 
     def _check(self, name: str, expected: type) -> None:
@@ -68,3 +89,10 @@ class HandlerOptions:
                 for field in fields(self)
             }
         )
+
+
+def find_retention_problem(name: str, retention: timedelta | None) -> str | None:
+    """Why nothing can be kept for that long, or ``None``."""
+    if retention is None or timedelta(0) <= retention <= RETENTION_MAX:
+        return None
+    return f"{name} is {retention}, and it must be from 0 to {RETENTION_MAX.days:,} days"

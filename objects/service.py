@@ -49,7 +49,7 @@ class Declared:
 
     if TYPE_CHECKING:
 
-        def __init_subclass__(
+        def __init_subclass__(  # noqa: PLR0913 - a header's options, each by keyword
             cls,
             *,
             name: str | None = None,
@@ -57,6 +57,9 @@ class Declared:
             idle_ms_max: int | None = None,
             mailbox_invocations_max: int | None = None,
             retention: timedelta | None = None,
+            journal_retention: timedelta | None = None,
+            idempotency_retention: timedelta | None = None,
+            workflow_retention: timedelta | None = None,
         ) -> None:
             """Check the class that was just written; below is what runs."""
 
@@ -162,6 +165,8 @@ def _declare(cls: type[Declared], name: str | None, given: dict[str, Any]) -> De
     _check_init(cls, where)
     members = collect_members(cls)
     _check_kind(cls, members, where)
+    if not issubclass(cls, Workflow):
+        _check_no_workflow_options(options, members, where)
     return Declaration(
         name=cls.__name__ if name is None else name, options=options, members=members
     )
@@ -186,6 +191,13 @@ def _check_kind(cls: type[Declared], members: Members, where: str) -> None:
             f"from VirtualObject, or pass the value as an argument"
         )
         raise InvalidDefinitionError(message)
+
+
+def _check_no_workflow_options(options: HandlerOptions, members: Members, where: str) -> None:
+    for each in (options, *(handler.options for handler in members.handlers.values())):
+        if each.workflow_retention is not None:
+            message = f"{where}: workflow_retention is for a Workflow; here it is retention"
+            raise InvalidDefinitionError(message)
 
 
 def check_has_run(members: Members, where: str) -> None:

@@ -427,6 +427,7 @@ class Commands:
             has_journal = self.invocation.next_index > 1
             state.save_last(self.invocation.next_index if has_journal else None)
             self.invocation.stored_bytes += state.undo_bytes
+            self.invocation.has_no_undo = not state.undo_bytes
         elif isinstance(state, SharedState):
             state.check_unchanged()
 

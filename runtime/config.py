@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
+from ..objects.errors import InvalidArgumentError
+from ..objects.options import RETENTIONS, find_retention_problem
 from ..objects.retry import DEFAULT_RETRY, RetryPolicy
 
 
@@ -29,6 +31,18 @@ class RuntimeConfig:
 
     retention: timedelta = timedelta(hours=24)
     """How long a completed invocation is kept, from its completion."""
+
+    journal_retention: timedelta | None = None
+    """How long its journal and the past of its state are kept, within the retention; ``None``:
+    as ``retention``."""
+
+    idempotency_retention: timedelta | None = None
+    """How long its idempotency key counts, from its completion, and its outcome is kept at
+    least; ``None``: as ``retention``."""
+
+    workflow_retention: timedelta | None = None
+    """How long a workflow is kept after its ``run``, with its state and its promises; ``None``: as
+    ``retention``."""
 
     retained_bytes_max: int = 1 << 30
     """Bytes of completed invocations kept in all; beyond it the oldest go before their time."""
@@ -73,4 +87,20 @@ class RuntimeConfig:
     """Between two rounds of background work: retention, log size, idle attempts."""
 
     collect_rows_max: int = 2_000
-    """Rows that one round of retention may delete."""
+    """Rows that retention may delete in one slice of its work."""
+
+    collect_seconds_max: float = 0.001
+    """The same bound in time. Between two slices everybody else has their turn, for four times as
+    long as the slice took when there is something to do."""
+
+    def __post_init__(self) -> None:
+        """Refuse times to keep something that cannot be meant.
+
+        Raises:
+            InvalidArgumentError: one is negative, or longer than a hundred years.
+        """
+        for name in RETENTIONS:
+            problem = find_retention_problem(name, getattr(self, name))
+            if problem is not None:
+                message = f"RuntimeConfig: {problem}"
+                raise InvalidArgumentError(message)

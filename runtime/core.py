@@ -13,6 +13,7 @@ from .attempts import Attempts
 from .commits import Commits
 from .config import RuntimeConfig
 from .lifecycle import Lifecycle
+from .retention import Retention
 from .seams import Clock
 
 
@@ -28,5 +29,6 @@ class Core:
     clock: Clock
     config: RuntimeConfig
     store: Store
+    retention: Retention
     check_open: Callable[[], None]
     """Raises when nothing is accepted now, or when a handler calls from inside."""

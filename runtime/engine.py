@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from functools import partial
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from opentelemetry.trace import TracerProvider
 
@@ -33,17 +33,17 @@ from .config import RuntimeConfig
 from .core import Core
 from .failures import describe
 from .lifecycle import Lifecycle
+from .maintenance import Maintenance
 from .outside import Health, Outside
 from .requests import RuntimeStatistics
 from .retention import Retention
-from .seams import Alarm, Clock, Randomness, SystemClock, SystemRandomness, SystemThreads, Threads
+from .seams import Clock, Randomness, SystemClock, SystemRandomness, SystemThreads, Threads
 from .tracing import Tracing
 
 logger = logging.getLogger("holdfast.runtime")
 
 _CUT_OFF_SECONDS = 1.0
 _LAST_TURNS_MAX = 100
-_COLLECT_AGAIN_MS = 20
 
 
 class Engine(Outside):
@@ -105,8 +105,6 @@ class Engine(Outside):
         self._failure: StoreFailedError | None = None
         self._failed = asyncio.Event()
         self._turn_requested = False
-        self._maintenance: Alarm | None = None
-        self._is_maintaining = False
         # Made by `start`.
         self._loop: asyncio.AbstractEventLoop
         self._store: Store
@@ -114,6 +112,7 @@ class Engine(Outside):
         self._lifecycle: Lifecycle
         self._attempts: Attempts
         self._retention: Retention
+        self._maintenance: Maintenance
         self._answers: Answers
         self._admission: Admission
         self._core: Core
@@ -195,8 +194,10 @@ class Engine(Outside):
             clock=self._clock,
             config=self.config,
             store=self._store,
+            retention=self._retention,
             check_open=self._check_open,
         )
+        self._maintenance = Maintenance(self._core, self._threads, self._fail)
         self._admission = Admission(self._core)
         self.health = "ok"
         # What fell due during the downtime takes its place before anything new can.
@@ -204,7 +205,7 @@ class Engine(Outside):
             self._commits.write()
         self._lifecycle.recover()
         self._lifecycle.timers.open()
-        self._schedule_maintenance(self.config.maintenance_ms)
+        self._maintenance.open()
 
     async def stop(self, grace: timedelta | None = None) -> None:
         """Stop in good order: nothing accepted is lost, and what runs goes on at the next start.
@@ -218,10 +219,9 @@ class Engine(Outside):
             return
         if self.health != "failed":
             self.health = "stopping"
+            self._maintenance.close()
             await self._wind_down(self.config.stop_grace if grace is None else grace)
         self.health = "stopped"
-        if self._maintenance is not None:
-            self._maintenance.cancel()
         self._threads.close()
         self._store.close()
 
@@ -253,6 +253,8 @@ class Engine(Outside):
         return RuntimeStatistics(
             invocations_accepted=self._lifecycle.accepted_count,
             invocations_completed=self._lifecycle.completed_count,
+            invocations_collected=self._retention.collected_count,
+            retained_bytes=self._lifecycle.outcomes.retained_bytes,
             attempts_started=self._attempts.started_count,
             attempts_resident=len(self._attempts),
             attempts_suspended=self._attempts.suspended_count,
@@ -295,29 +297,6 @@ class Engine(Outside):
         if self._attempts.has_ready:
             self._request_turn()
 
-    def _schedule_maintenance(self, delay_ms: int) -> None:
-        self._maintenance = self._clock.call_later(delay_ms / 1000, self._maintain)
-
-    def _maintain(self) -> None:
-        if self.health != "ok":
-            return
-        self._commits.guard(self._attempts.suspend_idle)
-        self._commits.guard(self._retention.collect)
-        if self._failure is not None:
-            return
-        if not self._is_maintaining:
-            self._is_maintaining = True
-            self._threads.run("maintenance", self._store.maintain, self._maintained)
-        self._schedule_maintenance(
-            _COLLECT_AGAIN_MS if self._retention.has_more else self.config.maintenance_ms
-        )
-
-    def _maintained(self, _: Any, error: BaseException | None) -> None:
-        self._is_maintaining = False
-        if error is not None and self.health == "ok":
-            self._commits.has_failed = True
-            self._fail(error)
-
     # -- Ends --------------------------------------------------------------------------------
 
     async def _wind_down(self, grace: timedelta) -> None:
@@ -331,7 +310,7 @@ class Engine(Outside):
         tasks = steps.cut_off()
         if self.health == "stopping":
             self._attempts.drop_all()
-            self._retention.write_down()
+            self._maintenance.write_down()
             durable = self._answers.when_durable(None)
             self._commits.write()
             await asyncio.wait([durable])
@@ -368,6 +347,7 @@ class Engine(Outside):
         self._failure = StoreFailedError(message)
         self._failure.__cause__ = error
         self._lifecycle.timers.close()
+        self._maintenance.close()
         self._attempts.steps.cut_off()
         self._answers.refuse_all(StoreFailedError, message)
         self._failed.set()

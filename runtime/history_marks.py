@@ -9,8 +9,9 @@ A mark is forgotten when every completed invocation that is still kept was accep
 set: nobody can name a moment before it any more.
 """
 
+from collections.abc import Callable
+
 from ..journal import keys
-from ..objects.identity import accepted_ms
 from .commits import Commits
 from .seams import Clock
 
@@ -46,15 +47,19 @@ class HistoryMarks:
             row = keys.u64(sequence) + keys.u64(self._clock.now_ms())
             self._commits.put(keys.history(object_), row)
 
-    def sweep(self) -> None:
-        """Forget marks that nobody can need; looks at a bounded number, and now and then only."""
+    def sweep(self, find_oldest_ms: Callable[[], int]) -> None:
+        """Forget marks that nobody can need; looks at a bounded number, and now and then only.
+
+        ``find_oldest_ms`` tells when the oldest completed invocation that is still kept was
+        accepted.
+        """
         now_ms = self._clock.now_ms()
         if self._cursor is None:
             if now_ms < self._next_sweep_ms:
                 return
             self._cursor = keys.HISTORY
             self._next_sweep_ms = now_ms + SWEEP_MS
-            self._forget_before_ms = self._oldest_ms() - MARGIN_MS
+            self._forget_before_ms = find_oldest_ms() - MARGIN_MS
         looked_at: list[tuple[bytes, bytes]] = []
         for found in self._commits.scan(self._cursor, keys.after(keys.HISTORY)):
             looked_at.append(found)
@@ -64,9 +69,3 @@ class HistoryMarks:
             if int.from_bytes(row[8:], "big") < self._forget_before_ms:
                 self._commits.delete(key)
         self._cursor = looked_at[-1][0] + b"\0" if len(looked_at) == SWEEP_ROWS else None
-
-    def _oldest_ms(self) -> int:
-        """When the oldest completed invocation that is still kept was accepted."""
-        for key, _ in self._commits.scan(keys.OUTCOME, keys.after(keys.OUTCOME)):
-            return accepted_ms(key[1:])
-        return self._clock.now_ms()

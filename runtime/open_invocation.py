@@ -49,6 +49,8 @@ class OpenInvocation:
     attempt: Resident | None = None
     stored_bytes: int = 0
     """Of its journal and undo rows, as far as this process has read or written them."""
+    has_no_undo: bool = False
+    """Whether its turn has certainly left no undo row; found out when it ends."""
     input: Input | None = None
     """The journal's first and only entry, while the first attempt has not read it."""
     prepared: Prepared | None = None

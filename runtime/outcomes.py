@@ -7,16 +7,14 @@ from collections.abc import Callable
 
 from ..journal import keys
 from ..journal.entry import Failure
-from ..journal.records import Kept, OutcomeRecord, decode_outcome
-from ..objects.definition import HandlerDefinition
+from ..journal.records import Kept, OutcomeDetails, OutcomeRecord, decode_outcome
 from ..objects.identity import InvocationId, accepted_ms
 from .commits import Commits
 from .config import RuntimeConfig
+from .keeping import Keeping
+from .kept_cursor import KeptCursor
 from .open_invocation import OpenInvocation, Result
 from .seams import Clock
-
-IN_ORDER_MS = 60_000
-"""An invocation that completes within this long of its acceptance counts as completed in order."""
 
 
 class Outcomes:
@@ -29,6 +27,11 @@ class Outcomes:
         self._config = config
         # Those who await an outcome from outside, by invocation.
         self._waiters: dict[InvocationId, list[Callable[[Result], None]]] = {}
+        self.keeping = Keeping(config)
+        # Where retention is in the tables of outcomes and of their expiry.
+        self.walk = KeptCursor(commits, "outcomes walked", keys.OUTCOME)
+        self.listed = KeptCursor(commits, "outcomes listed", keys.EXPIRY)
+        self.oldest = KeptCursor(commits, "outcomes", keys.OUTCOME)
         # Bytes of completed invocations, for the bound on what is kept.
         self.retained_bytes = 0
 
@@ -47,10 +50,32 @@ class Outcomes:
             or (handler is not None and handler.is_run)
         )
         completed_ms = self._clock.now_ms()
-        expires_ms = completed_ms + self.retention_ms(handler)
+        times = self.keeping.times(handler)
+        until_ms = due_ms = completed_ms + times.outcome_ms
+        expires_ms, details = 0, None
+        if key is not None:
+            expires_ms = completed_ms + times.idempotency_ms
+            until_ms = max(until_ms, expires_ms)
+            due_ms = min(until_ms, expires_ms)
+        journal_ms = completed_ms + times.journal_ms
+        goes_early = has_journal and journal_ms < until_ms
+        if goes_early:
+            due_ms = min(due_ms, journal_ms)
+        if has_journal or times.is_own:
+            details = OutcomeDetails(
+                journal_expires_ms=journal_ms if goes_early else 0,
+                kept_until_ms=completed_ms + times.outcome_ms if times.is_own else 0,
+                entries=invocation.next_index if has_journal else 0,
+                stored_bytes=invocation.stored_bytes if has_journal else 0,
+                # What a restart put back before the turn began nobody has counted.
+                has_no_undo=invocation.has_no_undo and record.details is None,
+            )
+        outcome_key = keys.outcome(id_)
         # The table of outcomes is in order of acceptance; see `Retention` for what follows.
-        is_listed = (handler is not None and handler.options.retention is not None) or (
-            completed_ms - accepted_ms(id_) > IN_ORDER_MS
+        is_listed = (
+            times.is_own
+            or due_ms < completed_ms + self.keeping.default_ms
+            or outcome_key < self.walk.position
         )
         row = OutcomeRecord(
             target=record.target,
@@ -60,14 +85,29 @@ class Outcomes:
             result=result if is_kept else None,
             is_listed=is_listed,
             idempotency_key=key,
-            expires_ms=0 if key is None else expires_ms,
+            expires_ms=expires_ms,
+            details=details,
         ).encode()
-        self._commits.put_new(keys.outcome(id_), row)
-        self.retained_bytes += len(row) + len(id_) + 1
+        self._commits.put_new(outcome_key, row)
+        self.oldest.lower(outcome_key)
+        self.retained_bytes += len(row) + len(outcome_key)
         if has_journal:
             self.retained_bytes += invocation.stored_bytes
         if is_listed:
-            self._commits.put_new(keys.expiry(expires_ms, id_), b"")
+            self.list_next(id_, due_ms)
+
+    def list_next(self, id_: InvocationId, due_ms: int) -> None:
+        """Have retention look at an outcome at ``due_ms``, wherever its walk is."""
+        key = keys.expiry(due_ms, id_)
+        self._commits.put_new(key, b"")
+        self.listed.lower(key)
+
+    def oldest_ms(self) -> int:
+        """When the oldest of those that are kept was accepted; now, where there is none."""
+        for key, _ in self._commits.scan(self.oldest.position, keys.after(keys.OUTCOME)):
+            self.oldest.position = key
+            return accepted_ms(key[1:])
+        return self._clock.now_ms()
 
     def tell(self, id_: InvocationId, result: Result) -> None:
         """Tell those outside who await the outcome, once it is durable."""
@@ -90,12 +130,6 @@ class Outcomes:
             waiters.remove(tell)
             if not waiters:
                 del self._waiters[id_]
-
-    def retention_ms(self, handler: HandlerDefinition | None) -> int:
-        """How long a completed invocation of ``handler`` is kept."""
-        own = None if handler is None else handler.options.retention
-        retention = self._config.retention if own is None else own
-        return round(retention.total_seconds() * 1000)
 
 
 def _bind(tell: Callable[[Result], None], result: Result) -> Callable[[], None]:

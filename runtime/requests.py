@@ -53,6 +53,10 @@ class RuntimeStatistics:
 
     invocations_accepted: int
     invocations_completed: int
+    invocations_collected: int
+    """Completed ones that were kept long enough, or were too much to keep, and are gone."""
+    retained_bytes: int
+    """Of those that are kept."""
     attempts_started: int
     attempts_resident: int
     attempts_suspended: int

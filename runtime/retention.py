@@ -1,35 +1,56 @@
-"""How long completed invocations are kept, and how they go: a few at a time, oldest first.
+"""Which completed invocations have been kept long enough, or are too much to keep.
 
-Outcome rows sort by the time their invocation was accepted. One that completed soon after, and is
-kept as long as most, goes when its place in that order has come: one cursor walks from the oldest
-and stops where nothing can be due yet. One that its handler keeps for another time, or that took
-long to complete, is *listed*: it has a row in the expiry table, which is in due order.
+Outcome rows sort by the time their invocation was accepted. Most are kept for one and the same time
+and complete soon, so they are due in that order: a walk goes over the table from the oldest on, as
+far as anything can be due. One that is due at another time is *listed*: it has a row in the expiry
+table, which is in due order. Whoever has a time of its own is listed when it completes, and so is
+what is due before its place in the order (a journal that is kept for a shorter time, say); what is
+not due when the walk passes it, because it took long, is listed by the walk.
+
+    Invariant: whatever is behind the walk is listed or gone.
+
+So no table is ever read from its front: each has a cursor, which is written down for the next
+start.
 
 What is kept is bounded in bytes as well: a busy counter must not fill the disk. Beyond the bound
-the oldest go before their time; an outcome whose idempotency key still counts, or that of a
-workflow, loses its journal only, because a duplicate must never run again. The number of bytes is
-written down once a round, so a crash makes it wrong by what completed within that round.
+the oldest go before their time, the listed ones behind the walk first; an outcome whose idempotency
+key still counts, or that of a workflow, loses its journal only, because a duplicate must never run
+again. The number of bytes is written down once a round, so a crash makes it wrong by what completed
+within that round.
 
-Each round deletes a bounded number of rows, with the rest of the turn's batch; a long journal goes
-in several, its outcome last.
+How long is ``keeping``'s, what is deleted ``forgetting``'s, and when a slice is worked off is
+``maintenance``'s.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from ..journal import keys
 from ..journal.records import Kept, OutcomeRecord, decode_outcome
-from ..journal.undo_rows import takes_away
 from ..objects.identity import InvocationId, accepted_ms
 from ..objects.service import RUN
 from . import workflows
+from .budget import Budget, read_slice
 from .config import RuntimeConfig
+from .forgetting import Forgetting
 from .history_marks import HistoryMarks
 from .lifecycle import Lifecycle
 from .seams import Clock
 
-WALK_MS = 60_000
-"""A walk over the outcomes starts at most this often, unless there is too much of them."""
+IN_ORDER_MS = 60_000
+"""The walk waits this long for invocations to complete: those that do are due when it comes. So
+what is not listed goes that much later than it might."""
 
+NEVER_MS = (1 << 63) - 1
+"""Later than anything is due."""
+
+AGAIN_SECONDS_MIN = 60
+AGAIN_TIMES = 20
+"""Between two passes over all that is listed, to find what may go early: so many times as long as
+a pass took, and at least so long."""
+
+_ROWS_PER_SCAN_FIRST = 4
+_ROWS_PER_SCAN_MAX = 256
 _BYTES = keys.meta("retained bytes")
 
 
@@ -37,143 +58,224 @@ class Retention:
     """Collects what has been kept long enough, or is too much to keep."""
 
     def __init__(self, lifecycle: Lifecycle, clock: Clock, config: RuntimeConfig) -> None:
-        """Begin at the oldest outcome, with the number of bytes that was last written down."""
+        """Go on where the last process was."""
         self._outcomes = lifecycle.outcomes
+        self._keeping = lifecycle.outcomes.keeping
+        self._walk = lifecycle.outcomes.walk
+        self._listed = lifecycle.outcomes.listed
         self._commits = lifecycle.commits
         self._clock = clock
         self._config = config
-        self._marks = HistoryMarks(lifecycle.commits, clock)
-        self._cursor = keys.OUTCOME
-        self._walk_at_ms = 0
+        self.marks = HistoryMarks(lifecycle.commits, clock)
+        self.forgetting = Forgetting(lifecycle.commits, lifecycle.outcomes, self.marks)
+        # Listed outcomes before this one had nothing to give when there was too much.
+        self._relieved = self._listed.position
+        # When a pass over all that is listed began, and when the next one may, once it has ended.
+        self._began_at = clock.monotonic()
+        self._again_at: float | None = None
         self._written_bytes = int.from_bytes(self._commits.get(_BYTES) or b"", "big")
-        lifecycle.outcomes.retained_bytes += self._written_bytes
-        # Rows that this round may still delete or look at.
-        self._budget = 0
+        self._outcomes.retained_bytes += self._written_bytes
         self.collected_count = 0
         self.has_more = False
+        """Whether the last slice ended for want of budget."""
 
     def collect(self) -> None:
-        """One bounded round; ``has_more`` tells whether the next should come soon."""
-        now_ms = self._clock.now_ms()
-        self._budget = self._config.collect_rows_max
-        self._collect_listed(now_ms)
-        if self._is_over() or now_ms >= self._walk_at_ms:
-            self._collect_in_order(now_ms)
-        self.has_more = self._budget <= 0
-        self._marks.sweep()
-        self.write_down()
+        """One slice, bounded in rows and time."""
+        budget = self.new_budget()
+        self.forgetting.clear_remains(budget)
+        self._collect_listed(budget)
+        self._collect_in_order(budget)
+        if self._is_over() and not budget.is_spent:
+            self._relieve(budget)
+        self.has_more = budget.is_spent
+
+    def new_budget(self) -> Budget:
+        """What one slice may do."""
+        config = self._config
+        return Budget(
+            self._clock, rows_max=config.collect_rows_max, seconds_max=config.collect_seconds_max
+        )
+
+    def deleted_ranges(self) -> list[tuple[bytes, bytes]]:
+        """Where the rows were that it has deleted; those that go by age lie before the walk."""
+        walked = self._walk.position[1:]
+        return [
+            (keys.OUTCOME, keys.OUTCOME + walked),
+            (keys.JOURNAL, keys.JOURNAL + walked),
+            (keys.EXPIRY, self._listed.position),
+            *(keys.prefix_range(table) for table in (keys.UNDO, keys.IDEMPOTENCY)),
+        ]
 
     def write_down(self) -> None:
-        """Stage the number of bytes that are kept."""
+        """Stage where the walk is, and the number of bytes that are kept."""
+        self._outcomes.oldest.write_down()
+        self._walk.write_down()
+        self._listed.write_down()
         retained = self._outcomes.retained_bytes = max(0, self._outcomes.retained_bytes)
         if retained != self._written_bytes:
             self._written_bytes = retained
             self._commits.put(_BYTES, retained.to_bytes(8, "big"))
 
+    # -- What is due -------------------------------------------------------------------------
+
+    def _collect_listed(self, budget: Budget) -> None:
+        now_ms = self._clock.now_ms()
+        end = keys.EXPIRY + keys.u64(now_ms + 1)
+        for key, _ in self._take(self._listed.position, end, budget):
+            self._commits.delete(key)
+            budget.spend()
+            self._listed.position = key + b"\0"
+            id_ = InvocationId(key[9:])
+            row = self._commits.get(keys.outcome(id_))
+            if row is not None:
+                self._collect_due(id_, decode_outcome(row), row, now_ms, budget)
+
+    def _collect_in_order(self, budget: Budget) -> None:
+        now_ms = self._clock.now_ms()
+        margin_ms = self._keeping.default_ms + IN_ORDER_MS
+        for key, row in self._take(self._walk.position, keys.after(keys.OUTCOME), budget):
+            id_ = InvocationId(key[1:])
+            if accepted_ms(id_) + margin_ms > now_ms:
+                return
+            budget.spend()
+            self._walk.position = key + b"\0"
+            outcome = decode_outcome(row)
+            if not outcome.is_listed:
+                self._collect_due(id_, outcome, row, now_ms, budget)
+
+    def _collect_due(
+        self, id_: InvocationId, outcome: OutcomeRecord, row: bytes, now_ms: int, budget: Budget
+    ) -> None:
+        """Forget of one invocation what is due, and list it for what is not."""
+        if self._keeping.outcome_until_ms(outcome) <= now_ms:
+            self.collected_count += 1
+            self.forgetting.forget(id_, outcome, row, budget)
+            return
+        if outcome.idempotency_key is not None and outcome.expires_ms <= now_ms:
+            self.forgetting.forget_key(id_, outcome, budget)
+        changed = outcome
+        if outcome.kept is Kept.JOURNAL and self._keeping.journal_until_ms(outcome) <= now_ms:
+            changed = self.forgetting.forget_journal(id_, outcome, budget)
+        self._list(id_, changed, outcome, now_ms, budget)
+
+    def _list(
+        self,
+        id_: InvocationId,
+        changed: OutcomeRecord,
+        outcome: OutcomeRecord,
+        now_ms: int,
+        budget: Budget,
+    ) -> None:
+        """Write what is left of ``outcome``, and when to look at it again."""
+        self._outcomes.list_next(id_, self._keeping.next_due_ms(changed, now_ms))
+        budget.spend()
+        if not changed.is_listed:
+            changed = replace(changed, is_listed=True)
+        if changed is not outcome:
+            self._rewrite(id_, changed, outcome, budget)
+
+    def _rewrite(
+        self, id_: InvocationId, changed: OutcomeRecord, outcome: OutcomeRecord, budget: Budget
+    ) -> None:
+        new = changed.encode()
+        self._outcomes.retained_bytes += len(new) - len(outcome.encode())
+        self._commits.put(keys.outcome(id_), new)
+        budget.spend()
+
+    # -- What is too much --------------------------------------------------------------------
+
     def _is_over(self) -> bool:
         return self._outcomes.retained_bytes > self._config.retained_bytes_max
 
-    def _collect_listed(self, now_ms: int) -> None:
-        for key, _ in self._take(keys.EXPIRY, keys.EXPIRY + keys.u64(now_ms + 1)):
+    def _relieve(self, budget: Budget) -> None:
+        """Forget the oldest, listed or not, until what is kept is within its bound."""
+        reached_ms = accepted_ms(self._walk.position[1:]) + self._keeping.default_ms
+        self._relieve_listed(reached_ms, budget)
+        self._relieve_in_order(budget)
+        if not budget.is_spent and self._is_over():
+            # Nothing is left before the walk; behind it, some are kept for longer than most.
+            self._relieve_listed(NEVER_MS, budget)
+            self._begin_again(budget)
+
+    def _begin_again(self, budget: Budget) -> None:
+        """Look at all that is listed once more, but not all the time.
+
+        What was listed since behind the place that was reached has something to give; where
+        nothing has, looking at millions of rows again and again would be work for nothing.
+        """
+        now = self._clock.monotonic()
+        if budget.is_spent or not self._is_over():
+            return
+        if self._again_at is None:
+            self._again_at = now + max(AGAIN_SECONDS_MIN, AGAIN_TIMES * (now - self._began_at))
+        elif now >= self._again_at:
+            self._relieved, self._began_at, self._again_at = self._listed.position, now, None
+
+    def _relieve_listed(self, until_ms: int, budget: Budget) -> None:
+        """Forget listed ones that are due until then, which is about in the order of completion.
+
+        One that is passed here and kept has nothing to give any more; it goes when it is due.
+        """
+        now_ms = self._clock.now_ms()
+        end = keys.EXPIRY + keys.u64(until_ms + 1)
+        start = max(self._relieved, self._listed.position)
+        for key, _ in self._take(start, end, budget):
+            if not self._is_over():
+                return
+            budget.spend()
+            self._relieved = key + b"\0"
             id_ = InvocationId(key[9:])
-            outcome = self._outcomes.find(id_)
-            if outcome is not None and not self._forget(id_, outcome):
-                return
-            self._commits.delete(key)
-
-    def _collect_in_order(self, now_ms: int) -> None:
-        retention_ms = self._outcomes.retention_ms(None)
-        for key, row in self._take(self._cursor, keys.after(keys.OUTCOME)):
-            id_ = InvocationId(key[1:])
-            if not self._is_over() and accepted_ms(id_) + retention_ms > now_ms:
-                break
-            # Where the next round goes on, should this one end within this invocation.
-            self._cursor = key
-            self._budget -= 1
-            if not self._collect_one(id_, decode_outcome(row), now_ms, retention_ms):
-                return
-            self._cursor = key + b"\0"
-        if self._budget > 0:
-            self._cursor = keys.OUTCOME
-            self._walk_at_ms = now_ms + WALK_MS
-
-    def _collect_one(
-        self, id_: InvocationId, outcome: OutcomeRecord, now_ms: int, retention_ms: int
-    ) -> bool:
-        """Do what is due with one outcome; ``False``: the rest has to wait a round."""
-        expires_ms = outcome.expires_ms or outcome.completed_ms + retention_ms
-        if self._is_over():
-            still_counts = outcome.expires_ms > now_ms or (
-                (outcome.is_listed or expires_ms > now_ms)
-                and workflows.is_started_by(self._commits, outcome.target, id_)
-            )
-            if still_counts:
-                return self._forget_journal(id_, outcome)
-            return self._forget(id_, outcome)
-        if outcome.is_listed or expires_ms > now_ms:
-            return True
-        return self._forget(id_, outcome)
-
-    def _forget(self, id_: InvocationId, outcome: OutcomeRecord) -> bool:
-        """Delete all that is kept of an invocation; ``False``: the rest has to wait a round."""
-        if not self._delete_journal(id_, outcome) or not self._forget_workflow(id_, outcome):
-            return False
-        self.collected_count += 1
-        self._delete(keys.outcome(id_), outcome.encode())
-        if outcome.idempotency_key is not None:
-            key = keys.idempotency(outcome.target, outcome.idempotency_key)
-            row = self._commits.get(key)
-            # The key may have been given to a later invocation since this one expired.
-            if row is not None and row.startswith(id_):
+            row = self._commits.get(keys.outcome(id_))
+            if row is None or self._relieve_one(id_, row, now_ms, budget) is None:
                 self._commits.delete(key)
-        return True
+                budget.spend()
 
-    def _forget_workflow(self, id_: InvocationId, outcome: OutcomeRecord) -> bool:
-        """Delete what was kept for a workflow beside its ``run``, where that is what this is."""
-        if outcome.target.handler != RUN:
-            return True
-        self._budget -= workflows.forget(self._commits, outcome.target, id_, self._budget)
-        return self._budget > 0
+    def _relieve_in_order(self, budget: Budget) -> None:
+        """Walk on, beyond what is due."""
+        now_ms = self._clock.now_ms()
+        for key, row in self._take(self._walk.position, keys.after(keys.OUTCOME), budget):
+            if not self._is_over():
+                return
+            budget.spend()
+            self._walk.position = key + b"\0"
+            id_ = InvocationId(key[1:])
+            outcome = self._relieve_one(id_, row, now_ms, budget)
+            if outcome is not None and not outcome.is_listed:
+                self._list(id_, outcome, outcome, now_ms, budget)
 
-    def _forget_journal(self, id_: InvocationId, outcome: OutcomeRecord) -> bool:
-        """Keep the outcome alone; ``False``: the rest has to wait a round."""
-        if outcome.kept is Kept.OUTCOME:
-            return True
-        if not self._delete_journal(id_, outcome):
-            return False
-        self._commits.put(keys.outcome(id_), replace(outcome, kept=Kept.OUTCOME).encode())
-        return True
-
-    def _delete_journal(self, id_: InvocationId, outcome: OutcomeRecord) -> bool:
+    def _relieve_one(
+        self, id_: InvocationId, row: bytes, now_ms: int, budget: Budget
+    ) -> OutcomeRecord | None:
+        """Forget of one invocation what may go early; gives what is left, ``None`` for nothing."""
+        outcome = decode_outcome(row)
+        still_counts = outcome.expires_ms > now_ms or (
+            outcome.target.handler == RUN
+            and self._keeping.outcome_until_ms(outcome) > now_ms
+            and workflows.is_started_by(self._commits, outcome.target, id_)
+        )
+        if not still_counts:
+            self.collected_count += 1
+            self.forgetting.forget(id_, outcome, row, budget)
+            return None
         if outcome.kept is not Kept.JOURNAL:
-            return True
-        # The journal goes first: while its first entry is there, so are all undo rows.
-        for key, row in self._take(*keys.prefix_range(keys.JOURNAL + id_)):
-            self._delete(key, row)
-        if self._budget > 0 and outcome.target.key is not None:
-            object_ = keys.object_key(outcome.target.service, outcome.target.key)
-            self._delete_undo(object_, outcome.sequence)
-        return self._budget > 0
+            return outcome
+        changed = self.forgetting.forget_journal(id_, outcome, budget)
+        self._rewrite(id_, changed, outcome, budget)
+        return changed
 
-    def _delete_undo(self, object_: bytes, sequence: int) -> None:
-        rows = self._take(*keys.prefix_range(keys.undo_of_turn(object_, sequence)))
-        if any(takes_away(row) for _, row in rows):
-            self._marks.advance(object_, sequence)
-        for key, row in rows:
-            self._delete(key, row)
+    def _take(self, start: bytes, end: bytes, budget: Budget) -> Iterator[tuple[bytes, bytes]]:
+        """Rows of a range for as long as there is budget. They may be changed meanwhile.
 
-    def _take(self, start: bytes, end: bytes) -> list[tuple[bytes, bytes]]:
-        """The first rows of a range, no more than the round may delete."""
-        rows: list[tuple[bytes, bytes]] = []
-        if self._budget <= 0:
-            return rows
-        for row in self._commits.scan(start, end):
-            rows.append(row)
-            if len(rows) >= self._budget:
-                break
-        return rows
-
-    def _delete(self, key: bytes, row: bytes) -> None:
-        self._commits.delete(key)
-        self._budget -= 1
-        self._outcomes.retained_bytes -= len(key) + len(row)
+        A few at first: with long journals among them, a slice may not come any further.
+        """
+        size = _ROWS_PER_SCAN_FIRST
+        while not budget.is_spent:
+            size = min(size * 2, budget.rows, _ROWS_PER_SCAN_MAX)
+            rows, is_last = read_slice(self._commits, start, end, size)
+            for row in rows:
+                if budget.is_spent:
+                    return
+                yield row
+            if is_last:
+                return
+            start = rows[-1][0] + b"\0"

@@ -14,6 +14,7 @@ from ..journal import keys
 from ..journal.records import TimerKind
 from ..objects.identity import InvocationId
 from .commits import Commits
+from .kept_cursor import KeptCursor
 from .seams import Alarm, Clock
 
 FIRE_SLICE = 256
@@ -33,8 +34,7 @@ class Timers:
         self._commits = commits
         self._clock = clock
         self._fire = fire
-        # No timer row sorts before this key.
-        self._cursor = keys.TIMER
+        self.cursor = KeptCursor(commits, "timers", keys.TIMER)
         self._alarm: Alarm | None = None
         self._alarm_ms = 0
         self._is_open = False
@@ -55,7 +55,7 @@ class Timers:
         """Set a timer that survives restarts."""
         key = keys.timer(due_ms, invocation_id, index)
         self._commits.put_new(key, kind.encode())
-        self._cursor = min(self._cursor, key)
+        self.cursor.lower(key)
         if self._is_open and (self._alarm is None or due_ms < self._alarm_ms):
             self._arm(due_ms)
 
@@ -68,13 +68,13 @@ class Timers:
         now_ms = self._clock.now_ms()
         due: list[tuple[bytes, TimerKind]] = []
         next_key: bytes | None = None
-        for key, row in self._commits.scan(self._cursor, keys.after(keys.TIMER)):
+        for key, row in self._commits.scan(self.cursor.position, keys.after(keys.TIMER)):
             if len(due) == FIRE_SLICE or int.from_bytes(key[1:9], "big") > now_ms:
                 next_key = key
                 break
             due.append((key, TimerKind(row[0])))
         # Lowered by `add` when firing sets an earlier timer.
-        self._cursor = keys.after(keys.TIMER) if next_key is None else next_key
+        self.cursor.position = keys.after(keys.TIMER) if next_key is None else next_key
         for key, kind in due:
             self._commits.delete(key)
             self._fire(kind, InvocationId(key[9:25]), int.from_bytes(key[25:29], "big"))
@@ -83,7 +83,7 @@ class Timers:
         return len(due) == FIRE_SLICE
 
     def _rearm(self) -> None:
-        for key, _ in self._commits.scan(self._cursor, keys.after(keys.TIMER)):
+        for key, _ in self._commits.scan(self.cursor.position, keys.after(keys.TIMER)):
             self._arm(int.from_bytes(key[1:9], "big"))
             return
 

@@ -75,6 +75,7 @@ OBJECT_HEX = "41 00 01 62 00 ff 63 00 01".replace(" ", "")
         (keys.workflow("A", "b\0c"), "66" + OBJECT_HEX),
         (keys.history(OBJECT), "6b" + OBJECT_HEX),
         (keys.reissue(ID, 1), "72" + ID_HEX + "00000001"),
+        (keys.remains(ID), "7a" + ID_HEX),
         (keys.meta("x"), "6d780001"),
     ],
 )
@@ -278,6 +279,7 @@ def test_rows_of_promises_signals_and_awakeables_do_not_change() -> None:
     awakeable = records.AwakeableRecord(message=b"m", schema=None, due_ms=1, created_ms=2)
     promise = records.PromiseRecord(1, FAILURE)
     signal = records.SignalRecord(b"x")
+    remains = records.RemainsRecord(TARGET, 1, 7, may_have_undo=False, is_whole=True)
 
     assert awakeable.encode() == bytes.fromhex("01 94 c4016d c0 01 02")
     assert records.decode_awakeable(awakeable.encode()) == awakeable
@@ -286,6 +288,8 @@ def test_rows_of_promises_signals_and_awakeables_do_not_change() -> None:
     assert records.decode_promise(promise.encode()) == promise
     assert signal.encode() == bytes.fromhex("01 91 c401 78")
     assert records.decode_signal(signal.encode()) == signal
+    assert remains.encode() == bytes.fromhex("01 97 a141 a3620063 a164 01 07 c2 c3")
+    assert records.decode_remains(remains.encode()) == remains
 
 
 @pytest.mark.parametrize(

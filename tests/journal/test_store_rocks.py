@@ -6,6 +6,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -569,6 +570,41 @@ def test_compaction_gives_space_back(data_dir: Path) -> None:
 
     assert full > 2_000_000
     assert store.approximate_bytes() < full / 10
+    store.close()
+
+
+def test_closing_ends_a_compaction_and_loses_nothing(data_dir: Path) -> None:
+    store = open_store(data_dir, log_bytes_max=0)
+    value = os.urandom(20_000)
+    for first in (0, 1, 2):  # Three files of the same keys: there is something to merge.
+        for number in range(first, 3_000, 2):
+            store.write({b"%04d" % number: value})
+        store.maintain()
+    ended: list[str] = []
+
+    def compact() -> None:
+        store.compact(b"", None)
+        ended.append("without an error")
+
+    thread = threading.Thread(target=compact)
+    thread.start()
+    store.close()
+    thread.join()
+    store = open_store(data_dir)
+
+    assert ended == ["without an error"]
+    assert [key for key, _ in store.scan(b"", None)] == [b"%04d" % number for number in range(3000)]
+    store.close()
+
+
+def test_the_log_is_moved_while_a_compaction_is_under_way(data_dir: Path) -> None:
+    store = open_store(data_dir, log_bytes_max=0)
+    store.write({b"a": b"1"})
+    inside: Any = store
+    with inside._compacting:  # noqa: SLF001  # as a compaction holds it
+        store.maintain()
+
+    assert store.statistics().log_moves == 1
     store.close()
 
 

@@ -189,6 +189,7 @@ async def test_changed_code_pauses_with_both_sides_and_goes_on_when_it_is_restor
     assert mismatch.is_code_changed is False, "go itself has not changed, only what it calls"
     assert OUTSIDE.lines == lines, "an action of the changed code ran"
     changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+    changed.discard(keys.meta("timers"))  # How far the runtime has read its own table.
     # The timer that fell due is in the journal now, and that is all.
     assert {key[:1] for key in changed} == {keys.INVOCATION, keys.JOURNAL, keys.TIMER}
     assert len([key for key in changed if key.startswith(keys.JOURNAL)]) == 1

@@ -198,6 +198,13 @@ BAD_CLASSES = {
     "@handler\n    async def f(self, ctx, a: int, /) -> None: ...": "'a' is positional-only",
     "@handler\n    async def f(self, ctx, delay: int) -> None: ...": "cannot be called 'delay'",
     # Options and names.
+    "@handler(workflow_retention=__import__('datetime').timedelta(1))\n"
+    "    async def f(self, ctx) -> None: ...": "workflow_retention is for a Workflow",
+    "@handler(journal_retention=__import__('datetime').timedelta(-1))\n"
+    "    async def f(self, ctx) -> None: ...": "journal_retention is -1 day, 0:00:00, and it must",
+    "@handler(idempotency_retention=5)\n    async def f(self, ctx) -> None: ...": (
+        "idempotency_retention must be a timedelta, but is int: 5"
+    ),
     "@handler(tries=3)\n    async def f(self, ctx) -> None: ...": (
         "@handler knows no option tries; there are name, retry, idle_ms_max, mailbox"
     ),

@@ -139,6 +139,6 @@ def test_marks_are_looked_through_in_slices() -> None:
     clock.jump(MARGIN_MS / 1000 + 1)
     left: list[int] = []
     for _ in range(4):
-        marks.sweep()
+        marks.sweep(clock.now_ms)
         left.append(sum(1 for _ in commits.scan(keys.HISTORY, keys.after(keys.HISTORY))))
     assert left == [SWEEP_ROWS + 1, 1, 0, 0]
