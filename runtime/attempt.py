@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from inspect import isawaitable
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from ..journal.entry import Cancellation, Delivery, Failure
 from ..journal.values import FieldValue
@@ -90,6 +90,9 @@ class AttemptParts:
 class Attempt:
     """One attempt of one invocation; implements ``Resident``."""
 
+    commands_type: ClassVar[type[Commands]] = Commands
+    """What answers its verbs; ``checking`` has another one."""
+
     def __init__(self, invocation: OpenInvocation, parts: AttemptParts) -> None:
         """Prepare; the journal is read when ``advance`` is first called."""
         assert invocation.handler is not None, "an attempt without code to run"
@@ -110,7 +113,7 @@ class Attempt:
             hash_seed=int.from_bytes(invocation.id[-4:], "big"),
             spin_callbacks_max=parts.config.spin_callbacks_max,
         )
-        self._commands = Commands(
+        self._commands = self.commands_type(
             invocation,
             self._loop,
             lifecycle=parts.lifecycle,
@@ -161,9 +164,7 @@ class Attempt:
             self._commands.fault = error
         fault = self._commands.fault
         if fault is not None and not self.is_dead:
-            self.drop()
-            mismatch = fault.mismatch if isinstance(fault, JournalMismatchError) else None
-            self._lifecycle.pause(self.invocation, mismatch or fault.message)
+            self._stop_at(fault)
 
     def step_due(self, index: int) -> None:
         """The next attempt of a step is due."""
@@ -359,6 +360,12 @@ class Attempt:
             return False
         self._fail_attempt(self._loop.explain(error))
         return True
+
+    def _stop_at(self, fault: HoldfastError) -> None:
+        """The handler must not get any further: it has left its journal."""
+        self.drop()
+        mismatch = fault.mismatch if isinstance(fault, JournalMismatchError) else None
+        self._lifecycle.pause(self.invocation, mismatch or fault.message)
 
     def _fail_attempt(self, error: BaseException) -> None:
         policy = self._handler.options.retry or self._parts.config.retry

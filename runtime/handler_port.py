@@ -49,10 +49,11 @@ from .signals import send_signal, take_signal
 from .step_plan import StepPlan
 
 DEAD_CALLS_MAX = 100
-"""Verbs that an attempt which is over refuses; further ones wait for ever instead, so that a
-clean-up which catches everything in a loop gives its thread back."""
+"""Verbs that an attempt which is over, or has left its journal, refuses; further ones wait for ever
+instead, so that code which catches everything in a loop gives its thread back."""
 
 _NO_CALLEE = InvocationId(b"")
+_NO_COMMAND = -1
 
 
 class HandlerPort:
@@ -330,6 +331,8 @@ class HandlerPort:
 
     def set_timer(self, when: float) -> DurableTimer:
         """As ``LoopHost.set_timer``."""
+        if self._commands.fault is not None and self._is_refused():
+            return DurableTimer(_NO_COMMAND)
         due_ms = max(self._commands.now_ms, round(when * 1000))
         index, pending = self._commands.issue_timer(due_ms)
         pending.timer = DurableTimer(index)
@@ -412,7 +415,7 @@ class HandlerPort:
 
     def _is_refused(self) -> bool:
         """As ``_check``; ``True`` once too many verbs were refused: what is asked never ends."""
-        if self._commands.is_over:
+        if self._commands.is_over or self._commands.fault is not None:
             self._dead_calls += 1
             if self._dead_calls > DEAD_CALLS_MAX:
                 return True

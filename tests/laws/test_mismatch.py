@@ -212,6 +212,32 @@ async def test_changed_code_pauses_with_both_sides_and_goes_on_when_it_is_restor
     ]
 
 
+@pytest.mark.parametrize("verb", ["step", "sleep", "awakeable"])
+async def test_code_that_catches_its_mismatch_for_ever_is_stopped_as_well(verb: str) -> None:
+    tries = 0
+
+    async def stubborn(_: Any, ctx: Context) -> None:
+        nonlocal tries
+        while tries < 10_000:
+            tries += 1
+            with contextlib.suppress(Exception):
+                match verb:
+                    case "step":
+                        await ctx.run("other", act, "x", 0)
+                    case "sleep":
+                        await asyncio.sleep(7)
+                    case _:
+                        await ctx.awakeable()
+
+    world = await wait_in_the_middle()
+    await change_code(world, stubborn)
+    await world.clock.advance(10.5)
+
+    (row,) = [row for key, row in rows_of(world).items() if key.startswith(keys.INVOCATION)]
+    assert decode_invocation(row).state is InvocationState.PAUSED
+    assert tries < 1_000
+
+
 async def test_code_that_asks_for_more_after_the_recorded_end_just_goes_on() -> None:
     async def longer(me: Any, ctx: Context) -> None:
         await original(me, ctx)
