@@ -17,6 +17,7 @@ from .control import check_known, kill, pause, resume
 from .core import Core
 from .failures import failure_of
 from .open_invocation import Result
+from .purging import purge, purge_journal
 from .signals import is_full, send_signal
 
 _ANY_JSON: Final = json_serde(Any)
@@ -98,6 +99,28 @@ class InvocationHandle:
         ``UnknownTargetError`` when there is none, or it is completed.
         """
         return self._decide(lambda: resume(self._core, self._id))
+
+    def purge(self) -> "asyncio.Future[None]":
+        """Forget it, now that it is completed: outcome, journal, idempotency key.
+
+        Of the ``run`` of a workflow, the workflow goes: its state and its promises too, and its key
+        can be used again. The state of an object stays; only how it was before the call does not.
+        Once the future is done nobody finds the invocation any more, and a call with its
+        idempotency key is a new one. Rows of a long journal may still be deleted in the background.
+
+        The future raises ``ConflictError`` when the invocation is not completed, and
+        ``UnknownTargetError`` when there is none.
+        """
+        return self._decide(lambda: purge(self._core, self._id))
+
+    def purge_journal(self) -> "asyncio.Future[bool]":
+        """Forget how it came to its outcome, and keep that: it still answers a repeated call.
+
+        The future is ``False`` when no journal is kept: it had no steps, or it was kept long
+        enough. It raises ``ConflictError`` when the invocation is not completed, and
+        ``UnknownTargetError`` when there is none.
+        """
+        return self._decide(lambda: purge_journal(self._core, self._id))
 
     def signal(self, name: str, value: Any = None) -> "asyncio.Future[None]":
         """Send it a signal, which its handler gets from ``ctx.signal(name)``; order is kept.

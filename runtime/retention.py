@@ -89,6 +89,14 @@ class Retention:
             self._relieve(budget)
         self.has_more = budget.is_spent
 
+    def forget_journal(
+        self, id_: InvocationId, outcome: OutcomeRecord, budget: Budget
+    ) -> OutcomeRecord:
+        """Forget a journal that is kept; gives the outcome that is left, which says so."""
+        changed = self.forgetting.forget_journal(id_, outcome, budget)
+        self._rewrite(id_, changed, outcome, budget)
+        return changed
+
     def new_budget(self) -> Budget:
         """What one slice may do."""
         config = self._config
@@ -259,9 +267,7 @@ class Retention:
             return None
         if outcome.kept is not Kept.JOURNAL:
             return outcome
-        changed = self.forgetting.forget_journal(id_, outcome, budget)
-        self._rewrite(id_, changed, outcome, budget)
-        return changed
+        return self.forget_journal(id_, outcome, budget)
 
     def _take(self, start: bytes, end: bytes, budget: Budget) -> Iterator[tuple[bytes, bytes]]:
         """Rows of a range for as long as there is budget. They may be changed meanwhile.
