@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from ..objects.call_options import Mode
 from ..objects.definition import HandlerDefinition
 from ..objects.errors import HoldfastError, InvalidArgumentError, TerminalError
 from ..runtime.requests import Answer, CallRequest
@@ -17,7 +18,7 @@ from .durations import parse_delay
 from .headers import check_json, find_idempotency_key, missing_content_type, passed_headers
 from .messages import Head, Response
 from .options import HttpOptions
-from .paths import CallPath, parse_query
+from .paths import NO_QUERY, CallPath, parse_query
 from .port import IngressEngine
 from .problems import Refusal, RefusedError, response_of_error, response_of_outcome
 
@@ -34,6 +35,7 @@ class Call:
     headers: Mapping[str, str]
     idempotency_key: str | None
     delay_ms: int
+    mode: Mode
 
 
 def open_call(path: CallPath, query: str, head: Head, options: HttpOptions) -> Call:
@@ -41,10 +43,11 @@ def open_call(path: CallPath, query: str, head: Head, options: HttpOptions) -> C
 
     Raises:
         RefusedError: the method does not fit.
-        InvalidArgumentError: the content type, the delay or the idempotency key does not fit.
+        InvalidArgumentError: the content type, the query or the idempotency key does not fit.
     """
     _check_method(path, head.method)
-    delay = parse_query(query) if query else None
+    said = parse_query(query) if query else NO_QUERY
+    delay = said.delay
     if delay is not None and not path.is_send:
         message = (
             "cannot use the delay query parameter with calls. The delay is supported only with "
@@ -59,6 +62,7 @@ def open_call(path: CallPath, query: str, head: Head, options: HttpOptions) -> C
         headers=passed_headers(head.headers, options),
         idempotency_key=find_idempotency_key(head.headers),
         delay_ms=0 if delay is None else parse_delay(delay),
+        mode=said.mode,
     )
 
 
@@ -78,6 +82,7 @@ async def answer_call(engine: IngressEngine, call: Call, body: bytes) -> Respons
         headers=call.headers,
         idempotency_key=call.idempotency_key,
         delay_ms=call.delay_ms,
+        mode=call.mode,
     )
     was_submitted = False
     try:

@@ -21,6 +21,7 @@ from difflib import get_close_matches
 from typing import Literal
 from urllib.parse import parse_qsl
 
+from ..objects.call_options import Mode, check_mode
 from ..objects.definition import HandlerDefinition, ServiceDefinition
 from ..objects.errors import InvalidArgumentError, UnknownTargetError
 from ..objects.identity import AwakeableId, Target, check_key, parse_awakeable_id
@@ -61,6 +62,19 @@ class HealthPath:
     """The question how the runtime is."""
 
 
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What a call or a send says behind its path."""
+
+    delay: str | None = None
+    """As it was written; for sends only."""
+    mode: Mode = "queue"
+    """What it does to the turn under way at its key."""
+
+
+NO_QUERY = Query()
+_PARAMETERS = ("delay", "mode")
+
 Path = CallPath | AwakeablePath | HealthPath
 
 
@@ -83,24 +97,25 @@ def parse_path(path: str, registry: Registry) -> Path:
     return _parse_call(segments, service)
 
 
-def parse_query(query: str) -> str | None:
-    """The text of ``delay``, the one query parameter that means something; ``None`` without it.
+def parse_query(query: str) -> Query:
+    """What the query parameters say.
 
     Raises:
-        InvalidArgumentError: it is given twice, or there is another one: whoever misspells a delay
-            must not have it run at once.
+        InvalidArgumentError: one is given twice, there is another one (whoever misspells a delay
+            must not have it run at once), or there is no such mode.
     """
-    delays: list[str] = []
+    given: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True, errors="replace"):
-        if name != "delay":
-            hint = _did_you_mean(name, ["delay"]) or "; the only one is 'delay', for sends"
+        if name not in _PARAMETERS:
+            known = "; there are 'delay', for sends, and 'mode'"
+            hint = _did_you_mean(name, _PARAMETERS) or known
             message = f"unknown query parameter {name!r:.80}{hint}"
             raise InvalidArgumentError(message)
-        delays.append(value)
-    if len(delays) > 1:
-        message = "bad delay query parameter, it is given more than once"
-        raise InvalidArgumentError(message)
-    return delays[0] if delays else None
+        if name in given:
+            message = f"bad {name} query parameter, it is given more than once"
+            raise InvalidArgumentError(message)
+        given[name] = value
+    return Query(given.get("delay"), check_mode(given.get("mode", "queue")))
 
 
 def _parse_call(segments: list[str], service: ServiceDefinition) -> CallPath:

@@ -8,13 +8,21 @@ the runtime passes one ``CallOptions`` on and knows no field of it.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any, Final, TypedDict
+from typing import Any, Final, Literal, TypedDict, get_args
 
 from .errors import InvalidArgumentError
+
+Mode = Literal["queue", "interrupt", "steer"]
+"""What a call does to the turn under way at its key: wait for it, end it, or tell it something."""
 
 
 class CallKeywords(TypedDict, total=False):
     """What a handler may say of the calls it makes; all of it may be left out."""
+
+    mode: Mode
+    """``"queue"``: it waits for its turn. ``"interrupt"``: whoever holds the turn is cancelled, and
+    this goes next. ``"steer"``, for sends: a message that whoever holds the turn may read; unread,
+    it waits for its own turn."""
 
 
 class OutsideCallKeywords(CallKeywords, total=False):
@@ -32,10 +40,12 @@ class CallOptions:
     Attributes:
         delay: how long a send waits before it takes its place; a call has none.
         idempotency_key: see ``OutsideCallKeywords``.
+        mode: see ``CallKeywords``.
     """
 
     delay: timedelta | None = None
     idempotency_key: str | None = None
+    mode: Mode = "queue"
 
     @property
     def delay_ms(self) -> int:
@@ -55,6 +65,7 @@ class CallOptions:
 PLAIN: Final = CallOptions()
 _INSIDE: Final = frozenset(CallKeywords.__annotations__)
 _OUTSIDE: Final = frozenset(OutsideCallKeywords.__annotations__)
+_MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 
 IDEMPOTENCY_KEY_BYTES_MAX: Final = 1_024
 
@@ -89,7 +100,23 @@ def _make(given: Mapping[str, Any], known: frozenset[str]) -> CallOptions:
         elif known:
             message += f"; there are {', '.join(sorted(known))}"
         raise InvalidArgumentError(message)
-    return CallOptions(idempotency_key=_check_idempotency_key(given.get("idempotency_key")))
+    return CallOptions(
+        idempotency_key=_check_idempotency_key(given.get("idempotency_key")),
+        mode=check_mode(given.get("mode", "queue")),
+    )
+
+
+def check_mode(mode: object) -> Mode:
+    """``mode`` as one there is.
+
+    Raises:
+        InvalidArgumentError: there is no such mode.
+    """
+    for known in _MODES:
+        if mode == known:
+            return known
+    message = f"mode is one of {', '.join(map(repr, _MODES))}, but this is {mode!r:.80}"
+    raise InvalidArgumentError(message)
 
 
 def _check_idempotency_key(key: object) -> str | None:

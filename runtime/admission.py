@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 
 from ..journal import keys
-from ..objects.definition import HandlerDefinition, ServiceDefinition
+from ..objects.definition import HandlerDefinition
 from ..objects.errors import (
     ConflictError,
     InvalidArgumentError,
@@ -15,7 +15,8 @@ from ..objects.identity import INVOCATION_ID_BYTES, InvocationId, format_invocat
 from . import workflows
 from .answers import add_outcome
 from .core import Core
-from .lifecycle import object_key
+from .interrupts import check_mode, has_arrived
+from .open_invocation import object_key
 from .requests import Answer, CallRequest
 
 _DIGEST_BYTES = 16
@@ -36,6 +37,8 @@ class Admission:
         core = self._core
         service, handler = core.registry.get_handler(request.target)
         prepared = handler.decode_argument(request.argument)
+        if request.mode != "queue":
+            check_mode(request.mode, request.target, service, handler, waits=wait)
         if request.idempotency_key is not None:
             duplicate = self._find_duplicate(request, handler, wait=wait)
             if duplicate is not None:
@@ -48,14 +51,13 @@ class Admission:
             message = "the disk is nearly full, so no new work is accepted; free some space"
             raise StoreFullError(message)
         object_ = object_key(request.target)
-        if object_ is not None and not request.delay_ms:
-            maximum = self._find_mailbox_limit(object_, service, handler)
-            if maximum is not None:
-                message = (
-                    f"{request.target.service}/{request.target.key} has {maximum} calls waiting, "
-                    f"which is its limit; try again later"
-                )
-                return self._answers.when_durable(MailboxFullError(message))
+        maximum = self._find_mailbox_limit(object_, handler)
+        if maximum is not None and not request.delay_ms:
+            message = (
+                f"{request.target.service}/{request.target.key} has {maximum} calls waiting, "
+                f"which is its limit; try again later"
+            )
+            return self._answers.when_durable(MailboxFullError(message))
         id_ = self._lifecycle.accept(
             request.target,
             request.argument,
@@ -66,11 +68,19 @@ class Admission:
             prepared=prepared,
             idempotency_key=request.idempotency_key,
             delay_ms=request.delay_ms,
+            mode=request.mode,
         )
+        if request.mode != "queue":
+            has_arrived(self._lifecycle, id_)
         if request.idempotency_key is not None:
             key = keys.idempotency(request.target, request.idempotency_key)
             self._commits.put(key, id_ + _digest(request.argument))
-        due_ms = core.clock.now_ms() + request.delay_ms if request.delay_ms else None
+        return self._answer_accepted(id_, request, wait=wait)
+
+    def _answer_accepted(
+        self, id_: InvocationId, request: CallRequest, *, wait: bool
+    ) -> "asyncio.Future[Answer]":
+        due_ms = self._core.clock.now_ms() + request.delay_ms if request.delay_ms else None
         answer = Answer(invocation_id=format_invocation_id(id_), execution_time_ms=due_ms)
         if wait:
             return self._answers.with_outcome(id_, answer)
@@ -125,11 +135,9 @@ class Admission:
         result = b"" if outcome.result is None else outcome.result
         return self._answers.when_durable(add_outcome(answer, result))
 
-    def _find_mailbox_limit(
-        self, object_: bytes, service: ServiceDefinition, handler: HandlerDefinition
-    ) -> int | None:
+    def _find_mailbox_limit(self, object_: bytes | None, handler: HandlerDefinition) -> int | None:
         """The bound of a mailbox that has reached it, else ``None``."""
-        if handler.shared or not service.keyed:
+        if object_ is None or handler.shared:
             return None
         config = self._core.config
         maximum = handler.options.mailbox_invocations_max or config.mailbox_invocations_max

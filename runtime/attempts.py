@@ -14,6 +14,7 @@ from ..journal.values import FieldValue
 from ..objects.identity import InvocationId
 from .attempt import Attempt, AttemptParts
 from .config import RuntimeConfig
+from .interrupts import has_arrived
 from .lifecycle import Lifecycle
 from .open_invocation import OpenInvocation
 from .seams import Clock, Threads
@@ -150,6 +151,10 @@ class Attempts:
         attempt = self._resident.get(invocation.id)
         if attempt is not None:
             attempt.step_due(index)
+
+    def has_arrived(self, id_: InvocationId) -> None:
+        """As ``Host.has_arrived``."""
+        has_arrived(self._lifecycle, id_)
 
     # -- AttemptHost -------------------------------------------------------------------------
 

@@ -42,8 +42,9 @@ from .commands import Awaited, Commands, DurableTimer, Pending, digest
 from .failures import conflict, failure_of
 from .handler_log import HandlerLogger
 from .handler_loop import HandlerLoop
-from .lifecycle import logger, object_key
-from .open_invocation import OpenInvocation, Result
+from .interrupts import check_mode, has_arrived, refuse_own_turn
+from .lifecycle import logger
+from .open_invocation import OpenInvocation, Result, object_key
 from .promises import add_waiter, complete_promise, describe_completed, find_promise
 from .signals import send_signal, take_signal
 from .step_plan import StepPlan
@@ -126,6 +127,8 @@ class HandlerPort:
             index = commands.write(Call(target, argument_digest, callee))
             if refusal is not None:
                 commands.answer(index, refusal)
+            elif options.mode != "queue":
+                has_arrived(commands.lifecycle, callee)
         pending = Pending(Awaited.CALL, result=result, callee=callee)
         return commands.await_completion(index, pending)
 
@@ -142,6 +145,8 @@ class HandlerPort:
         else:
             callee, _ = self._accept(target, argument, options, caller=None)
             commands.write(Send(target, argument_digest, delay_ms, callee))
+            if options.mode != "queue":
+                has_arrived(commands.lifecycle, callee)
         future.set_result(format_invocation_id(callee))
         return future
 
@@ -370,6 +375,10 @@ class HandlerPort:
         lifecycle = self._commands.lifecycle
         service, handler = lifecycle.registry.get_handler(target)
         prepared = handler.decode_argument(argument)
+        if options.mode != "queue":
+            check_mode(options.mode, target, service, handler, waits=caller is not None)
+            if caller is not None:
+                refuse_own_turn(self._invocation, target)
         self._commands.save()
         if handler.is_run:
             started = workflows.find_started(lifecycle.commits, target)
@@ -388,6 +397,7 @@ class HandlerPort:
             caller=caller,
             caller_index=self._invocation.next_index,
             delay_ms=options.delay_ms,
+            mode=options.mode,
         )
         return id_, None
 

@@ -27,14 +27,15 @@ from typing import Protocol
 from ..journal import codec, keys
 from ..journal.entry import Completion, Delivery, Failure, Input
 from ..journal.records import (
+    CallMode,
     InvocationRecord,
     InvocationState,
     TimerKind,
     decode_invocation,
     decode_step,
 )
+from ..objects.call_options import Mode
 from ..objects.definition import HandlerDefinition, ServiceDefinition
-from ..objects.errors import HoldfastError
 from ..objects.identity import (
     AwakeableId,
     InvocationId,
@@ -48,7 +49,7 @@ from .commits import Commits
 from .config import RuntimeConfig
 from .failures import describe_outcome, failure_of_invocation
 from .mailboxes import Mailboxes
-from .open_invocation import OpenInvocation, Prepared, Result
+from .open_invocation import OpenInvocation, Prepared, Result, find_code, object_key
 from .outcomes import Outcomes
 from .retries import Retries, Verdict
 from .seams import Clock, Randomness
@@ -74,6 +75,10 @@ class Host(Protocol):
 
     def step_due(self, invocation: "OpenInvocation", index: int) -> None:
         """The next attempt of a step of a resident invocation is due."""
+        ...
+
+    def has_arrived(self, id_: InvocationId) -> None:
+        """A delayed invocation that is no plain call has taken its place behind others."""
         ...
 
 
@@ -127,11 +132,12 @@ class Lifecycle:
         caller_index: int = 0,
         idempotency_key: str | None = None,
         delay_ms: int = 0,
+        mode: Mode = "queue",
     ) -> InvocationId:
         """A new invocation, with its place in the mailbox or its due time.
 
         ``object_`` is what ``object_key`` gives for the target. That a workflow was not started
-        before is for the caller to see.
+        before is for the caller to see, and that one which is no plain call ``has_arrived``.
         """
         now_ms = self.clock.now_ms()
         id_ = new_invocation_id(now_ms, self._randomness.token(10))
@@ -155,6 +161,8 @@ class Lifecycle:
             input=input_,
             prepared=prepared,
         )
+        if mode != "queue":
+            invocation.record.need_details().mode = CallMode[mode.upper()]
         self.accepted_count += 1
         self.commits.put_new(keys.journal(id_, 0), codec.InputRow(input_))
         self.commits.put_new(keys.invocation(id_), invocation.record)
@@ -189,7 +197,7 @@ class Lifecycle:
             return None
         record = decode_invocation(row)
         target = record.target
-        service, handler = self._find_code(target)
+        service, handler = find_code(self.registry, target)
         return OpenInvocation(
             id=id_,
             record=record,
@@ -389,7 +397,8 @@ class Lifecycle:
         record = invocation.record
         if invocation.is_exclusive:
             assert invocation.object_ is not None, "an exclusive handler without an object"
-            if not self.mailboxes.arrive(invocation.object_, record.sequence, invocation.id):
+            mode = CallMode.QUEUE if record.details is None else record.details.mode
+            if not self.mailboxes.arrive(invocation.object_, record.sequence, invocation.id, mode):
                 record.state = InvocationState.INBOXED
                 self.commits.put(keys.invocation(invocation.id), record)
                 return
@@ -444,6 +453,9 @@ class Lifecycle:
             record.sequence = self.next_sequence()
             record.next_attempt_ms = 0
             self._take_place(invocation)
+            if record.details is not None and record.details.mode:
+                assert self._host is not None, "connect() comes first"
+                self._host.has_arrived(id_)
         elif kind is TimerKind.RETRY:
             record.next_attempt_ms = 0
             self.commits.put(keys.invocation(id_), record)
@@ -475,14 +487,6 @@ class Lifecycle:
             invocation.is_waiting = False
             self.commits.delete(keys.waiting(invocation.id))
 
-    def _find_code(
-        self, target: Target
-    ) -> tuple[ServiceDefinition | None, HandlerDefinition | None]:
-        try:
-            return self.registry.get_handler(target)
-        except HoldfastError:
-            return None, None
-
     def _journal_length(self, id_: InvocationId) -> int:
         start, end = keys.prefix_range(keys.JOURNAL + id_)
         for key, _ in self.commits.scan(start, end, reverse=True):
@@ -493,8 +497,3 @@ class Lifecycle:
         """A number that is greater than all that were given before, across restarts too."""
         self._last_sequence += 1
         return self._last_sequence
-
-
-def object_key(target: Target) -> bytes | None:
-    """The name inside keys of the object that ``target`` belongs to; ``None`` for a service."""
-    return None if target.key is None else keys.object_key(target.service, target.key)

@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ..journal import keys
 from ..journal.entry import Delivery, Failure, Input
 from ..journal.records import InvocationRecord
 from ..objects.definition import HandlerDefinition, ServiceDefinition
-from ..objects.identity import InvocationId, format_invocation_id
+from ..objects.errors import HoldfastError
+from ..objects.identity import InvocationId, Target, format_invocation_id
+from ..objects.registry import Registry
 
 Result = bytes | Failure
 Prepared = tuple[tuple[Any, ...], Mapping[str, Any]]
@@ -65,3 +68,18 @@ class OpenInvocation:
     def name(self) -> str:
         """For messages: ``Assistant/sam/ask (inv_...)``."""
         return f"{self.record.target} ({format_invocation_id(self.id)})"
+
+
+def find_code(
+    registry: Registry, target: Target
+) -> tuple[ServiceDefinition | None, HandlerDefinition | None]:
+    """The class and the handler of ``target``, or ``None`` twice while they are not registered."""
+    try:
+        return registry.get_handler(target)
+    except HoldfastError:
+        return None, None
+
+
+def object_key(target: Target) -> bytes | None:
+    """The name inside keys of the object that ``target`` belongs to; ``None`` for a service."""
+    return None if target.key is None else keys.object_key(target.service, target.key)

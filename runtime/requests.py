@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..objects.call_options import CallOptions
+from ..objects.call_options import CallOptions, Mode
 from ..objects.errors import TerminalError
 from ..objects.identity import Target
 
@@ -20,6 +20,7 @@ class CallRequest:
     idempotency_key: str | None = None
     delay_ms: int = 0
     """For sends: when the invocation takes its place in the mailbox."""
+    mode: Mode = "queue"
 
 
 def request_of(target: Target, argument: bytes, options: CallOptions) -> CallRequest:
@@ -29,6 +30,7 @@ def request_of(target: Target, argument: bytes, options: CallOptions) -> CallReq
         argument=argument,
         idempotency_key=options.idempotency_key,
         delay_ms=options.delay_ms,
+        mode=options.mode,
     )
 
 

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.ingress.paths import AwakeablePath, CallPath, HealthPath, parse_path, parse_query
+from holdfast.ingress.paths import (
+    AwakeablePath,
+    CallPath,
+    HealthPath,
+    Query,
+    parse_path,
+    parse_query,
+)
 from holdfast.ingress.problems import RefusedError
 from holdfast.objects.errors import InvalidArgumentError, UnknownTargetError
 from holdfast.objects.identity import KEY_BYTES_MAX, Target
@@ -164,17 +171,20 @@ def test_the_system_has_its_own_paths() -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "delay"),
+    ("query", "said"),
     [
-        ("", None),
-        ("delay=10s", "10s"),
-        ("delay=1h%2030m", "1h 30m"),
-        ("delay=", ""),
-        ("delay", ""),
+        ("", Query()),
+        ("delay=10s", Query("10s")),
+        ("delay=1h%2030m", Query("1h 30m")),
+        ("delay=", Query("")),
+        ("delay", Query("")),
+        ("mode=interrupt", Query(mode="interrupt")),
+        ("mode=queue", Query()),
+        ("mode=steer&delay=1s", Query("1s", "steer")),
     ],
 )
-def test_the_query_holds_a_delay_or_nothing(query: str, delay: str | None) -> None:
-    assert parse_query(query) == delay
+def test_the_query_holds_a_delay_and_a_mode(query: str, said: Query) -> None:
+    assert parse_query(query) == said
 
 
 @pytest.mark.parametrize(
@@ -182,16 +192,26 @@ def test_the_query_holds_a_delay_or_nothing(query: str, delay: str | None) -> No
     [
         ("dealy=1h", "unknown query parameter 'dealy'; did you mean 'delay'?"),
         ("Delay=1s", "unknown query parameter 'Delay'; did you mean 'delay'?"),
-        ("delay=1s&a=b", "unknown query parameter 'a'; the only one is 'delay', for sends"),
+        ("delay=1s&a=b", "unknown query parameter 'a'; there are 'delay', for sends, and 'mode'"),
+        ("moed=steer", "unknown query parameter 'moed'; did you mean 'mode'?"),
         ("=1s", "unknown query parameter ''"),
     ],
 )
-def test_an_unknown_parameter_is_named_with_the_one_there_is(query: str, said: str) -> None:
+def test_an_unknown_parameter_is_named_with_those_there_are(query: str, said: str) -> None:
     with pytest.raises(InvalidArgumentError) as raised:
         parse_query(query)
     assert raised.value.message.startswith(said)
 
 
-def test_two_delays_are_refused() -> None:
-    with pytest.raises(InvalidArgumentError, match="more than once"):
-        parse_query("delay=1s&delay=2s")
+@pytest.mark.parametrize("name", ["delay", "mode"])
+def test_a_parameter_that_is_given_twice_is_refused(name: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=f"bad {name} query .* more than once"):
+        parse_query(f"{name}=queue&{name}=queue")
+
+
+def test_a_mode_there_is_not_is_named_with_those_there_are() -> None:
+    with pytest.raises(InvalidArgumentError) as raised:
+        parse_query("mode=interupt")
+    assert raised.value.message == (
+        "mode is one of 'queue', 'interrupt', 'steer', but this is 'interupt'"
+    )

@@ -121,6 +121,14 @@ async def test_a_delayed_send_says_when_it_will_run(engine: FakeEngine) -> None:
     assert engine.accepted[0].delay_ms == 5_400_000
 
 
+async def test_a_call_and_a_send_hand_on_their_mode(engine: FakeEngine) -> None:
+    await ask(engine, "POST", "/Counter/sam/add?mode=interrupt", b"5")
+    await ask(engine, "POST", "/Counter/sam/add/send?mode=steer&delay=1s", b"5")
+    await ask(engine, "POST", "/Counter/sam/add", b"5")
+
+    assert [each.mode for each in engine.accepted] == ["interrupt", "steer", "queue"]
+
+
 async def test_a_repeated_send_says_so(engine: FakeEngine) -> None:
     headers = {**JSON, "idempotency-key": "k"}
     await ask(engine, "POST", "/Counter/sam/add", b"5", headers)

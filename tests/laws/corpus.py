@@ -419,6 +419,17 @@ class Desk(VirtualObject):
         return "worked"
 
     @handler
+    async def replaces_itself(self, ctx: Context) -> str:
+        """Interrupts its own turn, and has more to do before it can be told."""
+        await ctx.object(Desk, ctx.key, mode="interrupt").append.send(30)
+        self.lines.append("asked to be replaced")
+        try:
+            self.lines.append(await ctx.run("work", act, "work", 0, "", 60_000))
+        except asyncio.CancelledError:
+            self.lines.append("replaced")
+        return "replaced"
+
+    @handler
     async def finishes_first(self, ctx: Context) -> str:
         """Holds the end back until it is done with what must not be torn."""
         await ctx.run("tell", tell, "section", ctx.invocation_id)
@@ -464,6 +475,23 @@ async def promises(play: Play) -> None:
 
 async def queue(play: Play) -> None:
     await asyncio.gather(*(play.ask(f"q{n}", "Desk/d/append", n) for n in range(5)))
+
+
+async def interrupt(play: Play) -> None:
+    """Two go before those who wait; a third one is due while they are done."""
+    first = play.ask("call", "Desk/d/works_below", 0)
+    behind = [play.ask(f"q{number}", "Desk/d/append", number) for number in range(2)]
+    await play.promise("depth 0")
+    await OUTSIDE.pause(10)
+    before = [
+        play.ask(f"i{number}", "Desk/d/append", 10 + number, mode="interrupt")
+        for number in range(2)
+    ]
+    await asyncio.gather(first, *before, *behind)
+    again = play.ask("again", "Desk/d/works_below", 0)
+    play.ask("late", "Desk/d/append", 20, delay_ms=300, mode="interrupt", waits=False)
+    await again
+    await play.ask("replaces", "Desk/d/replaces_itself")
 
 
 async def lookers(play: Play) -> None:
@@ -588,6 +616,7 @@ SCRIPTS: dict[str, Callable[[Play], Awaitable[Any]]] = {
     "terminal": call_once("terminal"),
     "clean-up": call_once("cleans_up"),
     "queue": queue,
+    "interrupt": interrupt,
     "lookers": lookers,
     "duplicates": duplicates,
     "delayed": delayed,

@@ -29,10 +29,13 @@ from holdfast.testing.dying_store import DyingStore
 from holdfast.testing.journals import read_entries
 from holdfast.testing.stage import Death, Stage
 
+from ..runtime.agreement import assert_agree
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from holdfast.journal.memory import MemoryStore
+    from holdfast.objects.call_options import Mode
     from holdfast.testing.clients import Asked
 
 
@@ -146,9 +149,11 @@ class Play(Stage):
         waits: bool = True,
         delay_ms: int = 0,
         idempotency_key: str | None = None,
+        mode: Mode = "queue",
     ) -> asyncio.Future[Any]:
         """Call ``Service/key/handler``; the future has the value or a text that tells the error."""
-        request = self.request_of(idempotency_key or name, path, argument, delay_ms=delay_ms)
+        key = idempotency_key or name
+        request = self.request_of(key, path, argument, delay_ms=delay_ms, mode=mode)
         told: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
         def tell(answer: asyncio.Future[Answer]) -> None:
@@ -160,7 +165,13 @@ class Play(Stage):
         return told
 
     def request_of(
-        self, idempotency_key: str, path: str, argument: Any = None, *, delay_ms: int = 0
+        self,
+        idempotency_key: str,
+        path: str,
+        argument: Any = None,
+        *,
+        delay_ms: int = 0,
+        mode: Mode = "queue",
     ) -> CallRequest:
         """What ``ask`` asks."""
         parts = path.split("/")
@@ -169,6 +180,7 @@ class Play(Stage):
             argument=b"" if argument is None else json.dumps(argument).encode(),
             idempotency_key=idempotency_key,
             delay_ms=delay_ms,
+            mode=mode,
         )
 
     async def promise(self, name: str) -> str:
@@ -211,6 +223,7 @@ class Play(Stage):
         return ending
 
     def at_rest(self) -> None:
+        assert_agree(self.world.runtime)
         if self.on_move is not None:
             self.on_move(self)
 
