@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any, Final
 
 from ..journal.records import InvocationState
-from ..objects.errors import HoldfastError, TerminalError
+from ..objects.errors import HoldfastError, InvalidArgumentError, TerminalError
 from ..objects.identity import format_invocation_id
 from ..runtime.config import RuntimeConfig
 from ..runtime.testing import come_to_rest
@@ -91,11 +91,21 @@ async def crash_everywhere(  # noqa: PLR0913  # options by keyword, each with a 
     Raises:
         AssertionError: an ending differs, a step ran again that may not, or a case never ends.
             The message names the commit, what was written there, and both sides.
+        InvalidArgumentError, InvalidDefinitionError: ``call`` or ``classes`` cannot be played.
+
+    What the undisturbed call raises is raised as it is, but for a ``HoldfastError`` after the first
+    commit, which is how the call ends.
     """
     __tracebackhide__ = True
+    if not callable(call):
+        message = (
+            f"crash_everywhere takes an async function that is given a client and can be called "
+            f"again and again, not {call!r:.80}"
+        )
+        raise InvalidArgumentError(message)
     case = _Case(
         call=call,
-        classes=tuple(classes),
+        classes=classes if isinstance(classes, type) else tuple(classes),
         effects=effects,
         reset=reset,
         compare=compare,
@@ -110,6 +120,9 @@ async def crash_everywhere(  # noqa: PLR0913  # options by keyword, each with a 
         ending, stage = await case.run(None, suspends=True)
         case.check(reference, ending, stage, lambda: SUSPENDING)
     commits = stage.disks[0].writes
+    if not commits:
+        message = "the call wrote nothing, so there is no commit to die at; does it call anything?"
+        raise stage.error or AssertionError(message)
     cases = 0
     repeated: dict[str, None] = {}
     for death in deaths(commits, crash_again=crash_again):
@@ -142,7 +155,7 @@ class _Case:
     """What all cases have in common."""
 
     call: Script
-    classes: tuple[type, ...]
+    classes: Iterable[type]
     effects: Effects | None
     reset: Callable[[], object] | None
     compare: Callable[[Ending], Any]
@@ -175,6 +188,9 @@ class _Case:
                 ),
                 stage,
             )
+        except AssertionError as error:
+            error.add_note(f"with {death}" if death else "undisturbed")
+            raise
         finally:
             if self.effects is not None:
                 self.effects.end()

@@ -10,11 +10,17 @@ import math
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from inspect import isawaitable
 from typing import Any, Final
 
 from ..journal import keys
 from ..journal.memory import MemoryStore
-from ..objects.errors import HoldfastError, RuntimeClosedError, StoreFailedError
+from ..objects.errors import (
+    HoldfastError,
+    InvalidArgumentError,
+    RuntimeClosedError,
+    StoreFailedError,
+)
 from ..objects.identity import InvocationId, Target
 from ..runtime.config import RuntimeConfig
 from ..runtime.requests import Answer, CallRequest
@@ -284,4 +290,8 @@ def _is_waiting_for(asked: Asked, target: Target) -> bool:
 
 
 async def _run(script: Callable[[Client], Awaitable[Any]], client: Client) -> Any:
-    return await script(client)
+    answer = script(client)
+    if not isawaitable(answer):
+        message = f"{script!r} gave {answer!r:.80} and nothing to await; is it an `async def`?"
+        raise InvalidArgumentError(message)
+    return await answer

@@ -203,10 +203,11 @@ class VirtualRuntime(Runtime):
     def pulse(self) -> object:
         """Another value whenever anything has happened; ``None`` while nobody waits in vain.
 
-        Who waits for a ``finish``, or for an action in the real world, does not wait in vain.
+        Who waits for a ``finish``, or for an action in the real world, does not wait in vain; nor
+        while anybody in the test sleeps in real time, or waits with a timeout.
         """
         is_acting = len(self._attempts.steps) > self.clock.sleeping_actions
-        if not self._waiting or self._finishing or is_acting:
+        if not self._waiting or self._finishing or is_acting or _real_timers():
             return None
         return self, self.clock.monotonic(), self._activity(), len(self._waiting)
 

@@ -47,6 +47,9 @@ class World:
             data_dir: keep the rows in RocksDB in this directory, instead of in memory.
             seed: where ids come from; another one gives other ids.
         """
+        if isinstance(classes, type):
+            message = f"it takes a list of classes: [{classes.__name__}]"
+            raise InvalidArgumentError(message)
         self.classes = list(classes)
         self.config = config or UNHURRIED
         self.clock = ManualClock()
