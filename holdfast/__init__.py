@@ -22,6 +22,7 @@ from .objects.errors import (
     InvalidDefinitionError,
     JournalMismatchError,
     MailboxFullError,
+    NotReadyError,
     OutcomeUnknownError,
     RetryableError,
     RuntimeClosedError,
@@ -50,9 +51,12 @@ if TYPE_CHECKING:
     from .app import Runtime
     from .journal.memory import MemoryStore
     from .runtime.config import RuntimeConfig
+    from .runtime.invocation_handle import InvocationHandle
+    from .runtime.invocation_info import AwaitedInfo, InvocationInfo
     from .runtime.testing import ManualClock
 
 __all__ = [
+    "AwaitedInfo",
     "Awakeable",
     "CanceledError",
     "ConflictError",
@@ -67,6 +71,8 @@ __all__ = [
     "Intent",
     "InvalidArgumentError",
     "InvalidDefinitionError",
+    "InvocationHandle",
+    "InvocationInfo",
     "JournalMismatchError",
     "MailboxFullError",
     "ManualClock",
@@ -74,6 +80,7 @@ __all__ = [
     "Mismatch",
     "MismatchCause",
     "NeverHappened",
+    "NotReadyError",
     "Origin",
     "OutcomeUnknownError",
     "Promise",
@@ -103,6 +110,9 @@ __all__ = [
 ]
 
 _LOADED_AT_FIRST_USE = {
+    "InvocationHandle": ".runtime.invocation_handle",
+    "InvocationInfo": ".runtime.invocation_info",
+    "AwaitedInfo": ".runtime.invocation_info",
     "ManualClock": ".runtime.testing",
     "MemoryStore": ".journal.memory",
     "Runtime": ".app",

@@ -187,7 +187,23 @@ class Context:
         )
         return cast("Future[str]", future)
 
-    # --- ending ---
+    # --- other invocations ---
+
+    @overload
+    def attach(self, invocation_id: str) -> "Future[Any]": ...
+    @overload
+    def attach(self, invocation_id: str, type: type[T]) -> "Future[T]": ...
+    @overload
+    def attach(self, invocation_id: str, type: Any) -> "Future[Any]": ...
+    def attach(self, invocation_id: str, type: Any = Any) -> "Future[Any]":  # noqa: A002 - it is the type
+        """The outcome of an invocation that somebody else made, as a value of ``type``.
+
+        Raises:
+            InvalidArgumentError: that is no invocation's id.
+            TerminalError: (from the future) it failed; or there is no such invocation (404), or its
+                result was not kept (410).
+        """
+        return self._syscalls.attach(parse_invocation_id(invocation_id), json_serde(type))
 
     def cancel(self, invocation_id: str, reason: str = "") -> None:
         """Tell another invocation to end, so that it can clean up; one that is over stays so.

@@ -13,6 +13,7 @@
     ├── ConflictError            HF0014  the request contradicts what was recorded before
     ├── RuntimeClosedError       HF0015  the runtime is stopping or has stopped
     ├── RetryableError           HF0016  not now: try again, after so long
+    ├── NotReadyError            HF0017  the invocation has no outcome yet
     ├── JournalMismatchError     HF0020  replay took another path than the journal
     ├── ForbiddenInHandlerError  HF0021  the outside world touched without ctx.run
     ├── ContextMisuseError       HF0022  a context used where or when it must not be
@@ -233,6 +234,12 @@ def _read_retry_after(value: object) -> timedelta | datetime | None:
         f"but this is {type(value).__name__}: {value!r:.80}"
     )
     raise InvalidArgumentError(message)
+
+
+class NotReadyError(HoldfastError):
+    """The invocation is not completed, so there is no output yet. Nothing was changed."""
+
+    code = "HF0017"
 
 
 class JournalMismatchError(HoldfastError):

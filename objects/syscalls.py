@@ -192,6 +192,10 @@ class Syscalls(Caller, Protocol):
         """Resolve or reject a promise of this workflow; the future raises if it was before."""
         ...
 
+    def attach(self, invocation_id: InvocationId, result: "Serde[Any]") -> "Future[Any]":
+        """The outcome of an invocation that somebody else made, decoded by ``result``."""
+        ...
+
     def cancel_invocation(self, invocation_id: InvocationId, reason: str) -> None:
         """Tell another invocation to end, so that it can clean up; one that is over stays so."""
         ...

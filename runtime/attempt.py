@@ -25,7 +25,7 @@ from ..objects.errors import (
     JournalMismatchError,
     TerminalError,
 )
-from .cancellation import failure_of_end, take_back
+from .cancellation import failure_of_end
 from .commands import Commands
 from .config import RuntimeConfig
 from .failures import describe, failure_of, find_cause_of_cancel, find_terminal
@@ -39,7 +39,7 @@ from .sources import SourceFinder, find_raise
 from .state_table import StateTable
 from .steps import Steps
 from .tracing import Tracing, end_span
-from .waits import find_deadlock
+from .waits import refuse_deadlock
 
 DELIVERIES_PER_LOOK = 64
 """Deliveries of one attempt between two looks at the clock."""
@@ -285,9 +285,7 @@ class Attempt:
             return
         self._parts.host.idle(self)
         if callees:
-            deadlock = find_deadlock(self._lifecycle, self.invocation)
-            if deadlock is not None:
-                take_back(self._lifecycle, deadlock[0], failure_of(deadlock[1]))
+            refuse_deadlock(self._lifecycle, self.invocation)
 
     # -- The end -----------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from ..objects.identity import InvocationId
 from .failures import clean, failure_of
 from .lifecycle import Lifecycle
 from .open_invocation import Concluding, OpenInvocation
+from .timers import forget_due
 
 _NOT_BEGUN = frozenset({InvocationState.SCHEDULED, InvocationState.INBOXED})
 _CALLER = "its caller "
@@ -78,7 +79,7 @@ def take_back(lifecycle: Lifecycle, id_: InvocationId, failure: Failure) -> None
 
 
 def _end_unbegun(lifecycle: Lifecycle, invocation: OpenInvocation, failure: Failure) -> None:
-    lifecycle.forget_due(invocation)
+    forget_due(lifecycle.timers, invocation)
     lifecycle.complete(invocation, failure)
 
 

@@ -55,6 +55,7 @@ class Awaited(Enum):
     STEP = auto()
     TIMER = auto()
     CALL = auto()
+    OUTCOME = auto()
     AWAKEABLE = auto()
     PROMISE = auto()
     SIGNAL = auto()
@@ -472,6 +473,10 @@ class Commands:
                 self.lifecycle.commits.delete(
                     keys.signalled(self.invocation.id, pending.name, index)
                 )
+            case Awaited.OUTCOME:
+                assert pending.callee is not None, "attached to nobody"
+                commits, id_ = self.lifecycle.commits, self.invocation.id
+                commits.delete(keys.attached(pending.callee, id_, index))
             case Awaited.ANSWER:
                 pass
             case Awaited.CALL:

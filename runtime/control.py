@@ -13,10 +13,12 @@ from ..journal.entry import Call, Cancel, Completion, Issued
 from ..journal.records import InvocationState, TimerKind, decode_step
 from ..objects.errors import ConflictError, UnknownTargetError
 from ..objects.identity import InvocationId, format_invocation_id
+from .attachments import describe_unknown
 from .cancellation import failure_of_end
 from .core import Core
 from .lifecycle import Lifecycle
 from .open_invocation import Concluding, OpenInvocation
+from .timers import forget_due
 
 
 def kill(core: Core, id_: InvocationId, reason: str) -> bool:
@@ -46,7 +48,7 @@ def kill(core: Core, id_: InvocationId, reason: str) -> bool:
             invocation.record.caller = None  # It is killed in this decision, too.
         core.attempts.abandon(invocation)
         lifecycle.withdraw_open(invocation)
-        lifecycle.forget_due(invocation)
+        forget_due(lifecycle.timers, invocation)
         lifecycle.complete(invocation, failure_of_end(invocation, "killed", why))
     return True
 
@@ -98,8 +100,7 @@ def check_known(core: Core, id_: InvocationId) -> None:
         UnknownTargetError: there is none, or it was kept long enough.
     """
     if core.lifecycle.outcomes.find(id_) is None:
-        message = f"{format_invocation_id(id_)} does not exist, or is completed and no longer kept"
-        raise UnknownTargetError(message)
+        raise UnknownTargetError(describe_unknown(id_))
 
 
 def _get(core: Core, id_: InvocationId) -> OpenInvocation:

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..journal import keys
 from ..journal.entry import (
+    Attach,
     AwaitPromise,
     AwaitSignal,
     Call,
@@ -37,6 +38,7 @@ from ..objects.identity import AwakeableId, InvocationId, Target, format_invocat
 from ..objects.serde import Serde
 from ..objects.syscalls import Action, StepOptions
 from . import workflows
+from .attachments import attach
 from .cancellation import cancel, check_reason
 from .commands import Awaited, Commands, DurableTimer, Pending, digest
 from .failures import conflict, failure_of
@@ -221,6 +223,19 @@ class HandlerPort:
                 refusal = conflict(describe_completed(workflow, name))
             commands.answer(index, refusal)
         return commands.await_completion(index, Pending(Awaited.ANSWER))
+
+    def attach(self, invocation_id: InvocationId, result: Serde[Any]) -> "Future[Any]":
+        """As ``Syscalls.attach``."""
+        if self._is_refused():
+            return self._loop.create_future()
+        commands = self._commands
+        index, is_new = commands.issue(Attach(invocation_id))
+        if is_new:
+            outcome = attach(commands.lifecycle, self._invocation, index, invocation_id)
+            if outcome is not None:
+                commands.answer(index, outcome)
+        pending = Pending(Awaited.OUTCOME, result=result, callee=invocation_id)
+        return commands.await_completion(index, pending)
 
     def cancel_invocation(self, invocation_id: InvocationId, reason: str) -> None:
         """As ``Syscalls.cancel_invocation``; of one that is over it has no effect."""

@@ -2,43 +2,105 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
+from ..journal.entry import Failure
 from ..objects.errors import (
     HoldfastError,
+    InvalidArgumentError,
     MailboxFullError,
+    NotReadyError,
     TerminalError,
     UnknownTargetError,
 )
-from ..objects.identity import InvocationId, check_label, format_invocation_id
+from ..objects.handler import Handler
+from ..objects.identity import InvocationId, Target, check_label, format_invocation_id
 from ..objects.serde import json_serde
+from .attachments import describe_lost, describe_unknown
 from .cancellation import cancel, check_reason
 from .control import check_known, kill, pause, resume
 from .core import Core
-from .failures import failure_of
-from .open_invocation import Result
+from .failures import error_of, failure_of
+from .invocation_info import InvocationInfo, describe_invocation
+from .open_invocation import Result, find_code
 from .purging import purge, purge_journal
+from .requests import Answer
 from .signals import is_full, send_signal
+
+R_co = TypeVar("R_co", covariant=True)
 
 _ANY_JSON: Final = json_serde(Any)
 
 
-class InvocationHandle:
+class InvocationHandle(Generic[R_co]):
     """One invocation, named by its id; ``runtime.invocation(id)`` makes these.
 
     Every method is a decision that is taken when it is called; its future is done once that is
     durable. Whether there is such an invocation is found out by the method.
     """
 
-    def __init__(self, core: Core, id_: InvocationId) -> None:
-        """``Engine.invocation`` makes these."""
+    def __init__(
+        self, core: Core, id_: InvocationId, handler: Handler[..., R_co] | None = None
+    ) -> None:
+        """``Outside.invocation`` makes these."""
         self._core = core
         self._id = id_
+        self._handler = handler
 
     @property
     def id(self) -> str:
         """``inv_`` and 32 hex digits."""
         return format_invocation_id(self._id)
+
+    async def attach(self) -> R_co:
+        """Wait for its outcome, however long it takes: what a call of it would have given.
+
+        Whoever stops waiting stops nothing.
+
+        Raises:
+            TerminalError: it failed.
+            UnknownTargetError: there is no such invocation, it was kept long enough, or its result
+                was not kept.
+            InvalidArgumentError: it is a call of another handler than the one that was named, or
+                its result is not what that handler's annotation says.
+        """
+        core = self._core
+        core.check_open()
+        invocation = core.lifecycle.find(self._id)
+        if invocation is None:
+            return await self._completed()
+        target = invocation.record.target
+        self._check(target)
+        answer = await core.answers.with_outcome(self._id, Answer(invocation_id=self.id))
+        assert answer.outcome is not None, "an outcome was told without one"
+        return self._decoded(target, answer.outcome)
+
+    async def output(self) -> R_co:
+        """Its outcome, if it has one: as ``attach``, but without waiting for it.
+
+        Raises:
+            NotReadyError: it is not completed.
+        """
+        core = self._core
+        core.check_open()
+        invocation = core.lifecycle.find(self._id)
+        if invocation is None:
+            return await self._completed()
+        message = f"{invocation.name} is not completed"
+        await core.answers.when_durable(NotReadyError(message))
+        raise AssertionError(message)
+
+    def describe(self) -> "asyncio.Future[InvocationInfo]":
+        """What is known of it now.
+
+        The future raises ``UnknownTargetError`` when there is no such invocation, or it was kept
+        long enough.
+        """
+        core = self._core
+        core.check_open()
+        info = describe_invocation(core.lifecycle, self._id)
+        unknown = UnknownTargetError(describe_unknown(self._id))
+        return core.answers.when_durable(unknown if info is None else info)
 
     def cancel(self, reason: str = "") -> "asyncio.Future[bool]":
         """Tell it to end, so that it can clean up first.
@@ -150,6 +212,42 @@ class InvocationHandle:
                 raise UnknownTargetError(message)
 
         return self._decide(decide)
+
+    async def _completed(self) -> R_co:
+        core = self._core
+        outcome = core.lifecycle.outcomes.find(self._id)
+        if outcome is None:
+            await core.answers.when_durable(UnknownTargetError(describe_unknown(self._id)))
+        assert outcome is not None, "refused, and went on"
+        if outcome.result is None:
+            await core.answers.when_durable(UnknownTargetError(describe_lost(self._id)))
+        assert outcome.result is not None, "refused, and went on"
+        self._check(outcome.target)
+        failure = error_of(outcome.result) if isinstance(outcome.result, Failure) else None
+        await core.answers.when_durable(failure)
+        assert not isinstance(outcome.result, Failure), "failed, and went on"
+        return self._decoded(outcome.target, outcome.result)
+
+    def _check(self, target: Target) -> None:
+        """Look whether this is a call of the handler that was named, if one was."""
+        named = self._handler
+        if named is None:
+            return
+        served = find_code(self._core.registry, target)[1]
+        if target.handler != named.name or (
+            served is not None and served.function is not named.function
+        ):
+            message = f"{self.id} is a call of {target}, not of {named!r}"
+            raise InvalidArgumentError(message)
+
+    def _decoded(self, target: Target, outcome: bytes | TerminalError) -> R_co:
+        if isinstance(outcome, TerminalError):
+            raise outcome
+        served = find_code(self._core.registry, target)[1]
+        # Without its class, the result is whatever its JSON says.
+        serde = _ANY_JSON if served is None else served.result
+        value: R_co = serde.decode(outcome)
+        return value
 
     def _decide(self, decision: Callable[[], Any]) -> "asyncio.Future[Any]":
         """Take a decision now; its answer, or its refusal, comes once that is durable."""

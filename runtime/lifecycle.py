@@ -28,6 +28,7 @@ from ..journal import codec, keys
 from ..journal.entry import Completion, Delivery, Failure, Input
 from ..journal.records import (
     CallMode,
+    InvocationDetails,
     InvocationRecord,
     InvocationState,
     TimerKind,
@@ -49,11 +50,18 @@ from .commits import Commits
 from .config import RuntimeConfig
 from .failures import describe_outcome, failure_of_invocation
 from .mailboxes import Mailboxes
-from .open_invocation import OpenInvocation, Prepared, Result, find_code, object_key
+from .open_invocation import (
+    OpenInvocation,
+    Prepared,
+    Result,
+    find_code,
+    journal_length,
+    object_key,
+)
 from .outcomes import Outcomes
 from .retries import Retries, Verdict
 from .seams import Clock, Randomness
-from .timers import RETRY_INDEX, Timers
+from .timers import RETRY_INDEX, Timers, forget_due
 from .withdrawal import forget_signals, withdraw_open
 
 logger = logging.getLogger("holdfast.invocations")
@@ -204,7 +212,7 @@ class Lifecycle:
             service=service,
             handler=handler,
             object_=object_key(target),
-            next_index=self._journal_length(id_),
+            next_index=journal_length(self.commits, id_),
             is_live=self.commits.get(keys.live(id_)) is not None,
             is_waiting=self.commits.get(keys.waiting(id_)) is not None,
         )
@@ -295,8 +303,6 @@ class Lifecycle:
         if invocation.is_live:
             commits.delete(keys.live(id_))
         self._clear_waiting(invocation)
-        if record.details is not None and record.details.has_signals:
-            forget_signals(id_, commits)
         invocation.attempt = None
         self._open.pop(id_, None)
         self.completed_count += 1
@@ -311,6 +317,8 @@ class Lifecycle:
                 logger.debug("%s ok in %d ms", record.target, took_ms)
         if record.caller is not None:
             self.complete_command(record.caller, record.caller_index, result)
+        if record.details is not None:
+            self._complete_rare(id_, record.details, result)
         self.outcomes.tell(id_, result)
         if invocation.is_exclusive and record.state is not InvocationState.SCHEDULED:
             assert invocation.object_ is not None, "an exclusive handler without an object"
@@ -372,17 +380,8 @@ class Lifecycle:
         assert invocation.attempt is None, "roused what runs"
         invocation.record.state = InvocationState.BEGUN
         invocation.record.failures = 0
-        self.forget_due(invocation)
+        forget_due(self.timers, invocation)
         self.commits.put(keys.invocation(invocation.id), invocation.record)
-
-    def forget_due(self, invocation: OpenInvocation) -> None:
-        """Take back the timer of a delayed send, or of the next attempt, if there is one."""
-        record = invocation.record
-        if record.next_attempt_ms:
-            is_scheduled = record.state is InvocationState.SCHEDULED
-            index = 0 if is_scheduled else RETRY_INDEX
-            self.timers.remove(record.next_attempt_ms, invocation.id, index)
-            record.next_attempt_ms = 0
 
     def withdraw_open(self, invocation: OpenInvocation) -> None:
         """Take back all that could still complete a command, whichever attempt issued it.
@@ -392,6 +391,13 @@ class Lifecycle:
         withdraw_open(invocation, self.commits, self.timers)
 
     # -- Parts -------------------------------------------------------------------------------
+
+    def _complete_rare(self, id_: InvocationId, details: InvocationDetails, result: Result) -> None:
+        if details.has_signals:
+            forget_signals(id_, self.commits)
+        if details.is_attached:
+            for waiter, index in self.outcomes.take_attached(id_):
+                self.complete_command(waiter, index, result)
 
     def _take_place(self, invocation: OpenInvocation) -> None:
         record = invocation.record
@@ -486,12 +492,6 @@ class Lifecycle:
         if invocation.is_waiting:
             invocation.is_waiting = False
             self.commits.delete(keys.waiting(invocation.id))
-
-    def _journal_length(self, id_: InvocationId) -> int:
-        start, end = keys.prefix_range(keys.JOURNAL + id_)
-        for key, _ in self.commits.scan(start, end, reverse=True):
-            return int.from_bytes(key[-4:], "big") + 1
-        return 0
 
     def next_sequence(self) -> int:
         """A number that is greater than all that were given before, across restarts too."""

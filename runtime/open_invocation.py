@@ -11,6 +11,7 @@ from ..objects.definition import HandlerDefinition, ServiceDefinition
 from ..objects.errors import HoldfastError
 from ..objects.identity import InvocationId, Target, format_invocation_id
 from ..objects.registry import Registry
+from .commits import Commits
 
 Result = bytes | Failure
 Prepared = tuple[tuple[Any, ...], Mapping[str, Any]]
@@ -83,3 +84,11 @@ def find_code(
 def object_key(target: Target) -> bytes | None:
     """The name inside keys of the object that ``target`` belongs to; ``None`` for a service."""
     return None if target.key is None else keys.object_key(target.service, target.key)
+
+
+def journal_length(commits: Commits, id_: InvocationId) -> int:
+    """How many entries the journal of an invocation has."""
+    start, end = keys.prefix_range(keys.JOURNAL + id_)
+    for key, _ in commits.scan(start, end, reverse=True):
+        return int.from_bytes(key[-4:], "big") + 1
+    return 0

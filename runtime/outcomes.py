@@ -114,6 +114,14 @@ class Outcomes:
         for tell in self._waiters.pop(id_, ()):
             self._commits.when_durable(_bind(tell, result))
 
+    def take_attached(self, id_: InvocationId) -> list[tuple[InvocationId, int]]:
+        """The commands that await the outcome of ``id_``, which completes; they do no longer."""
+        start, end = keys.prefix_range(keys.ATTACHED + id_)
+        rows = [key for key, _ in self._commits.scan(start, end)]
+        for key in rows:
+            self._commits.delete(key)
+        return [(InvocationId(key[-20:-4]), int.from_bytes(key[-4:], "big")) for key in rows]
+
     def find(self, id_: InvocationId) -> OutcomeRecord | None:
         """The outcome, as decided so far."""
         row = self._commits.get(keys.outcome(id_))

@@ -13,6 +13,7 @@ from ..journal import codec, keys
 from ..journal.entry import Issued, MakeAwakeable
 from ..objects.call_options import PLAIN, CallOptions, OutsideCallKeywords, outside_options
 from ..objects.errors import RuntimeClosedError, TerminalError, UnknownTargetError
+from ..objects.handler import Handler
 from ..objects.identity import (
     AwakeableId,
     Target,
@@ -33,11 +34,13 @@ from ..objects.serde import Serde, json_serde
 from .admission import Admission
 from .core import Core
 from .failures import failure_of
+from .finding import find_invocation
 from .invocation_handle import InvocationHandle
 from .promise_handle import PromiseHandle
 from .requests import Answer, CallRequest, request_of
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 Health = Literal["new", "ok", "stopping", "stopped", "failed"]
 
@@ -171,14 +174,46 @@ class Outside:
             self._started_core(), definition.name, check_key(key), checked, json_serde(type)
         )
 
-    def invocation(self, invocation_id: str) -> InvocationHandle:
+    @overload
+    def invocation(self, invocation_id: str) -> InvocationHandle[Any]: ...
+    @overload
+    def invocation(self, invocation_id: str, handler: Handler[..., R]) -> InvocationHandle[R]: ...
+    def invocation(
+        self, invocation_id: str, handler: Handler[..., Any] | None = None
+    ) -> InvocationHandle[Any]:
         """What can be done to one invocation; nothing is looked up before it is asked for.
+
+        ``handler``, as in ``runtime.invocation(id, Cart.add)``, is for type checkers: it tells them
+        what ``attach`` gives.
 
         Raises:
             InvalidArgumentError: this is no invocation id.
             RuntimeClosedError: the runtime was not started.
         """
-        return InvocationHandle(self._started_core(), parse_invocation_id(invocation_id))
+        id_ = parse_invocation_id(invocation_id)
+        return InvocationHandle(self._started_core(), id_, handler)
+
+    async def find_invocation(
+        self,
+        service: type | str,
+        key: str | None = None,
+        handler: Handler[..., Any] | str = "run",
+        *,
+        idempotency_key: str | None = None,
+    ) -> InvocationHandle[Any] | None:
+        """The invocation that is known by something else than its id, if there is one.
+
+        The ``run`` of a workflow is known by its key: ``find_invocation(Signup, "sam")``. A call
+        that came with an idempotency key is known by that, and by whom it called:
+        ``find_invocation(Cart, "sam", Cart.add, idempotency_key="order-7")``.
+
+        Raises:
+            InvalidArgumentError: that names neither.
+        """
+        core = self._started_core()
+        id_ = find_invocation(core, service, key, handler, idempotency_key)
+        await core.answers.when_durable(None)
+        return None if id_ is None else InvocationHandle(core, id_)
 
     def _started_core(self) -> Core:
         if self.health == "new":

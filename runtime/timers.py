@@ -11,10 +11,11 @@ forward is noticed; one that jumps back only makes timers wait until it is their
 from collections.abc import Callable
 
 from ..journal import keys
-from ..journal.records import TimerKind
+from ..journal.records import InvocationState, TimerKind
 from ..objects.identity import InvocationId
 from .commits import Commits
 from .kept_cursor import KeptCursor
+from .open_invocation import OpenInvocation
 from .seams import Alarm, Clock
 
 FIRE_SLICE = 256
@@ -101,3 +102,13 @@ class Timers:
 
     def _ring_due(self) -> None:
         self.fire_due()
+
+
+def forget_due(timers: Timers, invocation: OpenInvocation) -> None:
+    """Take back the timer of a delayed send, or of the next attempt, if there is one."""
+    record = invocation.record
+    if record.next_attempt_ms:
+        is_scheduled = record.state is InvocationState.SCHEDULED
+        index = 0 if is_scheduled else RETRY_INDEX
+        timers.remove(record.next_attempt_ms, invocation.id, index)
+        record.next_attempt_ms = 0

@@ -1,32 +1,54 @@
 """Waiting that cannot end: found when an invocation begins to wait, and refused.
 
-An invocation that waits for nothing but calls points at its callees; one that stands in a mailbox
-points at whoever holds the turn there. If, from an invocation that has just begun to wait, only
-such invocations can be reached, nobody in that set will ever move. Anything else that is
-reachable (a running attempt, a timer, a step, an awakeable, a promise, a signal, a delayed or a
-paused invocation) can still move, so nothing is refused that could have ended: a call under a
-timeout is no cycle, and neither is a send, which nobody waits for.
+An invocation that waits for nothing but calls, and for outcomes that it attached to, points at
+those; one that stands in a mailbox points at whoever holds the turn there. If, from an invocation
+that has just begun to wait, only such invocations can be reached, nobody in that set will ever
+move. Anything else that is reachable (a running attempt, a timer, a step, an awakeable, a promise,
+a signal, a delayed or a paused invocation) can still move, so nothing is refused that could have
+ended: a call under a timeout is no cycle, and neither is a send, which nobody waits for.
 
-A cycle always leads through a mailbox: somewhere in it a call stands behind its own caller's
-chain and has not begun, so that call can be taken back whole. Suspended invocations count as
-resident ones do: what they wait for is in their ``waiting`` rows.
+A cycle of calls always leads through a mailbox: somewhere in it a call stands behind its own
+caller's chain and has not begun, so that call can be taken back whole. One who attached waits for
+what somebody else made, which nobody may take back for it; there the waiting itself ends. Suspended
+invocations count as resident ones do: what they wait for is in their ``waiting`` rows.
 """
 
 from ..journal import keys
 from ..journal.records import InvocationState
 from ..objects.errors import DeadlockError
 from ..objects.identity import INVOCATION_ID_BYTES, InvocationId
+from .attachments import refuse_attached
+from .cancellation import take_back
+from .failures import failure_of
 from .lifecycle import Lifecycle
 from .open_invocation import OpenInvocation
 
 
-def find_deadlock(
-    lifecycle: Lifecycle, start: OpenInvocation
-) -> tuple[InvocationId, DeadlockError] | None:
-    """The inboxed call to take back, and the error that names the cycle; or ``None``.
+def refuse_deadlock(lifecycle: Lifecycle, start: OpenInvocation) -> None:
+    """If ``start`` has closed a cycle of waits, end one of them with an error that names it.
 
     ``start`` has just been recorded as waiting for its callees only.
     """
+    cycle = _find_cycle(lifecycle, start)
+    if cycle is None:
+        return
+    failure = failure_of(_describe(lifecycle, cycle))
+    for waiter, awaited in zip(cycle, [*cycle[1:], cycle[0]], strict=True):
+        if _get(lifecycle, waiter).record.state is InvocationState.INBOXED:
+            continue  # It waits for its turn, and asked for nothing.
+        invocation = _get(lifecycle, awaited)
+        if invocation.record.caller != waiter:
+            refuse_attached(lifecycle, awaited, waiter, failure)
+            return
+        if invocation.record.state is InvocationState.INBOXED:
+            take_back(lifecycle, awaited, failure)
+            return
+    message = "a cycle of calls without a mailbox in it"
+    raise AssertionError(message)
+
+
+def _find_cycle(lifecycle: Lifecycle, start: OpenInvocation) -> list[InvocationId] | None:
+    """Those who wait for one another, from ``start`` on; ``None``: somebody of them can move."""
     came_from: dict[InvocationId, InvocationId] = {}
     cycle_end: InvocationId | None = None
     frontier = [start.id]
@@ -51,12 +73,7 @@ def find_deadlock(
     while path[-1] != start.id:
         path.append(came_from[path[-1]])
     path.reverse()
-    for id_ in path:
-        invocation = lifecycle.find(id_)
-        if invocation is not None and invocation.record.state is InvocationState.INBOXED:
-            return id_, _describe(lifecycle, path)
-    message = "a cycle of waits without a mailbox in it"
-    raise AssertionError(message)
+    return path
 
 
 def _waits_for(lifecycle: Lifecycle, id_: InvocationId) -> list[InvocationId] | None:
@@ -79,8 +96,7 @@ def _waits_for(lifecycle: Lifecycle, id_: InvocationId) -> list[InvocationId] | 
 def _describe(lifecycle: Lifecycle, path: list[InvocationId]) -> DeadlockError:
     parts: list[str] = []
     for id_ in [*path, path[0]]:
-        invocation = lifecycle.find(id_)
-        assert invocation is not None, "a completed invocation waits"
+        invocation = _get(lifecycle, id_)
         waits_for_turn = invocation.record.state is InvocationState.INBOXED
         link = "whose turn is held by" if waits_for_turn else "waits for"
         parts += [invocation.name, link]
@@ -90,3 +106,9 @@ def _describe(lifecycle: Lifecycle, path: list[InvocationId]) -> DeadlockError:
         f"Use send() where the result is not needed, a shared handler, or asyncio.timeout()"
     )
     return DeadlockError(message, status_code=409)
+
+
+def _get(lifecycle: Lifecycle, id_: InvocationId) -> OpenInvocation:
+    invocation = lifecycle.find(id_)
+    assert invocation is not None, "a completed invocation waits"
+    return invocation

@@ -6,7 +6,7 @@ behind, and decides nothing.
 """
 
 from ..journal import codec, keys
-from ..journal.entry import AwaitPromise, Issued, Sleep
+from ..journal.entry import Attach, AwaitPromise, Issued, Sleep
 from ..journal.records import decode_step
 from ..objects.identity import InvocationId
 from .commits import Commits
@@ -43,5 +43,7 @@ def withdraw_open(invocation: OpenInvocation, commits: Commits, timers: Timers) 
             case AwaitPromise(name):
                 assert invocation.object_ is not None, "a promise of a service"
                 commits.delete(keys.promised(invocation.object_, name, id_, index))
+            case Attach(awaited):
+                commits.delete(keys.attached(awaited, id_, index))
             case _:
                 pass

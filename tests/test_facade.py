@@ -3,14 +3,14 @@
 import holdfast
 
 PUBLIC = """
-Awakeable Context HandlerOptions Happened Intent ManualClock MemoryStore Mismatch MismatchCause
-NeverHappened Origin
+AwaitedInfo Awakeable Context HandlerOptions Happened Intent InvocationHandle InvocationInfo
+ManualClock MemoryStore Mismatch MismatchCause NeverHappened Origin
 Promise
 RetryPolicy Runtime RuntimeConfig Service StepInfo StepOptions VirtualObject Workflow handler
 shared state step_info
 
 CanceledError ConflictError ContextMisuseError DeadlockError ForbiddenInHandlerError
-HandlerStuckError
+HandlerStuckError NotReadyError
 HoldfastError InvalidArgumentError InvalidDefinitionError JournalMismatchError MailboxFullError
 OutcomeUnknownError RetryableError RuntimeClosedError StepFailedError StoreDamagedError
 StoreFailedError StoreFormatError StoreFullError StoreLockedError TerminalError

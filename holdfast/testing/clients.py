@@ -9,9 +9,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from operator import methodcaller
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast, overload
 
 from ..objects.errors import RuntimeClosedError, StoreFailedError, TerminalError
+from ..objects.handler import Handler
 from ..objects.identity import AwakeableId
 from ..runtime.core import Core
 from ..runtime.invocation_handle import InvocationHandle
@@ -22,6 +23,7 @@ from ..runtime.testing import ManualClock
 from .virtual import VirtualRuntime
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(eq=False, slots=True)
@@ -89,9 +91,33 @@ class Client(Outside):
             request = replace(request, idempotency_key=f"client call {self._count}")
         return self._stage.request(request, waits=wait)
 
-    def invocation(self, invocation_id: str) -> InvocationHandle:
+    @overload
+    def invocation(self, invocation_id: str) -> InvocationHandle[Any]: ...
+    @overload
+    def invocation(self, invocation_id: str, handler: Handler[..., R]) -> InvocationHandle[R]: ...
+    def invocation(
+        self, invocation_id: str, handler: Handler[..., Any] | None = None
+    ) -> InvocationHandle[Any]:
         """As ``Runtime.invocation``; each method is asked of one runtime after the other."""
-        return self._asking(lambda runtime: runtime.invocation(invocation_id))
+        if handler is None:
+            return self._asking(lambda runtime: runtime.invocation(invocation_id))
+        return self._asking(lambda runtime: runtime.invocation(invocation_id, handler))
+
+    async def find_invocation(
+        self,
+        service: type | str,
+        key: str | None = None,
+        handler: Handler[..., Any] | str = "run",
+        *,
+        idempotency_key: str | None = None,
+    ) -> InvocationHandle[Any] | None:
+        """As ``Runtime.find_invocation``, asked of one runtime after the other."""
+        found = await self.ask(
+            lambda runtime: runtime.find_invocation(
+                service, key, handler, idempotency_key=idempotency_key
+            )
+        )
+        return None if found is None else self.invocation(found.id)
 
     def promise(self, cls: type, key: str, name: str, type: Any = Any) -> PromiseHandle[Any]:  # noqa: A002  # it is the type
         """As ``Runtime.promise``; each method is asked of one runtime after the other."""

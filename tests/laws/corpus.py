@@ -441,6 +441,14 @@ class Desk(VirtualObject):
             return "finished first"
         return "not told"
 
+    @handler
+    async def joins(self, ctx: Context, ids: list[str]) -> list[str]:
+        """Waits for what others made: what runs, what is over, what there never was."""
+        joined = [ctx.attach(id_, str) for id_ in [*ids, "inv_" + "0" * 32]]
+        for each in await asyncio.gather(*joined, return_exceptions=True):
+            self.lines.append(each if isinstance(each, str) else type(each).__name__)
+        return self.lines
+
     @shared
     async def look(self, ctx: Context) -> bool:
         """Reads, asks, and reads again while others change what it reads."""
@@ -549,6 +557,14 @@ async def cancel_in_a_section(play: Play) -> None:
     await asked
 
 
+async def attach(play: Play) -> None:
+    asked = play.ask("call", "Desk/d/finishes_first")
+    id_ = await play.promise("section")
+    joined = [play.ask(f"join {number}", f"Desk/j{number}/joins", [id_]) for number in range(2)]
+    await asyncio.gather(asked, *joined)
+    await play.ask("late", "Desk/j1/joins", [id_, id_])
+
+
 async def kill(play: Play) -> None:
     asked = play.ask("call", "Desk/d/works_below", 2)
     behind = [
@@ -623,6 +639,7 @@ SCRIPTS: dict[str, Callable[[Play], Awaitable[Any]]] = {
     "cancel": cancel,
     "cancel the leaf": cancel_the_leaf,
     "cancel in a section": cancel_in_a_section,
+    "attach": attach,
     "kill": kill,
     "take out": take_out,
     "pause": pause,

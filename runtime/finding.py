@@ -1,0 +1,50 @@
+"""Finding an invocation by what its caller knows of it, where that is not its id."""
+
+from typing import Any
+
+from ..journal import keys
+from ..objects.definition import define
+from ..objects.errors import InvalidArgumentError
+from ..objects.handler import Handler
+from ..objects.identity import INVOCATION_ID_BYTES, InvocationId, Target, check_key
+from .core import Core
+
+
+def find_invocation(
+    core: Core,
+    service: type | str,
+    key: str | None,
+    handler: Handler[..., Any] | str,
+    idempotency_key: str | None,
+) -> InvocationId | None:
+    """As ``Outside.find_invocation``."""
+    core.check_open()
+    name = service if isinstance(service, str) else define(service).name
+    if key is not None:
+        check_key(key)
+    if idempotency_key is None:
+        return _find_run(core, name, key)
+    handler_name = handler if isinstance(handler, str) else handler.name
+    target = Target(name, key, handler_name)
+    # Whoever misspells a handler is not to conclude that the call was never made.
+    core.registry.get_handler(target)
+    row = core.commits.get(keys.idempotency(target, idempotency_key))
+    if row is None:
+        return None
+    id_ = InvocationId(row[:INVOCATION_ID_BYTES])
+    outcome = core.lifecycle.outcomes.find(id_)
+    is_over = outcome is not None and outcome.expires_ms <= core.clock.now_ms()
+    return None if is_over else id_
+
+
+def _find_run(core: Core, name: str, key: str | None) -> InvocationId | None:
+    definition = core.registry.services.get(name)
+    if key is None or (definition is not None and definition.kind != "workflow"):
+        message = (
+            f"{name} is found by its key only where it is a workflow; a call of any other handler "
+            f"is found by its idempotency key: "
+            f"find_invocation({name}, key, handler, idempotency_key=...)"
+        )
+        raise InvalidArgumentError(message)
+    row = core.commits.get(keys.workflow(name, key))
+    return None if row is None else InvocationId(row)
