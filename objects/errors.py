@@ -14,6 +14,7 @@
     ├── RuntimeClosedError       HF0015  the runtime is stopping or has stopped
     ├── RetryableError           HF0016  not now: try again, after so long
     ├── NotReadyError            HF0017  the invocation has no outcome yet
+    ├── NotKeptError             HF0018  what was asked about the past is not known any more
     ├── JournalMismatchError     HF0020  replay took another path than the journal
     ├── ForbiddenInHandlerError  HF0021  the outside world touched without ctx.run
     ├── ContextMisuseError       HF0022  a context used where or when it must not be
@@ -240,6 +241,15 @@ class NotReadyError(HoldfastError):
     """The invocation is not completed, so there is no output yet. Nothing was changed."""
 
     code = "HF0017"
+
+
+class NotKeptError(HoldfastError, LookupError):
+    """What was asked about the past is not known any more, or was never kept.
+
+    Nothing was changed. It will not be known later either.
+    """
+
+    code = "HF0018"
 
 
 class JournalMismatchError(HoldfastError):

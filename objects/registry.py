@@ -39,6 +39,18 @@ class Registry:
             services[definition.name] = definition
         self.services: Mapping[str, ServiceDefinition] = MappingProxyType(services)
 
+    def get_service(self, name: str) -> ServiceDefinition:
+        """The class that is called ``name``.
+
+        Raises:
+            UnknownTargetError: there is none. The message says what comes near.
+        """
+        service = self.services.get(name)
+        if service is None:
+            message = f"there is no {name!r}{_suggest(name, self.services)}"
+            raise UnknownTargetError(message)
+        return service
+
     def get_handler(self, target: Target) -> tuple[ServiceDefinition, HandlerDefinition]:
         """Whom ``target`` names.
 
@@ -46,10 +58,7 @@ class Registry:
             UnknownTargetError: no such class or handler, a service with a key, or an object
                 without one. The message says what comes near.
         """
-        service = self.services.get(target.service)
-        if service is None:
-            message = f"there is no {target.service!r}{_suggest(target.service, self.services)}"
-            raise UnknownTargetError(message)
+        service = self.get_service(target.service)
         handler = service.handlers.get(target.handler)
         if handler is None:
             hint = _suggest(target.handler, service.handlers)

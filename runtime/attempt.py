@@ -300,7 +300,7 @@ class Attempt:
             return
         result = self._result()
         try:
-            commands.save_last()
+            commands.save_last(is_failure=isinstance(result, Failure))
         except HoldfastError as error:
             result = failure_of(error)
         else:

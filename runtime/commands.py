@@ -417,15 +417,17 @@ class Commands:
         except HoldfastError:
             return  # The next command, or the end, says it where the handler can see it.
 
-    def save_last(self) -> None:
+    def save_last(self, *, is_failure: bool) -> None:
         """Stage what has changed, with the outcome.
+
+        A journal that is kept comes with all undo rows of its turn; that of a failure always is.
 
         Raises:
             TerminalError, ContextMisuseError: a value cannot be stored; nothing was staged.
         """
         state = self.state
         if isinstance(state, ExclusiveState):
-            has_journal = self.invocation.next_index > 1
+            has_journal = is_failure or self.invocation.next_index > 1
             state.save_last(self.invocation.next_index if has_journal else None)
             self.invocation.stored_bytes += state.undo_bytes
             self.invocation.has_no_undo = not state.undo_bytes

@@ -22,6 +22,8 @@ SWEEP_ROWS = 500
 MARGIN_MS = 86_400_000
 """How far the clock may go back without a mark being forgotten too early."""
 
+_CLOSED = 2**64 - 1
+
 
 class HistoryMarks:
     """The history marks of all objects, seen through the pending batch."""
@@ -47,6 +49,10 @@ class HistoryMarks:
             row = keys.u64(sequence) + keys.u64(self._clock.now_ms())
             self._commits.put(keys.history(object_), row)
 
+    def is_closed(self, object_: bytes) -> bool:
+        """Whether the rows of the object are being deleted."""
+        return self.find(object_) == _CLOSED
+
     def sweep(self, find_oldest_ms: Callable[[], int]) -> None:
         """Forget marks that nobody can need; looks at a bounded number, and now and then only.
 
@@ -69,3 +75,11 @@ class HistoryMarks:
             if int.from_bytes(row[8:], "big") < self._forget_before_ms:
                 self._commits.delete(key)
         self._cursor = looked_at[-1][0] + b"\0" if len(looked_at) == SWEEP_ROWS else None
+
+
+def close_history(commits: Commits, object_: bytes) -> None:
+    """Stage that nothing of an object can be read any more, because its rows are being deleted.
+
+    Until the mark itself is deleted, or for ever.
+    """
+    commits.put(keys.history(object_), keys.u64(_CLOSED) + keys.u64(_CLOSED))

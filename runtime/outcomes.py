@@ -38,7 +38,8 @@ class Outcomes:
     def keep(self, invocation: OpenInvocation, result: Result) -> None:
         """Write down the outcome of an invocation that completes now, and what is kept with it."""
         id_, record = invocation.id, invocation.record
-        has_journal = invocation.next_index > 1
+        # A failure without steps keeps its input, so that it can be restarted.
+        has_journal = invocation.next_index > 1 or isinstance(result, Failure)
         key, handler = record.idempotency_key, invocation.handler
         if not has_journal:
             self._commits.delete(keys.journal(id_, 0))
@@ -62,13 +63,11 @@ class Outcomes:
         if goes_early:
             due_ms = min(due_ms, journal_ms)
         if has_journal or times.is_own:
-            details = OutcomeDetails(
+            details = _details_of(
+                invocation,
+                has_journal=has_journal,
                 journal_expires_ms=journal_ms if goes_early else 0,
                 kept_until_ms=completed_ms + times.outcome_ms if times.is_own else 0,
-                entries=invocation.next_index if has_journal else 0,
-                stored_bytes=invocation.stored_bytes if has_journal else 0,
-                # What a restart put back before the turn began nobody has counted.
-                has_no_undo=invocation.has_no_undo and record.details is None,
             )
         outcome_key = keys.outcome(id_)
         # The table of outcomes is in order of acceptance; see `Retention` for what follows.
@@ -138,6 +137,20 @@ class Outcomes:
             waiters.remove(tell)
             if not waiters:
                 del self._waiters[id_]
+
+
+def _details_of(
+    invocation: OpenInvocation, *, has_journal: bool, journal_expires_ms: int, kept_until_ms: int
+) -> OutcomeDetails:
+    return OutcomeDetails(
+        begun_ms=invocation.record.begun_ms if has_journal else 0,
+        journal_expires_ms=journal_expires_ms,
+        kept_until_ms=kept_until_ms,
+        entries=invocation.next_index if has_journal else 0,
+        stored_bytes=invocation.stored_bytes if has_journal else 0,
+        # What a restart put back before the turn began nobody has counted.
+        has_no_undo=invocation.has_no_undo and invocation.record.details is None,
+    )
 
 
 def _bind(tell: Callable[[Result], None], result: Result) -> Callable[[], None]:

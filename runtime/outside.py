@@ -5,7 +5,7 @@ What is decided is decided elsewhere; when a runtime starts and stops is ``engin
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from datetime import timedelta
 from typing import Any, Literal, TypeVar, Unpack, overload
 
@@ -36,6 +36,7 @@ from .core import Core
 from .failures import failure_of
 from .finding import find_invocation
 from .invocation_handle import InvocationHandle
+from .past import Past
 from .promise_handle import PromiseHandle
 from .requests import Answer, CallRequest, request_of
 
@@ -173,6 +174,58 @@ class Outside:
         return PromiseHandle(
             self._started_core(), definition.name, check_key(key), checked, json_serde(type)
         )
+
+    def state(
+        self, cls: type | str, key: str, *, at: str | None = None, entry: int | None = None
+    ) -> "asyncio.Future[Mapping[str, Any]]":
+        """What an object holds, now or at a past moment: a read-only mapping of names to values.
+
+        Values are of the types that the class declares, and builtins for names it does not. What
+        was never stored is not in the mapping, whatever its default. While a handler runs, "now"
+        is what others see of the object: what was stored with its last command.
+
+        Args:
+            cls: the class, or its name.
+            key: of the object.
+            at: as this invocation of the object, an exclusive one, left it.
+            entry: just before this entry of that invocation's journal was written.
+
+        The future is done when what it tells is durable. It raises ``NotKeptError`` when the state
+        at that moment is not known any more, ``UnknownTargetError`` when there is no such
+        invocation, ``ConflictError`` when that is not completed (and no ``entry`` is named) or
+        never began, and ``InvalidArgumentError`` when it belongs to another object.
+
+        Raises:
+            InvalidArgumentError: ``cls`` has no keys, ``key`` cannot be one, or ``at`` is no id.
+            UnknownTargetError: the runtime has no such class.
+        """
+        self._check_open()
+        return Past(self._core).read(cls, key, at, entry)
+
+    def fork(
+        self,
+        cls: type | str,
+        key: str,
+        *,
+        to: str,
+        at: str | None = None,
+        entry: int | None = None,
+    ) -> "asyncio.Future[None]":
+        """Begin the object at key ``to`` with a copy of another one's state, now or in the past.
+
+        The moment is named as for ``state``. Only state is copied: no calls that wait, and nothing
+        of who awaits what. The future is done when the copy is durable; it raises what that of
+        ``state`` raises, and ``ConflictError`` when the new key has state, or an exclusive call
+        that runs or waits. Whatever it raises, nothing was changed.
+
+        Raises:
+            InvalidArgumentError: ``cls`` is a service or a workflow, a key cannot be one, or ``at``
+                is no id.
+            UnknownTargetError: the runtime has no such class.
+            StoreFullError: no new work is accepted.
+        """
+        self._check_open()
+        return Past(self._core).fork(cls, key, to, at, entry)
 
     @overload
     def invocation(self, invocation_id: str) -> InvocationHandle[Any]: ...

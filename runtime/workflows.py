@@ -12,6 +12,7 @@ from ..journal.entry import Failure
 from ..objects.identity import InvocationId, Target, format_invocation_id
 from .commits import Commits
 from .failures import conflict
+from .history_marks import close_history
 
 
 def find_started(commits: Commits, target: Target) -> InvocationId | None:
@@ -61,7 +62,10 @@ def forget(commits: Commits, target: Target, id_: InvocationId, rows_max: int) -
         for key in doomed:
             commits.delete(key)
         count += len(doomed)
-    if count < rows_max:
+    if count == rows_max:
+        # Some of it is gone, and its past still has a name.
+        close_history(commits, object_)
+    else:
         commits.delete(keys.history(object_))
         commits.delete(keys.workflow(target.service, target.key))
         count += 1
