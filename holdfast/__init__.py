@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .objects.awakeable import Awakeable
+from .objects.callback import Completed, CompletedFailure
 from .objects.context import Context
 from .objects.errors import (
     CanceledError,
@@ -38,7 +39,7 @@ from .objects.errors import (
 )
 from .objects.fields import state
 from .objects.handler import handler, shared
-from .objects.identity import Origin
+from .objects.identity import Origin, Target
 from .objects.mismatch import Mismatch, MismatchCause
 from .objects.options import HandlerOptions
 from .objects.promise import Promise
@@ -60,6 +61,8 @@ __all__ = [
     "AwaitedInfo",
     "Awakeable",
     "CanceledError",
+    "Completed",
+    "CompletedFailure",
     "ConflictError",
     "Context",
     "ContextMisuseError",
@@ -100,6 +103,7 @@ __all__ = [
     "StoreFormatError",
     "StoreFullError",
     "StoreLockedError",
+    "Target",
     "TerminalError",
     "UnknownTargetError",
     "VirtualObject",

@@ -6,13 +6,14 @@ place above both.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from .ingress.aiohttp_app import make_app
 from .ingress.asgi import AsgiApp
+from .ingress.callbacks import make_callbacks
 from .ingress.options import DEFAULT_OPTIONS, HttpOptions
 from .ingress.server import HttpServer
 from .ingress.server import serve as serve_http
@@ -30,6 +31,9 @@ class Runtime(Engine):
     with what was under way, and stops gracefully at the end of the block. Only one runtime can
     have a directory open; two runtimes on two directories share nothing.
     """
+
+    def _own_classes(self) -> Sequence[type]:
+        return (make_callbacks(self.config),)
 
     async def serve(
         self,

@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final, Literal, TypedDict, get_args
 
+from .callback import Callback, check_callback
 from .errors import InvalidArgumentError
+from .identity import Target
 
 Mode = Literal["queue", "interrupt", "steer"]
 """What a call does to the turn under way at its key: wait for it, end it, or tell it something."""
@@ -23,6 +25,9 @@ class CallKeywords(TypedDict, total=False):
     """``"queue"``: it waits for its turn. ``"interrupt"``: whoever holds the turn is cancelled, and
     this goes next. ``"steer"``, for sends: a message that whoever holds the turn may read; unread,
     it waits for its own turn."""
+
+    callback: "Callback | None"
+    """Whom to tell the outcome, once, when the call has completed however it did."""
 
 
 class OutsideCallKeywords(CallKeywords, total=False):
@@ -41,11 +46,13 @@ class CallOptions:
         delay: how long a send waits before it takes its place; a call has none.
         idempotency_key: see ``OutsideCallKeywords``.
         mode: see ``CallKeywords``.
+        callback: the handler or the URL that is told the outcome; see ``CallKeywords``.
     """
 
     delay: timedelta | None = None
     idempotency_key: str | None = None
     mode: Mode = "queue"
+    callback: Target | str | None = None
 
     @property
     def delay_ms(self) -> int:
@@ -103,6 +110,7 @@ def _make(given: Mapping[str, Any], known: frozenset[str]) -> CallOptions:
     return CallOptions(
         idempotency_key=_check_idempotency_key(given.get("idempotency_key")),
         mode=check_mode(given.get("mode", "queue")),
+        callback=check_callback(given.get("callback")),
     )
 
 

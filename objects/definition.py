@@ -165,7 +165,7 @@ def _inspect(cls: type) -> ServiceDefinition:
         )
         raise InvalidDefinitionError(message)
     declaration = cls.holdfast_declaration
-    check_service_name(declaration.name, where)
+    check_service_name(declaration.name, where, cls)
     if not declaration.members.handlers:
         message = f"{where} has no handler; decorate an `async def` with @handler or @shared"
         raise InvalidDefinitionError(message)

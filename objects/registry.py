@@ -16,14 +16,19 @@ class Registry:
         services: the definitions by name.
     """
 
-    __slots__ = ("services",)
+    __slots__ = ("_own", "services")
 
-    def __init__(self, classes: Iterable[type]) -> None:
+    def __init__(self, classes: Iterable[type], own: Iterable[type] = ()) -> None:
         """Define every class.
+
+        Args:
+            classes: what the user's runtime serves.
+            own: classes of Holdfast's own, whose handlers nobody but the runtime calls.
 
         Raises:
             InvalidDefinitionError: a class cannot be defined, or two have one name.
         """
+        self._own = {definition.name: definition for definition in map(define, own)}
         services: dict[str, ServiceDefinition] = {}
         for cls in classes:
             definition = define(cls)
@@ -76,6 +81,16 @@ class Registry:
                 f"{target.key!r:.80}: use {target.service}/{target.handler}"
             )
             raise UnknownTargetError(message)
+        return service, handler
+
+    def find_code(
+        self, target: Target
+    ) -> tuple[ServiceDefinition, HandlerDefinition] | tuple[None, None]:
+        """What runs ``target``, Holdfast's own classes included; ``None`` twice for nothing."""
+        service = self.services.get(target.service) or self._own.get(target.service)
+        handler = None if service is None else service.handlers.get(target.handler)
+        if service is None or handler is None or service.keyed != (target.key is not None):
+            return None, None
         return service, handler
 
 

@@ -16,6 +16,9 @@ from .members import Members, collect_members
 from .options import HandlerOptions
 from .retry import RetryPolicy
 
+OWN_NAMES: Final = "holdfast."
+"""How the names of Holdfast's own classes begin, which are served beside the user's."""
+
 RESERVED_SERVICE_NAMES: Final = frozenset({"openapi", "health"})
 """First parts of HTTP paths that are no service's."""
 
@@ -130,12 +133,14 @@ class Service(Declared):
     __slots__ = ()
 
 
-def check_service_name(name: object, where: str) -> str:
-    """``name``, when a class can be called by it.
+def check_service_name(name: object, where: str, cls: type) -> str:
+    """``name``, when ``cls`` can be called by it.
 
     Raises:
         InvalidDefinitionError: it cannot stand in a path, or is reserved.
     """
+    if isinstance(name, str) and name.startswith(OWN_NAMES) and _is_own(cls):
+        return name
     checked = check_name(name, "service", where)
     if checked in RESERVED_SERVICE_NAMES or checked.startswith("restate"):
         message = (
@@ -144,6 +149,10 @@ def check_service_name(name: object, where: str) -> str:
         )
         raise InvalidDefinitionError(message)
     return checked
+
+
+def _is_own(cls: type) -> bool:
+    return cls.__module__.partition(".")[0] == __name__.partition(".")[0]
 
 
 def _declare(cls: type[Declared], name: str | None, given: dict[str, Any]) -> Declaration:
@@ -161,7 +170,7 @@ def _declare(cls: type[Declared], name: str | None, given: dict[str, Any]) -> De
             options = options.merged(inherited.options)
     # ``class _CommonParts(VirtualObject)`` is fine as long as nobody registers it.
     if name is not None or not cls.__name__.startswith("_"):
-        check_service_name(cls.__name__ if name is None else name, where)
+        check_service_name(cls.__name__ if name is None else name, where, cls)
     _check_init(cls, where)
     members = collect_members(cls)
     _check_kind(cls, members, where)

@@ -14,6 +14,7 @@ from ..objects.errors import (
 from ..objects.identity import INVOCATION_ID_BYTES, InvocationId, format_invocation_id
 from . import workflows
 from .answers import add_outcome
+from .callbacks import record_callback
 from .core import Core
 from .interrupts import check_mode, has_arrived
 from .open_invocation import object_key
@@ -39,6 +40,7 @@ class Admission:
         prepared = handler.decode_argument(request.argument)
         if request.mode != "queue":
             check_mode(request.mode, request.target, service, handler, waits=wait)
+        callback = record_callback(core.registry, request.callback)
         if request.idempotency_key is not None:
             duplicate = self._find_duplicate(request, handler, wait=wait)
             if duplicate is not None:
@@ -69,6 +71,7 @@ class Admission:
             idempotency_key=request.idempotency_key,
             delay_ms=request.delay_ms,
             mode=request.mode,
+            callback=callback,
         )
         if request.mode != "queue":
             has_arrived(self._lifecycle, id_)

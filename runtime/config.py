@@ -8,6 +8,15 @@ from ..objects.errors import InvalidArgumentError
 from ..objects.options import RETENTIONS, find_retention_problem
 from ..objects.retry import DEFAULT_RETRY, RetryPolicy
 
+CALLBACK_RETRY = RetryPolicy(
+    initial_interval=timedelta(seconds=5),
+    max_interval=timedelta(hours=1),
+    jitter=0.2,
+    max_attempts=None,
+    max_duration=timedelta(days=3),
+)
+"""5 s, doubling to an hour, for three days: whoever is down over a weekend is told on Monday."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeConfig:
@@ -79,6 +88,15 @@ class RuntimeConfig:
     tide_mark: Literal["overlapped", "strict"] = "overlapped"
     """How the mark is written that tells a later start how much must be there: after each sync,
     or before each acknowledgement, which costs another fsync and finds damage to the very last."""
+
+    callback_retry: RetryPolicy = field(default=CALLBACK_RETRY)
+    """When a URL that was not told the outcome of an invocation is told again."""
+
+    callback_timeout: timedelta = timedelta(seconds=30)
+    """How long such a request may take, connecting included."""
+
+    callbacks_max: int = 32
+    """Such requests at the same time; further ones wait."""
 
     stop_grace: timedelta = timedelta(seconds=5)
     """How long a graceful stop lets running actions finish."""

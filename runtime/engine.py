@@ -8,7 +8,7 @@ between two writes to the store.
 import asyncio
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from functools import partial
 from types import TracebackType
@@ -92,8 +92,8 @@ class Engine(Outside):
         if durability not in {"fsync", "process"}:
             message = f'durability is "fsync" or "process", not {durability!r}'
             raise InvalidArgumentError(message)
-        self.registry = Registry(classes)
         self.config = config or RuntimeConfig()
+        self.registry = Registry(classes, self._own_classes())
         self.health: Health = "new"
         self._data_dir = data_dir
         self._durability: Literal["fsync", "process"] = durability
@@ -116,6 +116,10 @@ class Engine(Outside):
         self._answers: Answers
         self._admission: Admission
         self._core: Core
+
+    def _own_classes(self) -> Sequence[type]:
+        """Classes of Holdfast's own that are served beside the user's; called once, early."""
+        return ()
 
     # -- Life --------------------------------------------------------------------------------
 

@@ -39,6 +39,7 @@ from ..objects.serde import Serde
 from ..objects.syscalls import Action, StepOptions
 from . import workflows
 from .attachments import attach
+from .callbacks import record_callback
 from .cancellation import cancel, check_reason
 from .commands import Awaited, Commands, DurableTimer, Pending, digest
 from .failures import conflict, failure_of
@@ -394,6 +395,7 @@ class HandlerPort:
             check_mode(options.mode, target, service, handler, waits=caller is not None)
             if caller is not None:
                 refuse_own_turn(self._invocation, target)
+        callback = record_callback(lifecycle.registry, options.callback)
         self._commands.save()
         if handler.is_run:
             started = workflows.find_started(lifecycle.commits, target)
@@ -413,6 +415,7 @@ class HandlerPort:
             caller_index=self._invocation.next_index,
             delay_ms=options.delay_ms,
             mode=options.mode,
+            callback=callback,
         )
         return id_, None
 

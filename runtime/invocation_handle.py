@@ -22,7 +22,7 @@ from .control import check_known, kill, pause, resume
 from .core import Core
 from .failures import error_of, failure_of
 from .invocation_info import InvocationInfo, describe_invocation
-from .open_invocation import Result, find_code
+from .open_invocation import Result
 from .purging import purge, purge_journal
 from .requests import Answer
 from .signals import is_full, send_signal
@@ -233,7 +233,7 @@ class InvocationHandle(Generic[R_co]):
         named = self._handler
         if named is None:
             return
-        served = find_code(self._core.registry, target)[1]
+        served = self._core.registry.find_code(target)[1]
         if target.handler != named.name or (
             served is not None and served.function is not named.function
         ):
@@ -243,7 +243,7 @@ class InvocationHandle(Generic[R_co]):
     def _decoded(self, target: Target, outcome: bytes | TerminalError) -> R_co:
         if isinstance(outcome, TerminalError):
             raise outcome
-        served = find_code(self._core.registry, target)[1]
+        served = self._core.registry.find_code(target)[1]
         # Without its class, the result is whatever its JSON says.
         serde = _ANY_JSON if served is None else served.result
         value: R_co = serde.decode(outcome)

@@ -46,18 +46,12 @@ from ..objects.identity import (
 from ..objects.mismatch import Mismatch
 from ..objects.registry import Registry
 from ..objects.retry import RetryPolicy
+from .callbacks import RecordedCallback, call_back
 from .commits import Commits
 from .config import RuntimeConfig
-from .failures import describe_outcome, failure_of_invocation
+from .failures import failure_of_invocation
 from .mailboxes import Mailboxes
-from .open_invocation import (
-    OpenInvocation,
-    Prepared,
-    Result,
-    find_code,
-    journal_length,
-    object_key,
-)
+from .open_invocation import OpenInvocation, Prepared, Result, journal_length, object_key
 from .outcomes import Outcomes
 from .retries import Retries, Verdict
 from .seams import Clock, Randomness
@@ -131,8 +125,8 @@ class Lifecycle:
         target: Target,
         argument: bytes,
         *,
-        service: ServiceDefinition,
-        handler: HandlerDefinition,
+        service: ServiceDefinition | None,
+        handler: HandlerDefinition | None,
         headers: Mapping[str, str],
         object_: bytes | None,
         prepared: Prepared | None = None,
@@ -141,6 +135,7 @@ class Lifecycle:
         idempotency_key: str | None = None,
         delay_ms: int = 0,
         mode: Mode = "queue",
+        callback: RecordedCallback | None = None,
     ) -> InvocationId:
         """A new invocation, with its place in the mailbox or its due time.
 
@@ -156,7 +151,7 @@ class Lifecycle:
                 target=target,
                 state=InvocationState.SCHEDULED,
                 sequence=self.next_sequence(),
-                is_exclusive=service.keyed and not handler.shared,
+                is_exclusive=object_ is not None and (handler is None or not handler.shared),
                 caller=caller,
                 caller_index=caller_index,
                 idempotency_key=idempotency_key,
@@ -171,10 +166,12 @@ class Lifecycle:
         )
         if mode != "queue":
             invocation.record.need_details().mode = CallMode[mode.upper()]
+        if callback is not None:
+            invocation.record.need_details().callback = callback
         self.accepted_count += 1
         self.commits.put_new(keys.journal(id_, 0), codec.InputRow(input_))
         self.commits.put_new(keys.invocation(id_), invocation.record)
-        if handler.is_run:
+        if handler is not None and handler.is_run:
             assert target.key is not None, "a workflow without a key"
             self.commits.put_new(keys.workflow(target.service, target.key), id_)
         if delay_ms > 0:
@@ -205,7 +202,7 @@ class Lifecycle:
             return None
         record = decode_invocation(row)
         target = record.target
-        service, handler = find_code(self.registry, target)
+        service, handler = self.registry.find_code(target)
         return OpenInvocation(
             id=id_,
             record=record,
@@ -308,18 +305,14 @@ class Lifecycle:
         self.completed_count += 1
         self.outcomes.keep(invocation, result)
         if logger.isEnabledFor(logging.DEBUG):
-            now_ms = self.clock.now_ms()
-            took_ms = now_ms - (record.begun_ms or now_ms)
-            if isinstance(result, Failure):
-                said = describe_outcome(result, id_)
-                logger.debug("%s failed in %d ms: %s", record.target, took_ms, said)
-            else:
-                logger.debug("%s ok in %d ms", record.target, took_ms)
+            self.outcomes.log(invocation, result)
         if record.caller is not None:
             self.complete_command(record.caller, record.caller_index, result)
         if record.details is not None:
             self._complete_rare(id_, record.details, result)
         self.outcomes.tell(id_, result)
+        if record.details is not None and record.details.callback is not None:
+            call_back(self, invocation, record.details.callback, result)
         if invocation.is_exclusive and record.state is not InvocationState.SCHEDULED:
             assert invocation.object_ is not None, "an exclusive handler without an object"
             successor_id = self.mailboxes.leave(invocation.object_, id_)

@@ -8,9 +8,7 @@ from ..journal import keys
 from ..journal.entry import Delivery, Failure, Input
 from ..journal.records import InvocationRecord
 from ..objects.definition import HandlerDefinition, ServiceDefinition
-from ..objects.errors import HoldfastError
 from ..objects.identity import InvocationId, Target, format_invocation_id
-from ..objects.registry import Registry
 from .commits import Commits
 
 Result = bytes | Failure
@@ -69,16 +67,6 @@ class OpenInvocation:
     def name(self) -> str:
         """For messages: ``Assistant/sam/ask (inv_...)``."""
         return f"{self.record.target} ({format_invocation_id(self.id)})"
-
-
-def find_code(
-    registry: Registry, target: Target
-) -> tuple[ServiceDefinition | None, HandlerDefinition | None]:
-    """The class and the handler of ``target``, or ``None`` twice while they are not registered."""
-    try:
-        return registry.get_handler(target)
-    except HoldfastError:
-        return None, None
 
 
 def object_key(target: Target) -> bytes | None:

@@ -3,18 +3,28 @@
 What is kept, and how it goes, belong together: see ``retention`` for the second half.
 """
 
+import logging
 from collections.abc import Callable
 
 from ..journal import keys
 from ..journal.entry import Failure
-from ..journal.records import Kept, OutcomeDetails, OutcomeRecord, decode_outcome
+from ..journal.records import (
+    InvocationRecord,
+    Kept,
+    OutcomeDetails,
+    OutcomeRecord,
+    decode_outcome,
+)
 from ..objects.identity import InvocationId, accepted_ms
 from .commits import Commits
 from .config import RuntimeConfig
+from .failures import describe_outcome
 from .keeping import Keeping
 from .kept_cursor import KeptCursor
 from .open_invocation import OpenInvocation, Result
 from .seams import Clock
+
+logger = logging.getLogger("holdfast.invocations")
 
 
 class Outcomes:
@@ -121,6 +131,16 @@ class Outcomes:
             self._commits.delete(key)
         return [(InvocationId(key[-20:-4]), int.from_bytes(key[-4:], "big")) for key in rows]
 
+    def log(self, invocation: OpenInvocation, result: Result) -> None:
+        """Say in the log how an invocation has ended."""
+        record, now_ms = invocation.record, self._clock.now_ms()
+        took_ms = now_ms - (record.begun_ms or now_ms)
+        if isinstance(result, Failure):
+            said = describe_outcome(result, invocation.id)
+            logger.debug("%s failed in %d ms: %s", record.target, took_ms, said)
+        else:
+            logger.debug("%s ok in %d ms", record.target, took_ms)
+
     def find(self, id_: InvocationId) -> OutcomeRecord | None:
         """The outcome, as decided so far."""
         row = self._commits.get(keys.outcome(id_))
@@ -149,8 +169,12 @@ def _details_of(
         entries=invocation.next_index if has_journal else 0,
         stored_bytes=invocation.stored_bytes if has_journal else 0,
         # What a restart put back before the turn began nobody has counted.
-        has_no_undo=invocation.has_no_undo and invocation.record.details is None,
+        has_no_undo=invocation.has_no_undo and not _is_restart(invocation.record),
     )
+
+
+def _is_restart(record: InvocationRecord) -> bool:
+    return record.details is not None and record.details.restarted_from is not None
 
 
 def _bind(tell: Callable[[Result], None], result: Result) -> Callable[[], None]:

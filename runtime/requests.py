@@ -21,6 +21,8 @@ class CallRequest:
     delay_ms: int = 0
     """For sends: when the invocation takes its place in the mailbox."""
     mode: Mode = "queue"
+    callback: Target | str | None = None
+    """Who is told the outcome: a handler, or a URL that ``check_url`` has looked at."""
 
 
 def request_of(target: Target, argument: bytes, options: CallOptions) -> CallRequest:
@@ -31,6 +33,7 @@ def request_of(target: Target, argument: bytes, options: CallOptions) -> CallReq
         idempotency_key=options.idempotency_key,
         delay_ms=options.delay_ms,
         mode=options.mode,
+        callback=options.callback,
     )
 
 

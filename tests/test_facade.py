@@ -3,10 +3,10 @@
 import holdfast
 
 PUBLIC = """
-AwaitedInfo Awakeable Context HandlerOptions Happened Intent InvocationHandle InvocationInfo
-ManualClock MemoryStore Mismatch MismatchCause NeverHappened Origin
+AwaitedInfo Awakeable Completed CompletedFailure Context HandlerOptions Happened Intent
+InvocationHandle InvocationInfo ManualClock MemoryStore Mismatch MismatchCause NeverHappened Origin
 Promise
-RetryPolicy Runtime RuntimeConfig Service StepInfo StepOptions VirtualObject Workflow handler
+RetryPolicy Runtime RuntimeConfig Service StepInfo StepOptions Target VirtualObject Workflow handler
 shared state step_info
 
 CanceledError ConflictError ContextMisuseError DeadlockError ForbiddenInHandlerError

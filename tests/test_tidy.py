@@ -26,6 +26,7 @@ OWNERS: dict[str, set[str]] = {
     "aiohttp": {
         "ingress/server.py",
         "ingress/aiohttp_app.py",
+        "ingress/callbacks.py",
         "holdfast/app.py",  # the type of what `Runtime.app` gives
         "holdfast/testing/llm/door.py",
         "holdfast/testing/llm/delivery.py",

@@ -177,4 +177,7 @@ async def outside(runtime: Runtime) -> None:
     await runtime.call_by_name("Mailer", None, "deliver", "sam", idempotency_key="k")
     await runtime.send_by_name("Mailer", None, "deliver", "sam", idempotency_key=None)
     runtime.object(Assistant, "sam", idempotency_key=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert_type(runtime.object(Assistant, "sam", callback=assistant.ask), Assistant)
+    await runtime.send_by_name("Mailer", None, "deliver", callback="https://example.com/")
+    runtime.object(Assistant, "sam", callback=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     runtime.service(Mailer, oops=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

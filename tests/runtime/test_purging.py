@@ -101,7 +101,7 @@ async def test_nobody_finds_a_purged_invocation(world: World) -> None:
     sent = await agent.work.send(1)
     assert len(await agent.work(1)) == 1
     await world.runtime.invocation(sent).purge()
-    for verb in ("purge", "purge_journal", "cancel", "kill", "resume"):
+    for verb in ("purge", "purge_journal", "attach", "output", "cancel", "kill", "resume"):
         with pytest.raises(UnknownTargetError, match=f"{sent} does not exist"):
             await getattr(world.runtime.invocation(sent), verb)()
 
