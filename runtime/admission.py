@@ -11,7 +11,12 @@ from ..objects.errors import (
     MailboxFullError,
     StoreFullError,
 )
-from ..objects.identity import INVOCATION_ID_BYTES, InvocationId, format_invocation_id
+from ..objects.identity import (
+    INVOCATION_ID_BYTES,
+    InvocationId,
+    Target,
+    format_invocation_id,
+)
 from . import workflows
 from .answers import add_outcome
 from .callbacks import record_callback
@@ -49,24 +54,17 @@ class Admission:
             started = self._find_started(request, wait=wait)
             if started is not None:
                 return started
-        if core.store.is_nearly_full:
-            message = "the disk is nearly full, so no new work is accepted; free some space"
-            raise StoreFullError(message)
-        object_ = object_key(request.target)
-        maximum = self._find_mailbox_limit(object_, handler)
-        if maximum is not None and not request.delay_ms:
-            message = (
-                f"{request.target.service}/{request.target.key} has {maximum} calls waiting, "
-                f"which is its limit; try again later"
-            )
-            return self._answers.when_durable(MailboxFullError(message))
+        try:
+            self.check_room(request.target, handler, delay_ms=request.delay_ms)
+        except MailboxFullError as error:
+            return self._answers.when_durable(error)
         id_ = self._lifecycle.accept(
             request.target,
             request.argument,
             service=service,
             handler=handler,
             headers=request.headers,
-            object_=object_,
+            object_=object_key(request.target),
             prepared=prepared,
             idempotency_key=request.idempotency_key,
             delay_ms=request.delay_ms,
@@ -79,6 +77,24 @@ class Admission:
             key = keys.idempotency(request.target, request.idempotency_key)
             self._commits.put(key, id_ + _digest(request.argument))
         return self._answer_accepted(id_, request, wait=wait)
+
+    def check_room(self, target: Target, handler: HandlerDefinition, *, delay_ms: int = 0) -> None:
+        """See that there is room for a new invocation of ``target``.
+
+        Raises:
+            StoreFullError: there is too little disk space.
+            MailboxFullError: too many wait at its key.
+        """
+        if self._core.store.is_nearly_full:
+            message = "the disk is nearly full, so no new work is accepted; free some space"
+            raise StoreFullError(message)
+        maximum = self._find_mailbox_limit(object_key(target), handler)
+        if maximum is not None and not delay_ms:
+            message = (
+                f"{target.service}/{target.key} has {maximum} calls waiting, "
+                f"which is its limit; try again later"
+            )
+            raise MailboxFullError(message)
 
     def _answer_accepted(
         self, id_: InvocationId, request: CallRequest, *, wait: bool

@@ -25,6 +25,7 @@ from .invocation_info import InvocationInfo, describe_invocation
 from .open_invocation import Result
 from .purging import purge, purge_journal
 from .requests import Answer
+from .restarts import restart_as_new
 from .signals import is_full, send_signal
 
 R_co = TypeVar("R_co", covariant=True)
@@ -161,6 +162,21 @@ class InvocationHandle(Generic[R_co]):
         ``UnknownTargetError`` when there is none, or it is completed.
         """
         return self._decide(lambda: resume(self._core, self._id))
+
+    def restart(self) -> "asyncio.Future[str]":
+        """Run a completed one once more, from the beginning, with the same argument and headers.
+
+        Gives the id of the new invocation, which is one like any other: it takes its place in the
+        mailbox and its state as that then is. Its steps are new ones with new idempotency keys, so
+        what they do outside is done again.
+
+        The future raises ``ConflictError`` when the invocation is not completed, or is the ``run``
+        of a workflow, ``NotKeptError`` when its input is not kept (one that succeeded without steps
+        keeps none), ``UnknownTargetError`` when there is none or its class is not served,
+        ``InvalidArgumentError`` when the argument does not fit the handler any more, and what a new
+        call may raise.
+        """
+        return self._decide(lambda: format_invocation_id(restart_as_new(self._core, self._id)))
 
     def purge(self) -> "asyncio.Future[None]":
         """Forget it, now that it is completed: outcome, journal, idempotency key.

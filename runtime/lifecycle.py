@@ -21,7 +21,6 @@ Rule 2: a decision stages its rows whole. What can be refused is refused before 
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Protocol
 
 from ..journal import codec, keys
@@ -33,7 +32,6 @@ from ..journal.records import (
     InvocationState,
     TimerKind,
     decode_invocation,
-    decode_step,
 )
 from ..objects.call_options import Mode
 from ..objects.definition import HandlerDefinition, ServiceDefinition
@@ -55,7 +53,7 @@ from .open_invocation import OpenInvocation, Prepared, Result, journal_length, o
 from .outcomes import Outcomes
 from .retries import Retries, Verdict
 from .seams import Clock, Randomness
-from .timers import RETRY_INDEX, Timers, forget_due
+from .timers import RETRY_INDEX, Timers, forget_due, make_step_due
 from .withdrawal import forget_signals, withdraw_open
 
 logger = logging.getLogger("holdfast.invocations")
@@ -136,6 +134,7 @@ class Lifecycle:
         delay_ms: int = 0,
         mode: Mode = "queue",
         callback: RecordedCallback | None = None,
+        details: InvocationDetails | None = None,
     ) -> InvocationId:
         """A new invocation, with its place in the mailbox or its due time.
 
@@ -155,6 +154,7 @@ class Lifecycle:
                 caller=caller,
                 caller_index=caller_index,
                 idempotency_key=idempotency_key,
+                details=details,
             ),
             service=service,
             handler=handler,
@@ -460,7 +460,7 @@ class Lifecycle:
             self.commits.put(keys.invocation(id_), record)
             self._wake(invocation)
         else:
-            self._make_step_due(id_, index)
+            make_step_due(self.commits, id_, index)
             if invocation.attempt is None:
                 self._wake(invocation)
             else:
@@ -468,13 +468,6 @@ class Lifecycle:
                 # In the batch that forgets the timer: the attempt may run in a later one.
                 self._set_live(invocation)
                 self._host.step_due(invocation, index)
-
-    def _make_step_due(self, id_: InvocationId, index: int) -> None:
-        """Its timer is gone, so nothing may find it early any more, even if the clock goes back."""
-        key = keys.step(id_, index)
-        row = self.commits.get(key)
-        if row is not None:
-            self.commits.put(key, replace(decode_step(row), next_attempt_ms=0))
 
     def _set_live(self, invocation: OpenInvocation) -> None:
         if not invocation.is_live:

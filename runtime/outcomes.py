@@ -9,6 +9,7 @@ from collections.abc import Callable
 from ..journal import keys
 from ..journal.entry import Failure
 from ..journal.records import (
+    InvocationDetails,
     InvocationRecord,
     Kept,
     OutcomeDetails,
@@ -72,7 +73,7 @@ class Outcomes:
         goes_early = has_journal and journal_ms < until_ms
         if goes_early:
             due_ms = min(due_ms, journal_ms)
-        if has_journal or times.is_own:
+        if has_journal or times.is_own or _is_restart(record):
             details = _details_of(
                 invocation,
                 has_journal=has_journal,
@@ -162,14 +163,18 @@ class Outcomes:
 def _details_of(
     invocation: OpenInvocation, *, has_journal: bool, journal_expires_ms: int, kept_until_ms: int
 ) -> OutcomeDetails:
+    record = invocation.record
+    made_from = record.details or InvocationDetails()
     return OutcomeDetails(
-        begun_ms=invocation.record.begun_ms if has_journal else 0,
+        begun_ms=record.begun_ms if has_journal else 0,
         journal_expires_ms=journal_expires_ms,
         kept_until_ms=kept_until_ms,
         entries=invocation.next_index if has_journal else 0,
         stored_bytes=invocation.stored_bytes if has_journal else 0,
         # What a restart put back before the turn began nobody has counted.
-        has_no_undo=invocation.has_no_undo and not _is_restart(invocation.record),
+        has_no_undo=invocation.has_no_undo and not _is_restart(record),
+        restarted_from=made_from.restarted_from,
+        restarted_at=made_from.restarted_at,
     )
 
 

@@ -9,9 +9,10 @@ forward is noticed; one that jumps back only makes timers wait until it is their
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from ..journal import keys
-from ..journal.records import InvocationState, TimerKind
+from ..journal.records import InvocationState, TimerKind, decode_step
 from ..objects.identity import InvocationId
 from .commits import Commits
 from .kept_cursor import KeptCursor
@@ -112,3 +113,11 @@ def forget_due(timers: Timers, invocation: OpenInvocation) -> None:
         index = 0 if is_scheduled else RETRY_INDEX
         timers.remove(record.next_attempt_ms, invocation.id, index)
         record.next_attempt_ms = 0
+
+
+def make_step_due(commits: Commits, id_: InvocationId, index: int) -> None:
+    """A step's timer is gone, so nothing may find it early, even if the clock goes back."""
+    key = keys.step(id_, index)
+    row = commits.get(key)
+    if row is not None:
+        commits.put(key, replace(decode_step(row), next_attempt_ms=0))
