@@ -8,10 +8,11 @@ such a module opens no door to a database or a web server.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .objects.awakeable import Awakeable
+from .objects.awakeable import Awakeable, AwakeableInfo, AwakeablePage
 from .objects.callback import Completed, CompletedFailure
 from .objects.context import Context
 from .objects.errors import (
+    AwakeableExpiredError,
     CanceledError,
     ConflictError,
     ContextMisuseError,
@@ -60,6 +61,9 @@ if TYPE_CHECKING:
 __all__ = [
     "AwaitedInfo",
     "Awakeable",
+    "AwakeableExpiredError",
+    "AwakeableInfo",
+    "AwakeablePage",
     "CanceledError",
     "Completed",
     "CompletedFailure",

@@ -1,7 +1,8 @@
 """Resolving and rejecting awakeables from outside.
 
 Both answer 202 with no body, also where the awakeable had been completed before: the first
-completion stands, and whoever repeats one after a lost answer must not be told that it failed.
+completion stands, and whoever repeats one after a lost answer must not be told that it failed. One
+that nobody completed and that is closed all the same, because its deadline has passed, is a 409.
 
     resolve   the body is a JSON value (``application/json``); no body means null
     reject    the body is the reason: text, or a JSON string (``application/json``)

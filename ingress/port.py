@@ -50,6 +50,8 @@ class IngressEngine(Protocol):
         """Complete an awakeable with a JSON value or a failure; false when it was complete before.
 
         Raises (from the future):
+            InvalidArgumentError: the value does not fit what it is for; it stays open.
+            ConflictError: its deadline has passed, or nobody waits for it any more.
             UnknownTargetError: there is no such awakeable.
             RuntimeClosedError, StoreFailedError: it may have been taken.
         """

@@ -13,9 +13,10 @@ from uuid import UUID
 
 from . import proxy
 from .actions import make_action
-from .awakeable import Awakeable
+from .awakeable import Awakeable, make_question
 from .call_options import CallKeywords, inside_options
-from .errors import ContextMisuseError, InvalidArgumentError, TerminalError
+from .durations import to_duration
+from .errors import ContextMisuseError, TerminalError
 from .fields import StateField
 from .identity import check_label, parse_awakeable_id, parse_invocation_id
 from .promise import Promise
@@ -114,7 +115,7 @@ class Context:
         Raises:
             InvalidArgumentError: it is no duration. A negative one is over at once.
         """
-        return self._syscalls.sleep(_to_duration(duration))
+        return self._syscalls.sleep(to_duration(duration, "what sleep takes"))
 
     # --- other objects and services ---
 
@@ -224,30 +225,57 @@ class Context:
     # --- promises kept from outside ---
 
     @overload
-    def awakeable(self) -> Awakeable[Any]: ...
+    def awakeable(
+        self, *, message: Any = None, timeout: timedelta | float | None = None
+    ) -> Awakeable[Any]: ...
     @overload
-    def awakeable(self, type: type[T]) -> Awakeable[T]: ...
+    def awakeable(
+        self, type: type[T], *, message: Any = None, timeout: timedelta | float | None = None
+    ) -> Awakeable[T]: ...
     @overload
-    def awakeable(self, type: Any) -> Awakeable[Any]: ...
-    def awakeable(self, type: Any = Any) -> Awakeable[Any]:  # noqa: A002 - it is the type
+    def awakeable(
+        self, type: Any, *, message: Any = None, timeout: timedelta | float | None = None
+    ) -> Awakeable[Any]: ...
+    def awakeable(
+        self,
+        type: Any = Any,  # noqa: A002 - it is the type
+        *,
+        message: Any = None,
+        timeout: timedelta | float | None = None,
+    ) -> Awakeable[Any]:
         """A promise that is resolved from outside by its ``id``, with a JSON value of ``type``.
 
+        A value that does not fit ``type`` is refused where it arrives, and the awakeable stays
+        open. ``runtime.awakeables()`` lists the open ones with all that they say.
+
+        Args:
+            type: what it is resolved with; ``Any`` takes any JSON value.
+            message: any JSON value for whoever will resolve it, in at most 16 KiB.
+            timeout: after so long, in seconds if it is a number, it is closed.
+
         Raises:
+            InvalidArgumentError: the message or the timeout does not fit.
+            AwakeableExpiredError: (when awaited) nobody resolved it in time; a ``TimeoutError``.
             TerminalError: (when awaited) it was rejected.
         """
-        identifier, future = self._syscalls.awakeable(json_serde(type))
+        question = make_question(type, message, timeout)
+        identifier, future = self._syscalls.awakeable(json_serde(type), question)
         return Awakeable(identifier, future)
 
-    def resolve_awakeable(self, awakeable_id: str, value: Any = None) -> None:
-        """Keep another invocation's promise. One that was kept before stays as it is.
+    def resolve_awakeable(self, awakeable_id: str, value: Any = None) -> "Future[None]":
+        """Keep another invocation's promise. One that is closed stays as it is.
+
+        It is done when this returns; await the future to hear of a value that was refused.
 
         Raises:
             InvalidArgumentError: that is no awakeable's id, or the value cannot be encoded.
+            TerminalError: (from the future) with status 400: the value does not fit what the
+                awakeable is for. It stays open.
         """
         identifier = parse_awakeable_id(awakeable_id)
-        self._syscalls.complete_awakeable(identifier, _ANY_JSON.encode(value))
+        return self._syscalls.complete_awakeable(identifier, _ANY_JSON.encode(value))
 
-    def reject_awakeable(self, awakeable_id: str, reason: str | TerminalError) -> None:
+    def reject_awakeable(self, awakeable_id: str, reason: str | TerminalError) -> "Future[None]":
         """Break another invocation's promise: whoever awaits it gets a ``TerminalError``.
 
         Raises:
@@ -255,7 +283,7 @@ class Context:
         """
         identifier = parse_awakeable_id(awakeable_id)
         error = reason if isinstance(reason, TerminalError) else TerminalError(reason)
-        self._syscalls.complete_awakeable(identifier, error)
+        return self._syscalls.complete_awakeable(identifier, error)
 
     # --- promises of a workflow ---
 
@@ -457,19 +485,3 @@ class Context:
 
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def _to_duration(duration: object) -> timedelta:
-    if isinstance(duration, int | float):
-        try:
-            duration = timedelta(seconds=duration)
-        except (OverflowError, ValueError):
-            message = f"{duration!r:.40} seconds is no duration that a timer can wait"
-            raise InvalidArgumentError(message) from None
-    if not isinstance(duration, timedelta):
-        message = (
-            f"sleep takes a timedelta or a number of seconds, but this is "
-            f"{type(duration).__name__}: {duration!r:.80}"
-        )
-        raise InvalidArgumentError(message)
-    return max(duration, timedelta(0))

@@ -5,7 +5,8 @@
     │   ├── StepFailedError      HF0002  a step used up its attempts, or its error is final
     │   ├── OutcomeUnknownError  HF0003  a step was interrupted; on_unknown="fail" wants to know
     │   ├── DeadlockError        HF0004  this wait could never have ended
-    │   └── CanceledError        HF0005  told to end from outside: canceled, or killed
+    │   ├── CanceledError        HF0005  told to end from outside: canceled, or killed
+    │   └── AwakeableExpiredError  HF0006  nobody resolved it before its deadline
     ├── InvalidDefinitionError   HF0010  a class or method cannot be what it is declared to be
     ├── InvalidArgumentError     HF0011  an argument, body, key or id does not fit
     ├── UnknownTargetError       HF0012  no such object, service, handler, invocation, awakeable
@@ -140,6 +141,15 @@ class CanceledError(TerminalError):
     """
 
     code = "HF0005"
+
+
+class AwakeableExpiredError(TerminalError, TimeoutError):
+    """Nobody resolved the awakeable before its deadline.
+
+    It is closed: whoever resolves it now is told so. ``except TimeoutError`` catches it as well.
+    """
+
+    code = "HF0006"
 
 
 class InvalidDefinitionError(HoldfastError, TypeError):

@@ -31,6 +31,10 @@ class Adapter(Protocol):
         """A value made from JSON."""
         ...
 
+    def json_schema(self) -> dict[str, Any]:
+        """The JSON Schema of what is validated."""
+        ...
+
     def dump_python(self, value: Any, /, *, mode: str, by_alias: bool, round_trip: bool) -> Any:
         """The value as builtins."""
         ...
@@ -48,6 +52,14 @@ def make_adapter(annotation: Any) -> Adapter:
     """A ``TypeAdapter`` for ``annotation``; imports pydantic."""
     adapter: Adapter = import_module("pydantic").TypeAdapter(annotation)
     return adapter
+
+
+def find_schema(annotation: Any) -> dict[str, Any] | None:
+    """The JSON Schema of ``annotation``, or ``None``: pydantic can make none of it."""
+    try:
+        return make_adapter(annotation).json_schema()
+    except Exception:  # noqa: BLE001  # no pydantic, or a type that has no schema there
+        return None
 
 
 def to_json(value: object) -> bytes:

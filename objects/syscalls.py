@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from logging import Logger
 from random import Random
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from .call_options import PLAIN, CallOptions
 from .identity import AwakeableId, InvocationId, Target
@@ -79,6 +79,24 @@ class StepOptions:
     timeout: timedelta | None = None
     heartbeat_timeout: timedelta | None = None
     on_unknown: OnUnknown = "retry"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What an awakeable says of itself to whoever will resolve it.
+
+    Attributes:
+        annotation: the type of what it is resolved with.
+        message: any JSON value, encoded.
+        timeout: after so long it is closed.
+    """
+
+    annotation: Any = Any
+    message: bytes | None = None
+    timeout: timedelta | None = None
+
+
+NO_QUESTION: Final = Question()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,12 +185,19 @@ class Syscalls(Caller, Protocol):
         """As ``Caller.send``, exactly once across crashes. The future is already done."""
         ...
 
-    def awakeable(self, result: "Serde[Any]") -> "tuple[str, Future[Any]]":
+    def awakeable(
+        self, result: "Serde[Any]", question: Question = NO_QUESTION
+    ) -> "tuple[str, Future[Any]]":
         """A new awakeable: its text id, and the future of what it will be resolved with."""
         ...
 
-    def complete_awakeable(self, awakeable: AwakeableId, outcome: "bytes | TerminalError") -> None:
-        """Resolve (bytes: a JSON value) or reject another invocation's awakeable."""
+    def complete_awakeable(
+        self, awakeable: AwakeableId, outcome: "bytes | TerminalError"
+    ) -> "Future[None]":
+        """Resolve (bytes: a JSON value) or reject another invocation's awakeable.
+
+        The future is done, unless the value was refused: then it raises.
+        """
         ...
 
     @property

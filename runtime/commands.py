@@ -30,8 +30,8 @@ from ..journal.entry import (
 )
 from ..journal.records import TimerKind
 from ..journal.replay import Difference, ReplayCursor
-from ..objects.errors import HoldfastError, JournalMismatchError, StepFailedError
-from ..objects.identity import InvocationId
+from ..objects.errors import HoldfastError, JournalMismatchError, StepFailedError, TerminalError
+from ..objects.identity import AwakeableId, InvocationId
 from ..objects.serde import Serde
 from .cancellation import cancel_callee
 from .failures import error_of, failure_of
@@ -45,6 +45,7 @@ from .signals import stop_waiting
 from .sources import SourceFinder
 from .step_plan import StepPlan
 from .steps import Steps
+from .withdrawal import close_awakeable
 
 DIGEST_BYTES = 8
 
@@ -369,7 +370,8 @@ class Commands:
             except HoldfastError as error:
                 # The annotation does not tell the truth about what was recorded. It will say the
                 # same on every replay, so trying again would not help.
-                failure = failure_of(error, StepFailedError)
+                kind = StepFailedError if pending.awaited is Awaited.STEP else TerminalError
+                failure = failure_of(error, kind)
                 self._loop.deliver(future, exception=error_of(failure))
             else:
                 self._loop.deliver(future, result=value)
@@ -468,7 +470,8 @@ class Commands:
             case Awaited.TIMER:
                 self.lifecycle.timers.remove(pending.due_ms, self.invocation.id, index)
             case Awaited.AWAKEABLE:
-                self.lifecycle.commits.delete(keys.awakeable(self.invocation.id, index))
+                lifecycle, awakeable = self.lifecycle, AwakeableId(self.invocation.id, index)
+                close_awakeable(awakeable, lifecycle.commits, lifecycle.timers)
             case Awaited.PROMISE:
                 remove_waiter(self.lifecycle.commits, self.invocation, pending.name, index)
             case Awaited.SIGNAL:

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..journal.entry import Failure
 from ..objects.errors import (
+    AwakeableExpiredError,
     CanceledError,
     DeadlockError,
     HoldfastError,
@@ -22,7 +23,7 @@ from ..objects.errors import (
     StepFailedError,
     TerminalError,
 )
-from ..objects.identity import InvocationId, Origin, Target, format_invocation_id
+from ..objects.identity import AwakeableId, InvocationId, Origin, Target, format_invocation_id
 
 MESSAGE_CHARACTERS_MAX = 16_384
 LINE_CHARACTERS_MAX = 500
@@ -37,6 +38,7 @@ _KINDS: dict[str, type[TerminalError]] = {
         OutcomeUnknownError,
         DeadlockError,
         CanceledError,
+        AwakeableExpiredError,
     )
 }
 
@@ -68,6 +70,12 @@ def failure_of(error: BaseException, kind: type[TerminalError] | None = None) ->
         cause=_causes(error),
         origin=_origin(error),
     )
+
+
+def expiry_of(id_: InvocationId, index: int) -> Failure:
+    """The recorded end of an awakeable whose deadline has passed."""
+    message = f"{AwakeableId(id_, index)} was not resolved before its deadline"
+    return failure_of(AwakeableExpiredError(message, status_code=408))
 
 
 def conflict(message: str) -> Failure:

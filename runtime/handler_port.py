@@ -14,7 +14,6 @@ from logging import Logger
 from random import Random
 from typing import Any
 
-from ..journal import keys
 from ..journal.entry import (
     Attach,
     AwaitPromise,
@@ -36,9 +35,10 @@ from ..objects.errors import ContextMisuseError, TerminalError
 from ..objects.fields import StateField
 from ..objects.identity import AwakeableId, InvocationId, Target, format_invocation_id
 from ..objects.serde import Serde
-from ..objects.syscalls import Action, StepOptions
+from ..objects.syscalls import NO_QUESTION, Action, Question, StepOptions
 from . import workflows
 from .attachments import attach
+from .awakeables import command_of, find_refusal, open_awakeable
 from .callbacks import record_callback
 from .cancellation import cancel, check_reason
 from .commands import Awaited, Commands, DurableTimer, Pending, digest
@@ -153,31 +153,51 @@ class HandlerPort:
         future.set_result(format_invocation_id(callee))
         return future
 
-    def awakeable(self, result: Serde[Any]) -> "tuple[str, Future[Any]]":
+    def awakeable(
+        self, result: Serde[Any], question: Question = NO_QUESTION
+    ) -> "tuple[str, Future[Any]]":
         """As ``Syscalls.awakeable``."""
         if self._is_refused():
             return "", self._loop.create_future()
-        command = MakeAwakeable()
-        match = self._commands.follow(command)
+        commands = self._commands
+        match = commands.follow(MakeAwakeable())
         if match is None:
-            index = self._commands.append(command)
-            key = keys.awakeable(self._invocation.id, index)
-            self._commands.lifecycle.commits.put_new(key, b"")
+            now_ms = commands.now_ms
+            command = command_of(question, now_ms)
+            index = commands.append(command)
+            lifecycle, id_ = commands.lifecycle, self._invocation.id
+            open_awakeable(lifecycle, id_, index, command, created_ms=now_ms)
         else:
             index = match[0]
         pending = Pending(Awaited.AWAKEABLE, result=result)
         future = self._commands.await_completion(index, pending)
         return str(AwakeableId(self._invocation.id, index)), future
 
-    def complete_awakeable(self, awakeable: AwakeableId, outcome: bytes | TerminalError) -> None:
+    def complete_awakeable(
+        self, awakeable: AwakeableId, outcome: bytes | TerminalError
+    ) -> "Future[None]":
         """As ``Syscalls.complete_awakeable``; of one that is not open it has no effect."""
+        future: Future[None] = self._loop.create_future()
         if self._is_refused():
-            return
+            return future
+        commands = self._commands
         result, said = _recorded(outcome)
         command = CompleteAwakeable(awakeable.invocation_id, awakeable.index, said)
-        if self._commands.follow(command) is None:
-            self._commands.append(command)
-            self._commands.lifecycle.complete_awakeable(awakeable, result)
+        index, is_new = commands.issue(command)
+        # Only a refusal is recorded as a completion, so a replay can tell one from the other.
+        is_refused = not is_new and commands.cursor.is_answered(index)
+        if is_new:
+            refusal = find_refusal(commands.lifecycle.commits, awakeable, result)
+            is_refused = refusal is not None
+            if refusal is None:
+                commands.lifecycle.complete_awakeable(awakeable, result)
+            else:
+                logger.warning("%s: %s", self._invocation.name, refusal.message)
+                commands.answer(index, refusal)
+        if is_refused:
+            return commands.await_completion(index, Pending(Awaited.ANSWER))
+        future.set_result(None)
+        return future
 
     @property
     def is_workflow(self) -> bool:

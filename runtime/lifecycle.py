@@ -47,14 +47,14 @@ from ..objects.retry import RetryPolicy
 from .callbacks import RecordedCallback, call_back
 from .commits import Commits
 from .config import RuntimeConfig
-from .failures import failure_of_invocation
+from .failures import expiry_of, failure_of_invocation
 from .mailboxes import Mailboxes
 from .open_invocation import OpenInvocation, Prepared, Result, journal_length, object_key
 from .outcomes import Outcomes
 from .retries import Retries, Verdict
 from .seams import Clock, Randomness
 from .timers import RETRY_INDEX, Timers, forget_due, make_step_due
-from .withdrawal import forget_signals, withdraw_open
+from .withdrawal import close_awakeable, forget_signals, withdraw_open
 
 logger = logging.getLogger("holdfast.invocations")
 
@@ -249,11 +249,9 @@ class Lifecycle:
 
     def complete_awakeable(self, awakeable: AwakeableId, result: Result) -> bool:
         """Resolve or reject an awakeable; ``False``: it is not open, and nothing was changed."""
-        key = keys.awakeable(awakeable.invocation_id, awakeable.index)
-        if self.commits.get(key) is None:
+        if not close_awakeable(awakeable, self.commits, self.timers):
             return False
         self.complete_command(awakeable.invocation_id, awakeable.index, result)
-        self.commits.delete(key)
         return True
 
     def blocked(
@@ -442,6 +440,9 @@ class Lifecycle:
     def _fire(self, kind: TimerKind, id_: InvocationId, index: int) -> None:
         if kind is TimerKind.SLEEP:
             self.complete_command(id_, index, None)
+            return
+        if kind is TimerKind.AWAKEABLE:
+            self.complete_awakeable(AwakeableId(id_, index), expiry_of(id_, index))
             return
         invocation = self.find(id_)
         if invocation is None:

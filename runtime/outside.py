@@ -7,18 +7,19 @@ What is decided is decided elsewhere; when a runtime starts and stops is ``engin
 import asyncio
 from collections.abc import Awaitable, Mapping
 from datetime import timedelta
-from typing import Any, Literal, TypeVar, Unpack, overload
+from typing import Any, Final, Literal, TypeVar, Unpack, overload
 
-from ..journal import codec, keys
-from ..journal.entry import Issued, MakeAwakeable
+from ..objects.awakeable import AwakeablePage
 from ..objects.call_options import PLAIN, CallOptions, OutsideCallKeywords, outside_options
-from ..objects.errors import RuntimeClosedError, TerminalError, UnknownTargetError
+from ..objects.definition import define
+from ..objects.errors import HoldfastError, RuntimeClosedError, TerminalError
 from ..objects.handler import Handler
 from ..objects.identity import (
     AwakeableId,
     Target,
     check_key,
     check_label,
+    parse_awakeable_id,
     parse_invocation_id,
 )
 from ..objects.proxy import (
@@ -32,6 +33,7 @@ from ..objects.proxy import (
 )
 from ..objects.serde import Serde, json_serde
 from .admission import Admission
+from .awakeables import complete_awakeable, list_awakeables
 from .core import Core
 from .failures import failure_of
 from .finding import find_invocation
@@ -42,6 +44,8 @@ from .requests import Answer, CallRequest, request_of
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+_ANY_JSON: Final = json_serde(Any)
 
 Health = Literal["new", "ok", "stopping", "stopped", "failed"]
 
@@ -139,20 +143,67 @@ class Outside:
         """Resolve (with a JSON value) or reject an awakeable from outside.
 
         The future is done when that is durable: ``True`` when this completion was taken, ``False``
-        when the awakeable was completed before or is no longer awaited. It raises
-        ``UnknownTargetError`` when there never was such an awakeable, or it is long gone.
+        when the awakeable was completed before, which stands. It raises ``InvalidArgumentError``
+        when the value does not fit, and the awakeable stays open; ``ConflictError`` when its
+        deadline has passed or nobody waits for it any more; ``UnknownTargetError`` when there never
+        was such an awakeable, or it is long gone.
         """
         self._check_open()
         core = self._core
         result = failure_of(outcome) if isinstance(outcome, TerminalError) else outcome
-        if core.lifecycle.complete_awakeable(awakeable, result):
-            return core.answers.when_durable(answer=True)
-        row = core.commits.get(keys.journal(awakeable.invocation_id, awakeable.index))
-        entry = None if row is None else codec.decode_entry(row)
-        if isinstance(entry, Issued) and isinstance(entry.command, MakeAwakeable):
-            return core.answers.when_durable(answer=False)
-        message = f"there is no awakeable {awakeable}: it was never made, or is long completed"
-        return core.answers.when_durable(UnknownTargetError(message))
+        try:
+            answer: Any = complete_awakeable(core.lifecycle, awakeable, result)
+        except HoldfastError as error:
+            answer = error
+        return core.answers.when_durable(answer)
+
+    def resolve_awakeable(self, awakeable_id: str, value: Any = None) -> "asyncio.Future[bool]":
+        """As ``complete_awakeable``, by the text of the id and with the value itself.
+
+        Raises:
+            InvalidArgumentError: that is no awakeable's id, or the value cannot be encoded.
+        """
+        return self.complete_awakeable(parse_awakeable_id(awakeable_id), _ANY_JSON.encode(value))
+
+    def reject_awakeable(
+        self, awakeable_id: str, reason: str | TerminalError
+    ) -> "asyncio.Future[bool]":
+        """Have whoever awaits it get a ``TerminalError``; answers as ``complete_awakeable``.
+
+        Raises:
+            InvalidArgumentError: that is no awakeable's id.
+        """
+        error = reason if isinstance(reason, TerminalError) else TerminalError(reason)
+        return self.complete_awakeable(parse_awakeable_id(awakeable_id), error)
+
+    def awakeables(
+        self,
+        service: type | str | None = None,
+        key: str | None = None,
+        *,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> "asyncio.Future[AwakeablePage]":
+        """The awakeables that are open now, also those of handlers that are not in memory.
+
+        Those of older invocations come first, and of one invocation the one that was made first.
+        The future is done when what the page says is durable.
+
+        Args:
+            service: only those of this class, or of the class that callers call so.
+            key: only those of objects with this key.
+            limit: how many a page has at most, up to 1,000.
+            after: ``next`` of the page before.
+
+        Raises:
+            InvalidArgumentError: a page cannot have that many, or ``after`` is no such id.
+        """
+        name = define(service).name if isinstance(service, type) else service
+        start = None if after is None else parse_awakeable_id(after)
+        self._check_open()
+        core = self._core
+        page = list_awakeables(core.commits, service=name, key=key, limit=limit, after=start)
+        return core.answers.when_durable(page)
 
     @overload
     def promise(self, cls: type, key: str, name: str) -> PromiseHandle[Any]: ...

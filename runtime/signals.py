@@ -13,11 +13,11 @@ command that has taken such a signal keeps the place in its own row, for the nex
 
 from itertools import islice
 
-from ..journal import codec, keys
-from ..journal.entry import Completion
+from ..journal import keys
 from ..journal.records import SignalRecord, decode_signal
 from ..objects.identity import InvocationId
 from .commits import Commits
+from .journal_reads import find_completion
 from .lifecycle import Lifecycle
 from .open_invocation import OpenInvocation, Result
 
@@ -76,18 +76,6 @@ def stop_waiting(lifecycle: Lifecycle, invocation: OpenInvocation, name: str, in
     assert completion.result is not None, "a signal without a result"
     place = int.from_bytes(row, "big") if row else taken_at
     _hand_on(lifecycle, invocation, name, place, completion.result)
-
-
-def find_completion(
-    commits: Commits, id_: InvocationId, index: int
-) -> tuple[int, Completion] | None:
-    """The completion of command ``index``, and where it is; reads the journal from there on."""
-    _, end = keys.prefix_range(keys.JOURNAL + id_)
-    for key, row in commits.scan(keys.journal(id_, index + 1), end):
-        entry = codec.decode_entry(row)
-        if isinstance(entry, Completion) and entry.index == index:
-            return int.from_bytes(key[-4:], "big"), entry
-    return None
 
 
 def _hand_on(

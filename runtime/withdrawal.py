@@ -7,11 +7,24 @@ behind, and decides nothing.
 
 from ..journal import codec, keys
 from ..journal.entry import Attach, AwaitPromise, Issued, Sleep
-from ..journal.records import decode_step
-from ..objects.identity import InvocationId
+from ..journal.records import decode_awakeable, decode_step
+from ..objects.identity import AwakeableId, InvocationId
 from .commits import Commits
 from .open_invocation import OpenInvocation
 from .timers import Timers
+
+
+def close_awakeable(awakeable: AwakeableId, commits: Commits, timers: Timers) -> bool:
+    """Take back an awakeable and its deadline; ``False``: it is not open."""
+    key = keys.awakeable(awakeable.invocation_id, awakeable.index)
+    row = commits.get(key)
+    if row is None:
+        return False
+    commits.delete(key)
+    due_ms = decode_awakeable(row).due_ms
+    if due_ms:
+        timers.remove(due_ms, awakeable.invocation_id, awakeable.index)
+    return True
 
 
 def forget_signals(id_: InvocationId, commits: Commits) -> None:
@@ -25,7 +38,8 @@ def withdraw_open(invocation: OpenInvocation, commits: Commits, timers: Timers) 
     """As ``Lifecycle.withdraw_open``."""
     id_ = invocation.id
     for key, _ in list(commits.scan(*keys.prefix_range(keys.AWAKEABLE + id_))):
-        commits.delete(key)
+        index = int.from_bytes(key[-4:], "big")
+        close_awakeable(AwakeableId(id_, index), commits, timers)
     forget_signals(id_, commits)
     for key, row in list(commits.scan(*keys.prefix_range(keys.STEP + id_))):
         due_ms = decode_step(row).next_attempt_ms

@@ -3,18 +3,16 @@
 import holdfast
 
 PUBLIC = """
-AwaitedInfo Awakeable Completed CompletedFailure Context HandlerOptions Happened Intent
-InvocationHandle InvocationInfo ManualClock MemoryStore Mismatch MismatchCause NeverHappened Origin
-Promise
-RetryPolicy Runtime RuntimeConfig Service StepInfo StepOptions Target VirtualObject Workflow handler
-shared state step_info
+AwaitedInfo Awakeable AwakeableInfo AwakeablePage Completed CompletedFailure Context HandlerOptions
+Happened Intent InvocationHandle InvocationInfo ManualClock MemoryStore Mismatch MismatchCause
+NeverHappened Origin Promise RetryPolicy Runtime RuntimeConfig Service StepInfo StepOptions Target
+VirtualObject Workflow handler shared state step_info
 
-CanceledError ConflictError ContextMisuseError DeadlockError ForbiddenInHandlerError
-HandlerStuckError NotReadyError
-HoldfastError InvalidArgumentError InvalidDefinitionError JournalMismatchError MailboxFullError
-NotKeptError OutcomeUnknownError RetryableError RuntimeClosedError StepFailedError
-StoreDamagedError StoreFailedError StoreFormatError StoreFullError StoreLockedError TerminalError
-UnknownTargetError
+AwakeableExpiredError CanceledError ConflictError ContextMisuseError DeadlockError
+ForbiddenInHandlerError HandlerStuckError HoldfastError InvalidArgumentError InvalidDefinitionError
+JournalMismatchError MailboxFullError NotKeptError NotReadyError OutcomeUnknownError RetryableError
+RuntimeClosedError StepFailedError StoreDamagedError StoreFailedError StoreFormatError
+StoreFullError StoreLockedError TerminalError UnknownTargetError
 
 __version__
 """

@@ -24,7 +24,8 @@ assistant: Answer 1, to: What is durable execution\?
 assistant: Answer 2, to: And why\?
 """,
     "approval": r"""to the boss: 1800 euros for a laptop\? \(awk_[0-9a-f]{8}\.\.\.\)
-waiting for approval
+Order/42 asks: {'item': 'laptop', 'euros': 1800}
+at \$\.approved: expected boolean, found str
 laptop ordered
 """,
     "signup": r"""to sam@example.com: is this you, sam\?
@@ -99,10 +100,11 @@ def test_an_order_waits_for_an_approval_across_a_restart(tmp_path: Path) -> None
     with serve_example("approval", tmp_path) as server:
         port = server.wait_port()
         wait_until(lambda: approval_of(port) is not None, "the order to wait again")
-        assert post(port, f"/restate/awakeables/{approval_of(port)}/resolve", body=True)[0] in {
-            200,
-            202,
-        }
+        path = f"/restate/awakeables/{approval_of(port)}/resolve"
+        status, refused = post(port, path, {"approved": "maybe"})
+        assert status == 400
+        assert "at $.approved: expected boolean, found str" in refused["message"]
+        assert post(port, path, {"approved": True})[0] == 202
         wait_until(
             lambda: post(port, "/Order/42/read")[1]["status"] == "laptop ordered", "the order"
         )

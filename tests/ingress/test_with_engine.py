@@ -48,6 +48,13 @@ class Tally(VirtualObject):
         return self.total
 
     @handler
+    async def add_what_comes_soon(self, ctx: Context) -> int:
+        awakeable = ctx.awakeable(int, timeout=0.05)
+        self.awaited = awakeable.id
+        await ctx.run("tell", tell)
+        return await awakeable
+
+    @handler
     async def refuse(self, ctx: Context, code: int) -> None:
         message = "no way"
         raise TerminalError(message, status_code=code, metadata={"key": "sam"})
@@ -261,6 +268,32 @@ async def test_a_call_that_waits_while_the_engine_stops_may_have_been_accepted(
         reply = await caller.read()
     assert reply.status == 503
     assert "retry-after" not in reply.headers
+
+
+async def test_an_answer_that_does_not_fit_is_a_400_and_the_awakeable_stays_open(
+    server: HttpServer,
+) -> None:
+    async with connect(server.port) as caller, connect(server.port) as other:
+        caller.writer.write(post("/Tally/sam/add_what_comes"))
+        awaited = await read_awaited(server.port, "sam")
+        path = f"/restate/awakeables/{awaited}/resolve"
+        refused = await other.ask(post(path, b'"seven"'))
+        assert (refused.status, error_of(refused.body)["source"]) == (400, "ingress")
+        assert "at $: expected integer, found str" in str(error_of(refused.body)["message"])
+        assert (await other.ask(post(path, b"7"))).status == 202
+        assert (await caller.read()).body == b"7"
+        assert (await other.ask(post(path, b"8"))).status == 202  # The first one stands.
+
+
+async def test_an_answer_that_comes_too_late_is_a_409(server: HttpServer) -> None:
+    async with connect(server.port) as caller, connect(server.port) as other:
+        caller.writer.write(post("/Tally/sam/add_what_comes_soon"))
+        awaited = await read_awaited(server.port, "sam")
+        expired = await caller.read()
+        assert (expired.status, expired.headers["x-holdfast-error"]) == (408, "hf0006")
+        late = await other.ask(post(f"/restate/awakeables/{awaited}/resolve", b"7"))
+        assert late.status == 409
+        assert "too late" in str(error_of(late.body)["message"])
 
 
 async def test_a_workflow_is_started_once_by_the_paths_of_an_object(server: HttpServer) -> None:

@@ -97,6 +97,18 @@ class Tally(VirtualObject):
         ctx.send_signal(to, "word", "late")
 
     @handler
+    async def answer(self, ctx: Context, awakeable_id: str) -> list[str]:
+        """Wrongly, rightly, and once more."""
+        said: list[str] = []
+        for value in ("seven", 7, "late"):
+            try:
+                await ctx.resolve_awakeable(awakeable_id, value)
+            except TerminalError as error:
+                said.append(str(error.status_code))
+            self.arrived.append(await ctx.run("look", act, "look", 0, str(value)))
+        return said
+
+    @handler
     async def break_(self, ctx: Context, awakeable_id: str) -> None:
         ctx.reject_awakeable(awakeable_id, TerminalError("not today", status_code=410))
 
@@ -269,6 +281,26 @@ class Desk(VirtualObject):
         told = ctx.workflow(Flow, "asked").tell("told")
         self.lines.append(await ctx.workflow(Flow, "asked").run("asked"))
         self.lines += await told
+        return self.lines
+
+    @handler
+    async def questions(self, ctx: Context) -> list[str]:
+        """One is answered, one expires, and one is given up before it does."""
+        answered = ctx.awakeable(int, message={"key": ctx.key}, timeout=3600)
+        expires = ctx.awakeable(bool, message="nobody answers", timeout=0.05)
+        given_up = ctx.awakeable(bool, timeout=3600)
+        self.lines += await ctx.object(Tally, "answers").answer(answered.id)
+        self.lines.append(str(await answered))
+        try:
+            await expires
+        except TimeoutError as error:
+            self.lines.append(type(error).__name__)
+        try:
+            async with asyncio.timeout(0.01):
+                await given_up
+        except TimeoutError as error:
+            self.lines.append(type(error).__name__)
+        await asyncio.sleep(0.3)
         return self.lines
 
     @handler
@@ -623,6 +655,7 @@ SCRIPTS: dict[str, Callable[[Play], Awaitable[Any]]] = {
     "promises": promises,
     "flows": call_once("flows"),
     "signals": call_once("signals"),
+    "questions": call_once("questions"),
     "long": call_once("long"),
     "defaults": call_once("defaults"),
     "flaky": call_once("flaky", 2),

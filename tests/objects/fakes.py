@@ -13,7 +13,7 @@ from holdfast.objects.errors import TerminalError
 from holdfast.objects.fields import StateField
 from holdfast.objects.identity import AwakeableId, InvocationId, Target
 from holdfast.objects.serde import Serde
-from holdfast.objects.syscalls import Action, StepOptions
+from holdfast.objects.syscalls import NO_QUESTION, Action, Question, StepOptions
 
 
 @dataclass
@@ -65,12 +65,18 @@ class FakeSyscalls:
         self.asked.append(("send", target, argument, options.delay))
         return self._done("inv_sent")
 
-    def awakeable(self, result: Serde[Any]) -> "tuple[str, Future[Any]]":
+    def awakeable(
+        self, result: Serde[Any], question: Question = NO_QUESTION
+    ) -> "tuple[str, Future[Any]]":
+        self.asked.append(("awakeable", question))
         identifier = str(AwakeableId(InvocationId(bytes(16)), 3))
         return identifier, self._done(result.decode(self.answer))
 
-    def complete_awakeable(self, awakeable: AwakeableId, outcome: bytes | TerminalError) -> None:
+    def complete_awakeable(
+        self, awakeable: AwakeableId, outcome: bytes | TerminalError
+    ) -> "Future[None]":
         self.asked.append(("complete", awakeable, outcome))
+        return self._done(None)
 
     @property
     def is_workflow(self) -> bool:

@@ -146,11 +146,18 @@ async def steps(ctx: Context) -> None:
     await ctx.sleep("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
-async def others(ctx: Context) -> None:
+async def others(ctx: Context, hour: timedelta) -> None:
     assert_type(ctx.awakeable(), Awakeable[Any])
     approval = ctx.awakeable(bool)
     assert_type(approval, Awakeable[bool])
     assert_type(await approval, bool)
+    asked = ctx.awakeable(int, message={"how": "many"}, timeout=hour)
+    assert_type(asked, Awakeable[int])
+    assert_type(ctx.awakeable(message="anything", timeout=60), Awakeable[Any])
+    ctx.awakeable(int, timeout="60")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    assert_type(ctx.resolve_awakeable(asked.id, 5), Future[None])
+    assert_type(ctx.signal("word", str), Future[str])
+    assert_type(await ctx.signal("word"), Any)
     assert_type(ctx.get("colour", str), str | None)
     assert_type(ctx.get("colour", str, "red"), str)
     assert_type(ctx.get("colours", list[str], []), list[str])

@@ -311,7 +311,7 @@ async def accept_behind_time(world: World, id_: str, words: list[str]) -> None:
     The attempt gets all of it in one turn, so it gives up waits that have their signals.
     """
     world.clock.jump(1)
-    assert world.runtime._lifecycle.timers.fire_due() is False  # noqa: SLF001  # the same turn
+    assert world.runtime.core.lifecycle.timers.fire_due() is False  # In the same turn.
     for word in words:
         world.runtime.invocation(id_).signal("word", word)
     await settle()

@@ -1,0 +1,189 @@
+"""JSON Schemas of types, and whether a JSON value fits one.
+
+A schema travels with a question that somebody outside answers, perhaps weeks later and while no
+code that knows the type is in memory. So what does not fit is found by the schema alone, and it is
+at least as strict as decoding: a number that must be whole is written as one, and texts that stand
+for times, dates and the like are looked at.
+
+What checks is the ``jsonschema`` library, loaded when the first value is to be checked.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from importlib import import_module
+from typing import Any, Final, cast
+from uuid import UUID
+
+import msgspec
+from msgspec import inspect
+
+from . import pydantic_models
+
+_FORMATS: Final[Mapping[str, Any]] = {
+    "date-time": datetime,
+    "date": date,
+    "time": time,
+    "duration": timedelta,
+    "uuid": UUID,
+    "decimal": Decimal,
+}
+"""Formats that are checked, and the type that a text of the format is decoded as."""
+PROBLEM_CHARACTERS_MAX: Final = 400
+
+Node = dict[str, Any]
+
+
+def schema_of(annotation: Any) -> bytes | None:
+    """The JSON Schema of ``annotation`` as JSON.
+
+    ``None`` where every value fits, or none can be made of it: then decoding has the last word.
+    """
+    if annotation is Any or annotation is object:
+        return None
+    try:
+        hash(annotation)
+    except TypeError:
+        return _make_schema(annotation)
+    return _make_schema_once(annotation)
+
+
+def find_problem(schema: bytes, value: bytes) -> str | None:
+    """Where and why a JSON value does not fit a schema; ``None``: it does."""
+    try:
+        instance = msgspec.json.decode(value)
+        error = _best_problem(msgspec.json.decode(schema), instance)
+    except msgspec.DecodeError as error:
+        return f"it is no JSON: {error}"
+    except RecursionError:
+        return "it is nested too deeply"
+    except Exception:  # noqa: BLE001  # a pattern or a reference of the user's own that says nothing
+        return None  # Decoding has the last word.
+    if error is None:
+        return None
+    message: str = error.message
+    if error.validator == "type":
+        wanted = error.validator_value
+        expected = wanted if isinstance(wanted, str) else " or ".join(wanted)
+        message = f"expected {expected}, found {pydantic_models.found_type(error.instance)}"
+    if len(message) > PROBLEM_CHARACTERS_MAX:
+        message = f"{message[:PROBLEM_CHARACTERS_MAX]} ..."
+    return f"at {error.json_path}: {message}"
+
+
+def _best_problem(schema: Any, instance: Any) -> Any:
+    make, best_match = _load_checker()
+    return best_match(make(schema).iter_errors(instance))
+
+
+@lru_cache(maxsize=1)
+def _load_checker() -> tuple[Callable[[Any], Any], Callable[[Iterable[Any]], Any]]:
+    """What makes a validator of a schema, and what finds the error to name; imports jsonschema."""
+    jsonschema: Any = import_module("jsonschema")
+    referencing: Any = import_module("referencing.jsonschema")
+    base = jsonschema.Draft202012Validator
+    whole = base.TYPE_CHECKER.redefine("integer", _is_whole)
+    validator = jsonschema.validators.extend(base, type_checker=whole)
+    formats = jsonschema.FormatChecker(formats=())
+    for name, decoded in _FORMATS.items():
+        formats.checks(name, raises=msgspec.ValidationError)(_checker_of(decoded))
+
+    def make(schema: Any) -> Any:
+        # No registry but an empty one: a schema must not make this process fetch another one.
+        return validator(schema, registry=referencing.EMPTY_REGISTRY, format_checker=formats)
+
+    return make, jsonschema.exceptions.best_match
+
+
+def _is_whole(_checker: Any, instance: object) -> bool:
+    return isinstance(instance, int) and not isinstance(instance, bool)
+
+
+def _checker_of(decoded: Any) -> Callable[[object], bool]:
+    def check(instance: object) -> bool:
+        if isinstance(instance, str):
+            msgspec.convert(instance, decoded)
+        return True
+
+    return check
+
+
+# --- making one ---
+
+
+@lru_cache(maxsize=256)
+def _make_schema_once(annotation: Any) -> bytes | None:
+    return _make_schema(annotation)
+
+
+def _make_schema(annotation: Any) -> bytes | None:
+    has_model = False
+
+    def describe(cls: type) -> dict[str, Any]:
+        # Types that msgspec does not know: pydantic describes its own, anything fits the others.
+        nonlocal has_model
+        has_model = has_model or pydantic_models.is_model(cls)
+        return {"title": cls.__name__}
+
+    schema: Node | None
+    try:
+        schema = msgspec.json.schema(annotation, schema_hook=describe)
+        _add_formats(schema, inspect.type_info(annotation), schema.get("$defs", {}), set())
+    except Exception:  # noqa: BLE001  # not everything that can be decoded has a schema
+        schema, has_model = None, True
+    if has_model:
+        described = pydantic_models.find_schema(annotation)
+        schema = schema if described is None else described
+    return None if schema is None else msgspec.json.encode(schema)
+
+
+def _add_formats(node: Node, info: Any, defs: Mapping[str, Node], seen: set[str]) -> None:
+    """Say of texts that are times what msgspec decodes them as; it leaves out those without zone.
+
+    Walks the schema beside the description of the type that it was made from. What the two do not
+    say in the same shape is left as it is.
+    """
+    if "$ref" in node:
+        name = cast("str", node["$ref"]).rpartition("/")[2]
+        if name in seen or name not in defs:
+            return
+        seen.add(name)
+        node = defs[name]
+    match info:
+        case inspect.Metadata():
+            _add_formats(node, info.type, defs, seen)
+        case inspect.DateTimeType():
+            node.setdefault("format", "date-time")
+        case inspect.TimeType():
+            node.setdefault("format", "time")
+        case inspect.DictType() if isinstance(node.get("additionalProperties"), dict):
+            _add_formats(node["additionalProperties"], info.value_type, defs, seen)
+        case inspect.UnionType():
+            _add_formats_of_optional(node, info, defs, seen)
+        case _:
+            for part, type_ in _parts(node, info):
+                _add_formats(part, type_, defs, seen)
+
+
+def _parts(node: Node, info: Any) -> Iterable[tuple[Node, Any]]:
+    """The schemas of the fields or items of a value, with their types."""
+    if isinstance(node.get("items"), dict) and hasattr(info, "item_type"):
+        return [(node["items"], info.item_type)]
+    if "prefixItems" in node and hasattr(info, "item_types"):
+        return list(zip(node["prefixItems"], info.item_types, strict=False))
+    properties = cast("Mapping[str, Node]", node.get("properties", {}))
+    return [
+        (properties[field.encode_name], field.type)
+        for field in getattr(info, "fields", ())
+        if field.encode_name in properties
+    ]
+
+
+def _add_formats_of_optional(
+    node: Node, info: inspect.UnionType, defs: Mapping[str, Node], seen: set[str]
+) -> None:
+    types = [each for each in info.types if not isinstance(each, inspect.NoneType)]
+    options = [each for each in node.get("anyOf", ()) if each != {"type": "null"}]
+    if len(types) == len(options) == 1:
+        _add_formats(options[0], types[0], defs, seen)

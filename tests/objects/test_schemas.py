@@ -1,0 +1,165 @@
+"""Schemas of types, and what does not fit them: said with the path, as strict as decoding."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import enum
+import json
+import uuid
+from decimal import Decimal
+from typing import Any, Literal, TypedDict
+
+import msgspec
+import pytest
+from pydantic import BaseModel
+
+from holdfast import InvalidArgumentError
+from holdfast.objects.schemas import find_problem, schema_of
+from holdfast.objects.serde import json_serde
+
+
+class Colour(enum.Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+@dataclasses.dataclass
+class Window:
+    start: dt.datetime
+    hour: dt.time | None = None
+    holidays: list[dt.date] = dataclasses.field(default_factory=list[dt.date])
+    notes: dict[str, dt.datetime] = dataclasses.field(default_factory=dict[str, dt.datetime])
+
+
+@dataclasses.dataclass
+class Decision:
+    approved: bool
+    count: int = 0
+    colour: Colour = Colour.RED
+    window: Window | None = None
+    inner: Decision | None = None
+    token: uuid.UUID | None = None
+
+
+class View(TypedDict):
+    status: str
+    cents: Decimal
+
+
+class Model(BaseModel):
+    size: int
+    at: dt.datetime
+
+
+class Holder(msgspec.Struct):
+    model: Model
+
+
+TIME = "2026-01-31T12:00:00"
+
+FITS: list[tuple[Any, str]] = [
+    (Decision, '{"approved": true}'),
+    (Decision, '{"approved": true, "count": 3, "colour": "blue", "more": 1}'),
+    (Decision, f'{{"approved": true, "window": {{"start": "{TIME}", "hour": "10:00:00"}}}}'),
+    (Decision, f'{{"approved": true, "window": {{"start": "{TIME}Z", "holidays": []}}}}'),
+    (Decision, '{"approved": true, "inner": {"approved": false, "inner": null}}'),
+    (bool, "true"),
+    (str | None, "null"),
+    (None, "null"),
+    (float, "1"),
+    (Literal["a", "b"], '"a"'),
+    (list[int], "[1, 2]"),
+    (tuple[int, str], '[1, "x"]'),
+    (View, '{"status": "new", "cents": "1.50"}'),
+    (Model, f'{{"size": 1, "at": "{TIME}Z"}}'),
+    (list[Model], f'[{{"size": 1, "at": "{TIME}"}}]'),
+    (Model | int, "5"),
+    (Holder, f'{{"model": {{"size": 1, "at": "{TIME}"}}}}'),
+]
+
+DOES_NOT_FIT: list[tuple[Any, str, str]] = [
+    (Decision, "5", "at $: expected object, found int"),
+    (Decision, "{}", "at $: 'approved' is a required property"),
+    (Decision, '{"approved": "yes"}', "at $.approved: expected boolean, found str"),
+    (Decision, '{"approved": null}', "at $.approved: expected boolean, found null"),
+    (Decision, '{"approved": true, "count": 1.0}', "at $.count: expected integer, found float"),
+    (Decision, '{"approved": true, "count": true}', "at $.count: expected integer, found bool"),
+    (Decision, '{"approved": true, "colour": "green"}', "at $.colour: 'green' is not one of"),
+    (Decision, '{"approved": true, "token": "x"}', "at $.token: 'x' is not a 'uuid'"),
+    (
+        Decision,
+        '{"approved": true, "window": {"start": "soon"}}',
+        "at $.window.start: 'soon' is not a 'date-time'",
+    ),
+    (
+        Decision,
+        f'{{"approved": true, "window": {{"start": "{TIME}", "hour": "noon"}}}}',
+        "at $.window.hour: 'noon' is not a 'time'",
+    ),
+    (
+        Decision,
+        f'{{"approved": true, "window": {{"start": "{TIME}", "holidays": ["2026-01-31", "x"]}}}}',
+        "at $.window.holidays[1]: 'x' is not a 'date'",
+    ),
+    (
+        Decision,
+        f'{{"approved": true, "window": {{"start": "{TIME}", "notes": {{"a": "x"}}}}}}',
+        "at $.window.notes.a: 'x' is not a 'date-time'",
+    ),
+    (
+        Decision,
+        '{"approved": true, "inner": {"approved": 1}}',
+        "at $.inner.approved: expected boolean, found int",
+    ),
+    (View, '{"status": "new", "cents": "much"}', "at $.cents: 'much' is not a 'decimal'"),
+    (Literal["a", "b"], '"c"', "at $: 'c' is not one of ['a', 'b']"),
+    (Model, '{"size": "1", "at": 5}', "at $.size: expected integer, found str"),
+    (list[Model], '[{"size": 1}]', "at $[0]: 'at' is a required property"),
+    (bool, "tru", "it is no JSON"),
+    (bool, "[" * 100_000, "it is nested too deeply"),
+    (Literal["a", "b"], json.dumps("x" * 10_000), "..."),
+]
+
+
+@pytest.mark.parametrize(("annotation", "value"), FITS)
+def test_what_can_be_decoded_fits(annotation: Any, value: str) -> None:
+    schema = schema_of(annotation)
+    assert schema is not None
+    json_serde(annotation).decode(value.encode())
+
+    assert find_problem(schema, value.encode()) is None
+
+
+@pytest.mark.parametrize(("annotation", "value", "problem"), DOES_NOT_FIT)
+def test_what_does_not_fit_is_named_with_its_path(
+    annotation: Any, value: str, problem: str
+) -> None:
+    schema = schema_of(annotation)
+    assert schema is not None
+    found = find_problem(schema, value.encode())
+
+    assert found is not None
+    assert problem in found
+    assert len(found) < 500
+    if annotation is not Model:  # pydantic takes "1" for 1 unless told otherwise
+        with pytest.raises(InvalidArgumentError):
+            json_serde(annotation).decode(value.encode())
+
+
+def test_anything_has_no_schema() -> None:
+    assert schema_of(Any) is None
+    assert schema_of(object) is None
+
+
+def test_a_schema_is_json_that_names_what_it_needs() -> None:
+    schema = json.loads(schema_of(Decision) or b"")
+
+    assert schema["$ref"] == "#/$defs/Decision"
+    assert schema["$defs"]["Decision"]["required"] == ["approved"]
+    assert schema["$defs"]["Window"]["properties"]["start"]["format"] == "date-time"
+
+
+def test_a_schema_never_makes_this_process_fetch_another_one() -> None:
+    assert find_problem(b'{"$ref": "http://127.0.0.1:1/x"}', b"1") is None
+    assert find_problem(b'{"pattern": "("}', b'"x"') is None
