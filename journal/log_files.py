@@ -81,7 +81,7 @@ def inspect_logs(directory: Path) -> LogReport:
     Raises:
         StoreDamagedError: the manifest cannot be found or makes no sense. Nothing was touched.
     """
-    manifest = _manifest_path(directory)
+    manifest = manifest_path(directory)
     oldest_needed, table_sequence = _read_manifest(manifest)
     expected = table_sequence + 1
     ends_in = manifest
@@ -185,7 +185,12 @@ def _log_paths(directory: Path) -> list[tuple[int, Path]]:
     return sorted((int(stem), path) for stem, path in logs if stem.isdecimal())
 
 
-def _manifest_path(directory: Path) -> Path:
+def manifest_path(directory: Path) -> Path:
+    """The manifest that counts in the RocksDB in ``directory``, which may be open for writing.
+
+    Raises:
+        StoreDamagedError: nothing names one.
+    """
     current = directory / "CURRENT"
     try:
         name = current.read_bytes().decode("ascii", "replace").rstrip("\n")

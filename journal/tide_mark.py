@@ -46,6 +46,19 @@ class Mark:
     epoch: int
 
 
+def read_tide_mark(path: Path) -> Mark:
+    """The mark at ``path``, whoever is writing to it.
+
+    Raises:
+        StoreDamagedError: the file is missing, or neither slot is whole.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise _missing(path) from None
+    return _newest_whole(path, content)[0]
+
+
 class TideMark:
     """The open tide mark of one data directory. One thread at a time may record."""
 
@@ -58,14 +71,13 @@ class TideMark:
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
-            message = f"{path} is missing, so nothing says how much the data directory must hold"
-            raise StoreDamagedError(message) from None
-        mark, self._slot = _newest(os.pread(self._file, _SLOT_STRIDE * _SLOTS, 0))
-        if mark is None:
+            raise _missing(path) from None
+        try:
+            content = os.pread(self._file, _SLOT_STRIDE * _SLOTS, 0)
+            self._mark, self._slot = _newest_whole(path, content)
+        except BaseException:
             os.close(self._file)
-            message = f"{path} is damaged: neither of its two slots has a valid checksum"
-            raise StoreDamagedError(message)
-        self._mark = mark
+            raise
 
     @property
     def sequence(self) -> int:
@@ -193,15 +205,22 @@ def _decode(slot: bytes) -> Mark | None:
     return Mark(generation=generation, sequence=sequence, epoch=epoch)
 
 
-def _newest(content: bytes) -> tuple[Mark | None, int]:
-    """The mark that counts and the slot it stands in; ``None`` if no slot is whole."""
-    found: Mark | None = None
-    at = 0
+def _newest_whole(path: Path, content: bytes) -> tuple[Mark, int]:
+    """The mark that counts and the slot it stands in."""
+    found: tuple[Mark, int] | None = None
     for slot in range(_SLOTS):
         mark = _decode(content[slot * _SLOT_STRIDE : (slot + 1) * _SLOT_STRIDE])
-        if mark is not None and (found is None or mark.generation > found.generation):
-            found, at = mark, slot
-    return found, at
+        if mark is not None and (found is None or mark.generation > found[0].generation):
+            found = mark, slot
+    if found is None:
+        message = f"{path} is damaged: neither of its two slots has a valid checksum"
+        raise StoreDamagedError(message)
+    return found
+
+
+def _missing(path: Path) -> StoreDamagedError:
+    message = f"{path} is missing, so nothing says how much the data directory must hold"
+    return StoreDamagedError(message)
 
 
 def _start_daemon(run: Callable[[], None]) -> None:

@@ -1,0 +1,181 @@
+"""A data directory read as it was at one moment, whoever has it open.
+
+RocksDB can open a database for reading beside a process that writes to it, but what it then shows
+may never have been: between its reading of the manifest, which lists the tables, and of the logs,
+the writer may have moved a log into a new table and deleted it. Of 109 such views of a busy store
+21 lacked rows or showed old ones, without an error. So a view counts only if the manifest is the
+same after it was opened as before; then no log that it needs was deleted meanwhile. The tables it
+needs it has open, so the writer may delete them at any later time.
+
+    open := read the tide mark, then the name and the length of the manifest
+            link every file of the database into a directory of our own
+            open that for reading, all tables at once
+            the manifest is another one, or longer: begin again
+            refuse if it ends below the tide mark, or the log has a hole
+
+The links are there because rocksdict writes a file beside the database, even for a reader. In the
+data directory nothing is written, locked or touched.
+"""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+
+from rocksdict import AccessType, DBRecoveryMode, Options, Rdict
+
+from ..objects.errors import StoreDamagedError, StoreFailedError, StoreFormatError
+from .data_directory import explained_errors
+from .format import is_new_directory
+from .log_files import inspect_logs, manifest_path
+from .rocks_reading import Row, bounded_cursor, read_slice, scan_in_slices
+from .tide_mark import TIDE_FILE, read_tide_mark
+
+TRIES_MAX = 200
+"""How often to begin again; a writer changes its manifest once in a second at the very most."""
+
+TRIES_OF_ONE_MAX = 3
+"""How often to try while nothing changes: then it is no writer that stands in the way."""
+
+_SUFFIXES = frozenset({".log", ".sst", ".blob"})
+_NAMES = frozenset({"CURRENT", "IDENTITY"})
+
+
+class DirectoryView:
+    """The rows of a data directory as they were when this was made; implements ``StoreView``.
+
+    What it shows was written, not necessarily durable. It may be read in any one thread at a time.
+    """
+
+    def __init__(self, data_dir: str | os.PathLike[str]) -> None:
+        """Look at ``data_dir``, which another process may have open.
+
+        Raises:
+            StoreFormatError: it is no data directory, or one of another format.
+            StoreDamagedError: it holds less than was acknowledged, or a file in it is damaged.
+            StoreFailedError: it cannot be read, or its writer never left it alone for long enough.
+        """
+        self.path = Path(os.path.realpath(data_dir))
+        self._database = self.path / "rocksdb"
+        self._db: Rdict | None = None
+        self._links: tempfile.TemporaryDirectory[str] | None = None
+        with explained_errors(self.path):
+            if is_new_directory(self.path):
+                message = f"there is no data directory at {data_dir}"
+                raise StoreFormatError(message)
+            self._open()
+
+    def get(self, key: bytes) -> bytes | None:
+        """As ``StoreView.get``."""
+        try:
+            value: bytes | None = self._opened().get(key)
+        except Exception as cause:  # noqa: BLE001  # RocksDB's may be of any class
+            self._fail(cause)
+        return value
+
+    def scan(self, start: bytes, end: bytes | None, *, reverse: bool = False) -> Iterator[Row]:
+        """As ``StoreView.scan``."""
+        read = partial(self._read, reverse=reverse)
+        return scan_in_slices(read, start, end, reverse=reverse)
+
+    def close(self) -> None:
+        """As ``StoreView.close``. May be called twice."""
+        db, self._db = self._db, None
+        if db is not None:
+            db.close()
+        if self._links is not None:
+            self._links.cleanup()
+            self._links = None
+
+    def _read(
+        self, start: bytes, end: bytes | None, rows_max: int, *, reverse: bool
+    ) -> tuple[list[Row], bool]:
+        try:
+            cursor = bounded_cursor(self._opened(), end)
+            return read_slice(cursor, start, end, reverse=reverse, rows_max=rows_max)
+        except Exception as cause:  # noqa: BLE001  # RocksDB's may be of any class
+            self._fail(cause)
+
+    def _opened(self) -> Rdict:
+        if self._db is None:
+            message = f"{self.path}: the view of it was closed"
+            raise StoreFailedError(message)
+        return self._db
+
+    # -- Opening -----------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        unchanged = 0
+        cause: Exception | None = None
+        for _ in range(TRIES_MAX):
+            before = self._find_manifest()
+            cause = None
+            try:
+                self._open_once()
+            except StoreDamagedError as error:
+                # It says what is wrong, if that is still so when nothing has changed meanwhile.
+                cause = error
+            except Exception as error:  # noqa: BLE001  # RocksDB's may be of any class
+                cause = error
+            if cause is None and before is not None and before == self._find_manifest():
+                return
+            self.close()
+            unchanged = unchanged + 1 if before == self._find_manifest() else 0
+            if unchanged == TRIES_OF_ONE_MAX:
+                self._fail(cause)
+        message = f"{self.path} changes faster than it can be read; stop what writes to it, or wait"
+        raise StoreFailedError(message) from cause
+
+    def _open_once(self) -> None:
+        tide = read_tide_mark(self.path / TIDE_FILE)
+        self._links = tempfile.TemporaryDirectory(prefix="holdfast-view-")
+        linked = Path(self._links.name)
+        for entry in os.scandir(self._database):
+            name = entry.name
+            if name in _NAMES or name.startswith("MANIFEST-") or Path(name).suffix in _SUFFIXES:
+                (linked / name).symlink_to(entry.path)
+        options = _options()
+        access = AccessType.read_only(error_if_log_file_exist=False)
+        self._db = Rdict(str(linked), options, {"default": options}, access)
+        sequence = self._db.latest_sequence_number()
+        if sequence < tide.sequence:
+            message = (
+                f"{self.path} has lost acknowledged data: it can be read up to sequence number "
+                f"{sequence}, and everything up to {tide.sequence} was durable"
+            )
+            raise StoreDamagedError(message)
+        hole = inspect_logs(linked).hole
+        if hole is not None:
+            message = f"{hole}; a start removes what follows, so start it once before this"
+            raise StoreDamagedError(message)
+
+    def _find_manifest(self) -> tuple[Path, int] | None:
+        """The manifest and its length: it is only ever appended to, and each has its own name."""
+        with contextlib.suppress(OSError, StoreDamagedError):
+            path = manifest_path(self._database)
+            return path, path.stat().st_size
+        return None
+
+    def _fail(self, cause: Exception | None) -> NoReturn:
+        if isinstance(cause, StoreDamagedError | StoreFailedError):
+            raise cause
+        message = f"{self.path} cannot be read: {cause}"
+        if "Corruption" in str(cause):
+            raise StoreDamagedError(message) from cause
+        raise StoreFailedError(message) from cause
+
+
+def _options() -> Options:
+    options = Options(raw_mode=True)
+    options.create_if_missing(create_if_missing=False)
+    options.set_paranoid_checks(enabled=True)
+    options.set_wal_recovery_mode(DBRecoveryMode.point_in_time())
+    # All tables are opened now and stay open, whatever becomes of their files.
+    options.set_max_open_files(-1)
+    options.set_skip_stats_update_on_db_open(skip=True)
+    # More than any log holds: a reader must not write tables.
+    options.set_write_buffer_size(1 << 30)
+    return options
