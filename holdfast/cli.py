@@ -1,4 +1,4 @@
-"""The ``holdfast`` command: serve, dev, demo.
+"""The ``holdfast`` command: serve, dev, check, demo.
 
 This module owns the process: its arguments, signals, log output and exit code. Every error a
 person can cause comes out as one sentence on stderr, never as a traceback.
@@ -6,6 +6,8 @@ person can cause comes out as one sentence on stderr, never as a traceback.
     0    done, or stopped by Ctrl-C or SIGTERM
     1    it cannot start: the target, the port, the data directory
     2    the command line is wrong
+    3    ``check``: an open invocation would not follow its journal
+    4    ``check``: none would not, but of one it cannot be told
     75   the disk failed while serving or stopping; start again, which recovers
     78   the data directory has lost acknowledged data; a person has to look
     130  Ctrl-C while nothing was being served
@@ -31,6 +33,7 @@ from typing import Any, Literal, NoReturn, TypeVar
 import click
 
 from .app import Runtime
+from .checking_command import check, check_before_serving
 from .demo.story import tell
 from .loading import LoadedTarget, load_target
 from .objects.errors import (
@@ -193,9 +196,13 @@ def dev(**options: Any) -> None:
             sys.exit(0)
         _become_new(changed)
     watch = SourceWatch(loaded.directory, started_ns)
+    check_before_serving(loaded.classes, chosen.data)
     ended = _run(_serve(loaded, chosen, watch))
     if isinstance(ended, Changed):
         _become_new(ended.path)
+
+
+commands.add_command(check)
 
 
 @commands.command()

@@ -70,7 +70,7 @@ def explain(difference: Difference, now: Now) -> Mismatch:
             recorded_text = describe(recorded.command, time_ms=now.time_ms, with_digest=True)
             attempted_text = describe(attempted, time_ms=now.time_ms, with_digest=True)
     current_place = split_place(now.place)[0]
-    cause, reason = _guess(difference, place, current_place)
+    cause, reason = _guess(difference)
     return Mismatch(
         index=difference.index,
         recorded=MismatchSide(
@@ -153,7 +153,7 @@ def describe(command: Command, *, time_ms: int = 0, with_digest: bool = False) -
 # -- The likely cause ------------------------------------------------------------------------
 
 
-def _guess(difference: Difference, then: str, now: str) -> _Guess:
+def _guess(difference: Difference) -> _Guess:
     recorded, attempted = difference.recorded, difference.attempted
     if attempted is None:
         if difference.has_ended:
@@ -170,7 +170,7 @@ def _guess(difference: Difference, then: str, now: str) -> _Guess:
         return MismatchCause.LATER, "an `await` that came after it now comes before it"
     return (
         _guess_from_the_rest(difference, attempted)
-        or _guess_from_the_pair(difference, attempted, is_same_line=bool(then) and then == now)
+        or _guess_from_the_pair(difference, attempted)
         or (MismatchCause.INSERTED, "nothing like it is recorded further on")
     )
 
@@ -188,19 +188,14 @@ def _guess_from_the_rest(difference: Difference, attempted: Command) -> _Guess |
     return None
 
 
-def _guess_from_the_pair(
-    difference: Difference, attempted: Command, *, is_same_line: bool
-) -> _Guess | None:
-    """What is attempted may be the recorded command in another form."""
-    recorded = difference.recorded.command
+def _guess_from_the_pair(difference: Difference, attempted: Command) -> _Guess | None:
+    """What is attempted may be the recorded command in another form.
+
+    That both stand on one line says nothing: what is inserted takes the line of what follows it.
+    """
     if difference.recorded.deliveries != difference.deliveries:
         return None
-    guess = _guess_from_the_arguments(recorded, attempted)
-    if guess is not None or not is_same_line:
-        return guess
-    if type(recorded) is type(attempted):
-        return MismatchCause.RENAMED, "the same line asks for it under another name"
-    return MismatchCause.REPLACED, "the same line asks for something else"
+    return _guess_from_the_arguments(difference.recorded.command, attempted)
 
 
 def _guess_from_the_arguments(recorded: Command, attempted: Command) -> _Guess | None:

@@ -124,6 +124,11 @@ class ReplayCursor:
         return bool(self._recorded)
 
     @property
+    def next_recorded(self) -> int | None:
+        """The index of the first command that was not issued again; ``None``: all were."""
+        return self._recorded[0][0] if self._recorded else None
+
+    @property
     def has_undelivered(self) -> bool:
         """Whether a completion waits to be delivered."""
         return bool(self._undelivered)

@@ -18,8 +18,6 @@ class MismatchCause(StrEnum):
     """Something is asked for before it that the journal does not hold."""
     REMOVED = "removed"
     """It is not asked for any more."""
-    REPLACED = "replaced"
-    """Something else is asked for on its line."""
     RENAMED = "renamed"
     """The same is asked for under another name."""
     REORDERED = "reordered"

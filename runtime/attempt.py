@@ -33,7 +33,7 @@ from .handler_loop import HandlerLoop, PumpResult
 from .handler_port import HandlerPort
 from .lifecycle import Lifecycle, logger
 from .object_state import ExclusiveState, NoState, SharedState
-from .open_invocation import Concluding, OpenInvocation
+from .open_invocation import Concluding, OpenInvocation, Prepared
 from .seams import Clock
 from .sources import SourceFinder, find_raise
 from .state_table import StateTable
@@ -204,6 +204,9 @@ class Attempt:
             self._fail_attempt(error)
             return
         invocation.prepared = None
+        self._begin(prepared)
+
+    def _begin(self, prepared: Prepared) -> None:
         self._main = self._loop.start(self._call_handler(*prepared))
 
     async def _call_handler(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:

@@ -39,7 +39,12 @@ OWNERS: dict[str, set[str]] = {
     },
     "msgpack": {"journal/codec.py"},
     "uvloop": {"holdfast/cli.py"},
-    "click": {"holdfast/cli.py", "holdfast/demo/story.py", "holdfast/testing/llm/__main__.py"},
+    "click": {
+        "holdfast/checking_command.py",
+        "holdfast/cli.py",
+        "holdfast/demo/story.py",
+        "holdfast/testing/llm/__main__.py",
+    },
     "pytest": {"holdfast/testing/plugin.py"},
     "pytest_asyncio": {"holdfast/testing/plugin.py"},
 }

@@ -111,3 +111,60 @@ def test_it_runs_through_where_nothing_replays_it(tmp_path: Path) -> None:
         name, *flags = command
         with holdfast(name, "moody.py", "--port", "0", *flags, cwd=tmp_path) as server:
             assert post(server.wait_port(), "/Moody/ask") == (200, "mood 1")
+
+
+SHOP = """
+from holdfast import Context, VirtualObject, handler
+
+class Order(VirtualObject):
+    @handler
+    async def place(self, ctx: Context, cents: int) -> None:
+        await ctx.run("reserve", reserve)
+        await ctx.sleep(3600)
+
+async def reserve() -> str:
+    return "reserved"
+"""
+
+
+def test_a_change_that_open_invocations_follow_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(SHOP)
+    with holdfast("dev", "shop.py", "--port", "0", cwd=tmp_path) as server:
+        port = server.wait_port()
+        assert "journal" not in server.stdout, "nothing is open yet, so there is nothing to say"
+        assert post(port, "/Order/a/place/send", 500)[0] == 202
+        assert post(port, "/Order/b/place/send", 500)[0] == 202
+        (tmp_path / "shop.py").write_text("# A remark.\n" + SHOP)
+        server.wait_line(
+            r"shop.py changed, starting again\n2 open invocations follow their journals\nHoldfast "
+        )
+
+
+def test_a_change_that_open_invocations_do_not_follow_is_shown_with_both_sides(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "shop.py").write_text(SHOP)
+    with holdfast("dev", "shop.py", "--port", "0", cwd=tmp_path) as server:
+        port = server.wait_port()
+        assert post(port, "/Order/a/place/send", 500)[0] == 202
+        (tmp_path / "shop.py").write_text(SHOP.replace('"reserve"', '"reserve goods"'))
+        server.wait_line(
+            r"(?s)starting again\nOrder/a/place \(inv_\w+\) diverges\n"
+            r"  entry 1 is not what the handler asks for\n"
+            r'    recorded   ctx.run\("reserve"\) .*'
+            r'    attempted  ctx.run\("reserve goods"\) .*'
+            r"1 open invocation: 0 safe, 1 diverges\nHoldfast "
+        )
+
+
+def test_a_paused_mismatch_is_shown_as_a_block_in_dev_and_as_a_line_in_serve(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "moody.py").write_text(MOODY)
+    with holdfast("dev", "moody.py", "--port", "0", cwd=tmp_path) as server:
+        assert post(server.wait_port(), "/Moody/ask/send")[0] == 202
+        server.wait_line(
+            r"(?s)ERROR Moody/ask \(inv_\w+\) is paused: entry 1 is not what the handler asks for\n"
+            r'  recorded   ctx.run\("mood 1"\) .*\n  attempted  ctx.run\("mood 2"\) .*'
+            r"is the same code as then"
+        )
