@@ -41,6 +41,7 @@ from .objects.errors import (
 from .objects.fields import state
 from .objects.handler import handler, shared
 from .objects.identity import Origin, Target
+from .objects.inbox import Inbox
 from .objects.mismatch import Mismatch, MismatchCause
 from .objects.options import HandlerOptions
 from .objects.promise import Promise
@@ -76,6 +77,7 @@ __all__ = [
     "HandlerStuckError",
     "Happened",
     "HoldfastError",
+    "Inbox",
     "Intent",
     "InvalidArgumentError",
     "InvalidDefinitionError",

@@ -176,7 +176,7 @@ class TakeMessage:
 
 @dataclass(frozen=True, slots=True)
 class DrainMessages:
-    """All messages that were handed to the running turn so far; answered in the same decision."""
+    """All messages that were handed to the running turn; answered when the handler next waits."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from .durations import to_duration
 from .errors import ContextMisuseError, TerminalError
 from .fields import StateField
 from .identity import check_label, parse_awakeable_id, parse_invocation_id
+from .inbox import Inbox
 from .promise import Promise
 from .proxy import NO_ARGUMENT
 from .retry import RetryPolicy
@@ -285,7 +286,7 @@ class Context:
         error = reason if isinstance(reason, TerminalError) else TerminalError(reason)
         return self._syscalls.complete_awakeable(identifier, error)
 
-    # --- promises of a workflow ---
+    # --- promises of a workflow, messages for the turn under way ---
 
     @overload
     def promise(self, name: str) -> Promise[Any]: ...
@@ -303,14 +304,7 @@ class Context:
             ContextMisuseError: this is no handler of a workflow.
             InvalidArgumentError: that is no name.
         """
-        syscalls = self._syscalls
-        if not syscalls.is_workflow:
-            message = (
-                f"{syscalls.target}: only workflows have promises; derive the class from Workflow, "
-                f"or use ctx.awakeable() and hand its id to whoever will resolve it"
-            )
-            raise ContextMisuseError(message)
-        return Promise(check_label(name, "promise"), json_serde(type), syscalls)
+        return Promise(name, json_serde(type), self._syscalls)
 
     # --- signals ---
 
@@ -356,6 +350,24 @@ class Context:
     def _signal(self, invocation_id: str, name: str, outcome: bytes | TerminalError) -> None:
         identifier = parse_invocation_id(invocation_id)
         self._syscalls.send_signal(identifier, check_label(name, "signal"), outcome)
+
+    @overload
+    def inbox(self) -> Inbox[Any]: ...
+    @overload
+    def inbox(self, type: type[T]) -> Inbox[T]: ...
+    @overload
+    def inbox(self, type: Any) -> Inbox[Any]: ...
+    def inbox(self, type: Any = Any) -> Inbox[Any]:  # noqa: A002 - it is the type
+        """What is sent to this key with ``mode="steer"`` while this handler holds the turn.
+
+        Messages whose argument is a JSON value of ``type`` can be read; others, and those that
+        nobody has read when the turn ends, become calls of their own, in order.
+
+        Raises:
+            ContextMisuseError: this is no exclusive handler of a virtual object.
+            InvalidDefinitionError: no value of this type could ever be decoded.
+        """
+        return Inbox(type, self._syscalls)
 
     # --- state by name ---
 

@@ -3,7 +3,8 @@
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from .errors import TerminalError
+from .errors import ContextMisuseError, TerminalError
+from .identity import check_label
 from .serde import Serde
 from .syscalls import Syscalls
 
@@ -27,8 +28,19 @@ class Promise(Generic[T]):
     __slots__ = ("_serde", "_syscalls", "name")
 
     def __init__(self, name: str, serde: Serde[Any], syscalls: Syscalls) -> None:
-        """``ctx.promise`` makes these."""
-        self.name = name
+        """``ctx.promise`` makes these.
+
+        Raises:
+            ContextMisuseError: this is no handler of a workflow.
+            InvalidArgumentError: that is no name.
+        """
+        if not syscalls.is_workflow:
+            message = (
+                f"{syscalls.target}: only workflows have promises; derive the class from Workflow, "
+                f"or use ctx.awakeable() and hand its id to whoever will resolve it"
+            )
+            raise ContextMisuseError(message)
+        self.name = check_label(name, "promise")
         self._serde = serde
         self._syscalls = syscalls
 

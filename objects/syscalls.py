@@ -221,6 +221,18 @@ class Syscalls(Caller, Protocol):
         """The outcome of an invocation that somebody else made, decoded by ``result``."""
         ...
 
+    @property
+    def has_inbox(self) -> bool:
+        """Whether the handler that runs holds a turn that messages can be handed to."""
+        ...
+
+    def read_messages(self, result: "Serde[Any]", *, takes_all: bool) -> "Future[Any]":
+        """The next message to this turn that fits, once there is one; or the list of all of them.
+
+        ``result`` decodes what the future gives.
+        """
+        ...
+
     def cancel_invocation(self, invocation_id: InvocationId, reason: str) -> None:
         """Tell another invocation to end, so that it can clean up; one that is over stays so."""
         ...

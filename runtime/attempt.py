@@ -37,6 +37,7 @@ from .open_invocation import Concluding, OpenInvocation, Prepared
 from .seams import Clock
 from .sources import SourceFinder, find_raise
 from .state_table import StateTable
+from .steering import hand_over
 from .steps import Steps
 from .tracing import Tracing, end_span
 from .waits import refuse_deadlock
@@ -145,6 +146,10 @@ class Attempt:
             self._missed_cancellation |= isinstance(delivery, Cancellation)
         elif self._is_loaded:
             self._commands.cursor.accept(delivery)
+        self._parts.host.ready(self)
+
+    def look(self) -> None:
+        """As ``Resident.look``."""
         self._parts.host.ready(self)
 
     def advance(self) -> None:
@@ -281,6 +286,8 @@ class Attempt:
             self._fail_stuck("it waits for something that nothing can bring about")
             return
         self._is_last_rest = self._parts.config.always_replay
+        if commands.read_from is not None and hand_over(commands):
+            return
         commands.save_while_waiting()
         callees = commands.find_callees()
         self._lifecycle.blocked(self.invocation, has_steps=has_steps, callees=callees)

@@ -10,8 +10,6 @@ what the user's verbs are called (``handler_port``), nor when anything runs (``a
 """
 
 import hashlib
-from dataclasses import dataclass
-from enum import Enum, auto
 from typing import Any
 
 from ..journal import codec, keys
@@ -32,7 +30,6 @@ from ..journal.records import TimerKind
 from ..journal.replay import Difference, ReplayCursor
 from ..objects.errors import HoldfastError, JournalMismatchError, StepFailedError, TerminalError
 from ..objects.identity import AwakeableId, InvocationId
-from ..objects.serde import Serde
 from .cancellation import cancel_callee
 from .failures import error_of, failure_of
 from .handler_loop import HandlerLoop
@@ -40,55 +37,14 @@ from .lifecycle import Lifecycle
 from .loop_futures import HandlerFuture, is_shielded
 from .object_state import ExclusiveState, NoState, SharedState
 from .open_invocation import OpenInvocation, Result
+from .pending import Awaited, Pending
 from .promises import remove_waiter
 from .signals import stop_waiting
 from .sources import SourceFinder
-from .step_plan import StepPlan
 from .steps import Steps
 from .withdrawal import close_awakeable
 
 DIGEST_BYTES = 8
-
-
-class Awaited(Enum):
-    """What a pending command waits for."""
-
-    STEP = auto()
-    TIMER = auto()
-    CALL = auto()
-    OUTCOME = auto()
-    AWAKEABLE = auto()
-    PROMISE = auto()
-    SIGNAL = auto()
-    ANSWER = auto()
-    """The completion is written in the decision that issues the command."""
-
-
-@dataclass(slots=True)
-class Pending:
-    """A command that the handler has issued and that has no completion."""
-
-    awaited: Awaited
-    future: "DurableFuture | None" = None
-    """Who is told; ``None`` for a timer of the handler's loop."""
-    result: Serde[Any] | None = None
-    timer: "DurableTimer | None" = None
-    due_ms: int = 0
-    callee: InvocationId | None = None
-    name: str = ""
-    """Of the promise or the signal that is awaited."""
-    plan: StepPlan | None = None
-    is_recorded: bool = False
-    """For a step: an earlier attempt issued it, so its action may have run."""
-    is_started: bool = False
-    """For a step: ``Steps`` has been told of it."""
-
-
-@dataclass(slots=True, eq=False)
-class DurableTimer:
-    """A timer command, for the handler's loop to hold."""
-
-    index: int
 
 
 class DurableFuture(HandlerFuture[Any]):
@@ -134,6 +90,8 @@ class Commands:
         self.is_over = False
         """The attempt has ended: nothing issues a command any more."""
         self.pending: dict[int, Pending] = {}
+        self.read_from: int | None = None
+        """From which command on messages are handed over; ``None``: none has asked for any."""
         self.cancellation: str | None = None
         """Why, once the handler was told to end."""
         # A cancellation that came while a section held it back is not applied yet.
@@ -451,6 +409,8 @@ class Commands:
         """
         self._is_draining = True
         self._hands_on = self.cancellation is not None
+        if self.read_from is not None:
+            self.read_from = self.invocation.next_index  # Nobody is left to look at earlier ones.
 
     def withdraw_all(self) -> None:
         """The invocation ends: nobody wants any completion any more."""
@@ -464,30 +424,24 @@ class Commands:
 
         ``hands_on``: because the handler was told to end, so that its callees are told as well.
         """
+        commits, id_ = self.lifecycle.commits, self.invocation.id
         match pending.awaited:
             case Awaited.STEP:
-                self._steps.cancel(self.invocation.id, index)
+                self._steps.cancel(id_, index)
             case Awaited.TIMER:
-                self.lifecycle.timers.remove(pending.due_ms, self.invocation.id, index)
+                self.lifecycle.timers.remove(pending.due_ms, id_, index)
             case Awaited.AWAKEABLE:
-                lifecycle, awakeable = self.lifecycle, AwakeableId(self.invocation.id, index)
-                close_awakeable(awakeable, lifecycle.commits, lifecycle.timers)
+                close_awakeable(AwakeableId(id_, index), commits, self.lifecycle.timers)
             case Awaited.PROMISE:
-                remove_waiter(self.lifecycle.commits, self.invocation, pending.name, index)
-            case Awaited.SIGNAL:
-                self.lifecycle.commits.delete(
-                    keys.signalled(self.invocation.id, pending.name, index)
-                )
-            case Awaited.OUTCOME:
-                assert pending.callee is not None, "attached to nobody"
-                commits, id_ = self.lifecycle.commits, self.invocation.id
-                commits.delete(keys.attached(pending.callee, id_, index))
-            case Awaited.ANSWER:
-                pass
+                remove_waiter(commits, self.invocation, pending.name, index)
             case Awaited.CALL:
                 # Else the callee goes on; only its outcome is no longer wanted here.
                 if hands_on:
                     self._cancel_callee(pending.callee)
+            case _:
+                row = pending.find_row(id_, index)
+                if row is not None:
+                    commits.delete(row)
 
     def _cancel_callee(self, callee: InvocationId | None) -> None:
         assert callee is not None, "a call without a callee"

@@ -41,15 +41,17 @@ from .attachments import attach
 from .awakeables import command_of, find_refusal, open_awakeable
 from .callbacks import record_callback
 from .cancellation import cancel, check_reason
-from .commands import Awaited, Commands, DurableTimer, Pending, digest
+from .commands import Commands, digest
 from .failures import conflict, failure_of
 from .handler_log import HandlerLogger
 from .handler_loop import HandlerLoop
 from .interrupts import check_mode, has_arrived, refuse_own_turn
 from .lifecycle import logger
 from .open_invocation import OpenInvocation, Result, object_key
+from .pending import Awaited, DurableTimer, Pending
 from .promises import add_waiter, complete_promise, describe_completed, find_promise
 from .signals import send_signal, take_signal
+from .steering import read_messages
 from .step_plan import StepPlan
 
 DEAD_CALLS_MAX = 100
@@ -257,6 +259,18 @@ class HandlerPort:
                 commands.answer(index, outcome)
         pending = Pending(Awaited.OUTCOME, result=result, callee=invocation_id)
         return commands.await_completion(index, pending)
+
+    @property
+    def has_inbox(self) -> bool:
+        """As ``Syscalls.has_inbox``."""
+        service, invocation = self._invocation.service, self._invocation
+        return invocation.is_exclusive and service is not None and service.kind == "virtual object"
+
+    def read_messages(self, result: Serde[Any], *, takes_all: bool) -> "Future[Any]":
+        """As ``Syscalls.read_messages``."""
+        if self._is_refused():
+            return self._loop.create_future()
+        return read_messages(self._commands, result, takes_all=takes_all)
 
     def cancel_invocation(self, invocation_id: InvocationId, reason: str) -> None:
         """As ``Syscalls.cancel_invocation``; of one that is over it has no effect."""

@@ -16,6 +16,7 @@ from ..objects.identity import InvocationId, Target, format_invocation_id
 from .cancellation import cancel
 from .lifecycle import Lifecycle
 from .open_invocation import OpenInvocation
+from .steering import wake_reader
 
 
 def check_mode(
@@ -77,8 +78,9 @@ def has_arrived(lifecycle: Lifecycle, id_: InvocationId) -> None:
     details, object_ = invocation.record.details, invocation.object_
     assert details is not None, "a plain call does nothing when it arrives"
     assert object_ is not None, "what has no key waits for no turn"
-    if details.mode is not CallMode.INTERRUPT:
-        return
     holder = lifecycle.mailboxes.find_holder(object_)
     assert holder is not None, "waits for a turn that nobody holds"
-    cancel(lifecycle, holder, f"interrupted by {format_invocation_id(id_)}")
+    if details.mode is CallMode.INTERRUPT:
+        cancel(lifecycle, holder, f"interrupted by {format_invocation_id(id_)}")
+    else:
+        wake_reader(lifecycle, holder)

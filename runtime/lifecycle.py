@@ -49,7 +49,7 @@ from .commits import Commits
 from .config import RuntimeConfig
 from .failures import expiry_of, failure_of_invocation
 from .mailboxes import Mailboxes
-from .open_invocation import OpenInvocation, Prepared, Result, journal_length, object_key
+from .open_invocation import OpenInvocation, Prepared, Resident, Result, journal_length, object_key
 from .outcomes import Outcomes
 from .retries import Retries, Verdict
 from .seams import Clock, Randomness
@@ -241,11 +241,19 @@ class Lifecycle:
         """
         self.append(invocation, entry)
         self._clear_waiting(invocation)
-        if invocation.attempt is not None:
+        attempt = self.wake(invocation)
+        if attempt is not None:
+            attempt.accept(delivery)
+
+    def wake(self, invocation: OpenInvocation) -> Resident | None:
+        """Begin an attempt, at the next start if not now; gives the one that there was."""
+        attempt, record = invocation.attempt, invocation.record
+        if attempt is not None:
             self._set_live(invocation)
-            invocation.attempt.accept(delivery)
-        else:
-            self._wake(invocation)
+        elif record.state is InvocationState.BEGUN and record.next_attempt_ms == 0:
+            self._set_live(invocation)
+            self._start(invocation)
+        return attempt
 
     def complete_awakeable(self, awakeable: AwakeableId, result: Result) -> bool:
         """Resolve or reject an awakeable; ``False``: it is not open, and nothing was changed."""
@@ -364,7 +372,7 @@ class Lifecycle:
     def resume(self, invocation: OpenInvocation) -> None:
         """Begin an attempt now of an invocation that is paused or waits for its next attempt."""
         self.rouse(invocation)
-        self._wake(invocation)
+        self.wake(invocation)
 
     def rouse(self, invocation: OpenInvocation) -> None:
         """End a pause, and the wait for a next attempt: whatever is delivered next begins it."""
@@ -422,12 +430,6 @@ class Lifecycle:
         self._open[invocation.id] = invocation
         self._host.start(invocation)
 
-    def _wake(self, invocation: OpenInvocation) -> None:
-        record = invocation.record
-        if record.state is InvocationState.BEGUN and record.next_attempt_ms == 0:
-            self._set_live(invocation)
-            self._start(invocation)
-
     def _rest(self, invocation: OpenInvocation) -> None:
         """Leave memory without anything to do at the next start but what a timer says."""
         if invocation.is_live:
@@ -459,15 +461,12 @@ class Lifecycle:
         elif kind is TimerKind.RETRY:
             record.next_attempt_ms = 0
             self.commits.put(keys.invocation(id_), record)
-            self._wake(invocation)
+            self.wake(invocation)
         else:
             make_step_due(self.commits, id_, index)
-            if invocation.attempt is None:
-                self._wake(invocation)
-            else:
+            if self.wake(invocation) is not None:
                 assert self._host is not None, "connect() comes first"
-                # In the batch that forgets the timer: the attempt may run in a later one.
-                self._set_live(invocation)
+                # Live in the batch that forgets the timer: the attempt may run in a later one.
                 self._host.step_due(invocation, index)
 
     def _set_live(self, invocation: OpenInvocation) -> None:

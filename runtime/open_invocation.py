@@ -23,12 +23,19 @@ class Resident(Protocol):
         """Deliver what is in the journal now, when its turn comes."""
         ...
 
+    def look(self) -> None:
+        """Something may have come that is not in the journal: a message."""
+        ...
+
 
 class Concluding:
     """Stands in for an attempt that is over while its last actions end; its outcome is decided."""
 
     def accept(self, delivery: Delivery) -> None:
         """As ``Resident.accept``: nobody is left to be told."""
+
+    def look(self) -> None:
+        """As ``Resident.look``: nobody is left to read."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -40,6 +40,8 @@ def withdraw_open(invocation: OpenInvocation, commits: Commits, timers: Timers) 
     for key, _ in list(commits.scan(*keys.prefix_range(keys.AWAKEABLE + id_))):
         index = int.from_bytes(key[-4:], "big")
         close_awakeable(AwakeableId(id_, index), commits, timers)
+    for key, _ in list(commits.scan(*keys.prefix_range(keys.MESSAGE + id_))):
+        commits.delete(key)
     forget_signals(id_, commits)
     for key, row in list(commits.scan(*keys.prefix_range(keys.STEP + id_))):
         due_ms = decode_step(row).next_attempt_ms

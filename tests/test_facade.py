@@ -4,7 +4,7 @@ import holdfast
 
 PUBLIC = """
 AwaitedInfo Awakeable AwakeableInfo AwakeablePage Completed CompletedFailure Context HandlerOptions
-Happened Intent InvocationHandle InvocationInfo ManualClock MemoryStore Mismatch MismatchCause
+Happened Inbox Intent InvocationHandle InvocationInfo ManualClock MemoryStore Mismatch MismatchCause
 NeverHappened Origin Promise RetryPolicy Runtime RuntimeConfig Service StepInfo StepOptions Target
 VirtualObject Workflow handler shared state step_info
 

@@ -34,6 +34,17 @@ thank you
 you have been here before
 welcome, sam
 """,
+    "chat": r"""\[the sea \+ in rhymes\]
+\[the sea \+ in rhymes \+ a novel \+ a poem\]
+a novel: 409
+  the sea
+  in rhymes
+  \[the sea \+ in rhymes\]
+  a novel
+  \(interrupted\)
+  a poem
+  \[the sea \+ in rhymes \+ a novel \+ a poem\]
+""",
     "fan_out": r"""     a: 8 words
     bb: 12 words
    ccc: 16 words

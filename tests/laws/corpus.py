@@ -451,6 +451,31 @@ class Desk(VirtualObject):
         return "worked"
 
     @handler
+    async def listens(self, ctx: Context, count: int, drains: bool) -> list[str]:  # noqa: FBT001
+        """Hears messages one by one, is asked to go on, and may hear the rest."""
+        inbox = ctx.inbox(str)
+        try:
+            async with asyncio.timeout(0.05):
+                self.lines.append(await inbox.get())
+        except TimeoutError:
+            self.lines.append("nobody spoke")
+        await ctx.run("tell", tell, f"listening {ctx.key}", ctx.invocation_id)
+        for number in range(count):
+            heard = await inbox.get()
+            self.lines.append(await ctx.run("heard", act, "heard", number, heard, 5))
+        goes_on = ctx.awakeable(str)
+        await ctx.run("tell", tell, f"go on {ctx.key}", goes_on.id)
+        self.lines.append(await goes_on)
+        if drains:
+            self.lines += await inbox.drain()
+            self.lines += await inbox.drain()
+        return self.lines
+
+    @handler
+    async def hear(self, ctx: Context, text: str) -> None:
+        self.lines.append(f"called to hear {text}")
+
+    @handler
     async def replaces_itself(self, ctx: Context) -> str:
         """Interrupts its own turn, and has more to do before it can be told."""
         await ctx.object(Desk, ctx.key, mode="interrupt").append.send(30)
@@ -532,6 +557,43 @@ async def interrupt(play: Play) -> None:
     play.ask("late", "Desk/d/append", 20, delay_ms=300, mode="interrupt", waits=False)
     await again
     await play.ask("replaces", "Desk/d/replaces_itself")
+
+
+async def steer(play: Play) -> None:
+    """Of what is said, some is heard, some does not fit, and some comes too late."""
+    for key, drains in (("d", False), ("e", True)):
+        asked = play.ask(f"call {key}", f"Desk/{key}/listens", {"count": 3, "drains": drains})
+        await play.promise(f"listening {key}")
+
+        async def say(number: int, handler_name: str, what: Any, key: str = key) -> None:
+            name, path = f"{key}{number}", f"Desk/{key}/{handler_name}"
+            await play.ask(name, path, what, mode="steer", waits=False)
+
+        for number in range(2):
+            await say(number, "hear", f"m{number}")
+        await say(2, "append", 7)
+        behind = play.ask(f"behind {key}", f"Desk/{key}/append", 8)
+        await say(3, "hear", "m3")
+        id_ = await play.promise(f"go on {key}")
+        for number in range(4, 6):
+            await say(number, "hear", f"m{number}")
+        await play.resolve(id_, "go on")
+        await asyncio.gather(asked, behind)
+        await play.ask(f"last {key}", f"Desk/{key}/append", 9)
+
+
+async def steer_and_kill(play: Play) -> None:
+    """What a killed turn has heard is gone with it; the rest becomes calls."""
+    asked = play.ask("call", "Desk/d/listens", {"count": 2, "drains": False})
+    id_ = await play.promise("listening d")
+    for number in range(3):
+        text = f"m{number}"
+        await play.ask(text, "Desk/d/hear", text, mode="steer", waits=False)
+    await play.promise("go on d")
+    await OUTSIDE.pause(10)
+    await play.client.ask(lambda runtime: runtime.invocation(id_).kill())
+    await asked
+    await play.ask("last", "Desk/d/append", 9)
 
 
 async def lookers(play: Play) -> None:
@@ -666,6 +728,8 @@ SCRIPTS: dict[str, Callable[[Play], Awaitable[Any]]] = {
     "clean-up": call_once("cleans_up"),
     "queue": queue,
     "interrupt": interrupt,
+    "steer": steer,
+    "steer and kill": steer_and_kill,
     "lookers": lookers,
     "duplicates": duplicates,
     "delayed": delayed,

@@ -94,6 +94,18 @@ class FakeSyscalls:
         self.asked.append(("complete promise", name, outcome))
         return self._done(None)
 
+    def attach(self, invocation_id: InvocationId, result: Serde[Any]) -> "Future[Any]":
+        self.asked.append(("attach", invocation_id))
+        return self._done(result.decode(self.answer))
+
+    @property
+    def has_inbox(self) -> bool:
+        return self.target.service == "Cart"
+
+    def read_messages(self, result: Serde[Any], *, takes_all: bool) -> "Future[Any]":
+        self.asked.append(("read", takes_all))
+        return self._done(result.decode(b"[%b]" % self.answer if takes_all else self.answer))
+
     def cancel_invocation(self, invocation_id: InvocationId, reason: str) -> None:
         self.asked.append(("cancel", invocation_id, reason))
 

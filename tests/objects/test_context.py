@@ -377,3 +377,21 @@ async def test_a_function_may_take_what_an_option_is_called(port: FakeSyscalls) 
     Context(port).run("fetch", fetch, "here", timeout=1.0)
     Context(port).run("fetch", partial(fetch, "here"), timeout=1.0)
     Context(port).run("fetch", fetch_with_anything, timeout=1.0, retry=2.0)
+
+
+async def test_an_inbox_is_typed_and_gives_one_message_or_all(port: FakeSyscalls) -> None:
+    port.answer = b"5"
+    inbox = Context(port).inbox(int)
+
+    assert await inbox.get() == 5
+    assert await inbox.drain() == [5]
+    assert port.asked == [("read", False), ("read", True)]
+    with pytest.raises(InvalidArgumentError):
+        Context(port).inbox(str).get()
+
+
+def test_where_there_is_no_turn_there_is_no_inbox(port: FakeSyscalls) -> None:
+    port.target = Target("Order", "7", "run")
+
+    with pytest.raises(ContextMisuseError, match="Order/7/run: only an exclusive handler of a"):
+        Context(port).inbox(int)

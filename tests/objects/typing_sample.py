@@ -162,6 +162,10 @@ async def others(ctx: Context, hour: timedelta) -> None:
     assert_type(ctx.get("colour", str, "red"), str)
     assert_type(ctx.get("colours", list[str], []), list[str])
     assert_type(await ctx.send("Mailer", None, "deliver", "sam"), str)
+    assert_type(ctx.object(Assistant, "sam", mode="interrupt"), Assistant)
+    ctx.object(Assistant, "sam", mode="oops")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert_type(await ctx.inbox(int).get(), int)
+    assert_type(await ctx.inbox(int).drain(), list[int])
     ctx.object(Assistant, "sam", oops=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     ctx.object(Assistant, "sam", idempotency_key="k")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await ctx.call("Mailer", None)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
