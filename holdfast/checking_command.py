@@ -23,6 +23,7 @@ from typing import TextIO
 
 import click
 
+from .app import Runtime
 from .journal.directory_view import DirectoryView
 from .loading import load_target
 from .objects.errors import HoldfastError, StoreFailedError
@@ -105,7 +106,7 @@ def check(*, target: str, data: Path, as_json: bool, shows_all: bool, timeout: f
     any would not, and with 4 if of any it cannot be told.
     """
     echo = _echo_to(sys.stdout)
-    registry = Registry(load_target(target).classes)
+    registry = _registry_of(load_target(target).classes, data)
     try:
         with closing(DirectoryView(data)) as view, silence():
             found = check_open_invocations(view, registry, seconds_max=timeout)
@@ -125,7 +126,7 @@ def check_before_serving(classes: tuple[type, ...], data: Path) -> None:
     tally, echo = Tally(), _echo_to(sys.stdout)
     try:
         with closing(DirectoryView(data)) as view, silence():
-            registry = Registry(classes)
+            registry = _registry_of(classes, data)
             seconds_max = DEV_SECONDS_OF_ONE_MAX
             for checked in check_open_invocations(view, registry, seconds_max=seconds_max):
                 tally.add(checked)
@@ -154,6 +155,11 @@ def describe(checked: CheckedInvocation) -> str:
         case Verdict.DIVERGES:
             shown = checked.mismatch.block if checked.mismatch else checked.reason
             return f"{name} diverges\n{textwrap.indent(shown, '  ')}"
+
+
+def _registry_of(classes: tuple[type, ...], data: Path) -> Registry:
+    """What a runtime of ``classes`` serves, Holdfast's own classes included; none is started."""
+    return Runtime(classes, data_dir=data).registry
 
 
 def _echo_to(out: TextIO) -> Echo:

@@ -60,7 +60,7 @@ class CheckThread:
         if under_way is None or identifier is None:
             return None
         self._is_left_behind = True
-        frame = sys._current_frames().get(identifier)  # noqa: SLF001  # the only way to see it
+        frame = sys._current_frames().get(identifier)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # the only way
         line = find_line(list(walk_stack(frame)), ())
         raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
         raise_in(ctypes.c_ulong(identifier), ctypes.py_object(LeftBehind))

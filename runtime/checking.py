@@ -145,8 +145,9 @@ class Checker:
         )
 
     def _rehearse(self, invocation: OpenInvocation) -> Found:
-        # Raises, and says what comes near, where there is no such handler.
-        self._registry.get_handler(invocation.record.target)
+        if invocation.handler is None:
+            # Raises, and says what comes near.
+            self._registry.get_handler(invocation.record.target)
         rehearsal = Rehearsal(invocation, self._parts)
         try:
             return rehearsal.run()

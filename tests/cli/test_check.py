@@ -1,6 +1,8 @@
 """``holdfast check``: open invocations against code, also beside whoever serves the directory."""
 
+import asyncio
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -8,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import environment, holdfast, post, wait_until
+from holdfast import Context, Runtime, VirtualObject, handler
+from tests.processes import environment, free_port, holdfast, post, wait_until
 
 SHOP = """
 from holdfast import Context, VirtualObject, handler
@@ -167,6 +170,25 @@ def test_it_works_beside_a_server_that_has_the_directory_open(here: Path) -> Non
         assert post(port, "/Order/e/place/send", 900)[0] == 202
         wait_for_effects(here, 10)
         assert server.stderr == ""
+
+
+def test_what_holdfast_itself_has_under_way_is_told_as_well(here: Path) -> None:
+    """A callback that waits for its URL to answer is an invocation of a class nobody wrote."""
+
+    class Order(VirtualObject):
+        @handler
+        async def close(self, ctx: Context) -> None: ...
+
+    async def close_one() -> None:
+        async with Runtime([Order], data_dir=here / "data") as runtime:
+            told = f"http://127.0.0.1:{free_port()}/"
+            await runtime.object(Order, "z", callback=told).close()
+
+    asyncio.run(close_one())
+    done = check(here, "--all")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(r"^holdfast.Callbacks/deliver \(inv_\w+\) is safe$", done.stdout, re.MULTILINE)
 
 
 def test_nothing_open_is_safe(tmp_path: Path) -> None:

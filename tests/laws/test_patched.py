@@ -564,6 +564,6 @@ async def test_a_patch_without_a_name_or_outside_of_the_handler_is_refused() -> 
     assert "the name of a patch is a str" in await misuse.unnamed()
     assert "outside of it" in await misuse.in_action()
     assert await misuse.named("x" * 256) is True
-    rows = [row for key, row in world.store.scan(*keys.prefix_range(keys.JOURNAL))]
+    rows = [row for _, row in world.store.scan(*keys.prefix_range(keys.JOURNAL))]
     assert not any(row[2:3] == b"\x0f" for row in rows[:-1]), "a refused patch left a row"
     world.close()
