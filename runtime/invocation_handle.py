@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, cast
 
 from ..journal.entry import Failure
 from ..objects.errors import (
@@ -27,6 +27,7 @@ from .purging import purge, purge_journal
 from .requests import Answer
 from .restarts import restart_as_new
 from .signals import is_full, send_signal
+from .steering import READ
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -56,7 +57,8 @@ class InvocationHandle(Generic[R_co]):
     async def attach(self) -> R_co:
         """Wait for its outcome, however long it takes: what a call of it would have given.
 
-        Whoever stops waiting stops nothing.
+        Whoever stops waiting stops nothing. Of a message that a turn has read (``mode="steer"``) it
+        is ``None``, for its handler never ran.
 
         Raises:
             TerminalError: it failed.
@@ -262,7 +264,12 @@ class InvocationHandle(Generic[R_co]):
         served = self._core.registry.find_code(target)[1]
         # Without its class, the result is whatever its JSON says.
         serde = _ANY_JSON if served is None else served.result
-        value: R_co = serde.decode(outcome)
+        try:
+            value: R_co = serde.decode(outcome)
+        except InvalidArgumentError:
+            if outcome != READ:
+                raise
+            return cast("R_co", None)  # A message that a turn has read: its handler never ran.
         return value
 
     def _decide(self, decision: Callable[[], Any]) -> "asyncio.Future[Any]":

@@ -25,7 +25,7 @@ from .commands import Commands
 from .lifecycle import Lifecycle
 from .pending import Awaited, Pending
 
-_READ = b"null"
+READ = b"null"
 """The outcome of a message that was read."""
 
 
@@ -79,7 +79,7 @@ def hand_over(commands: Commands) -> bool:
             taken.append(argument)
             message = lifecycle.find(id_)
             assert message is not None, "a completed invocation stands in a mailbox"
-            lifecycle.complete(message, _READ)
+            lifecycle.complete(message, READ)
             if not takes_all:
                 break
         if takes_all:

@@ -278,6 +278,19 @@ async def test_a_turn_reads_messages_in_order_and_their_outcome_is_null(world: W
     assert_nothing_is_open(world)
 
 
+async def test_attaching_to_a_message_that_was_read_gives_none_whatever_its_handler_returns(
+    world: World,
+) -> None:
+    begin(agent(world).read(1))
+    await settle()
+    id_ = await steer(world, "m")
+    waiting = begin(world.runtime.invocation(id_).attach())
+    await settle()
+
+    assert await soon(waiting) is None
+    assert await world.runtime.invocation(id_).output() is None
+
+
 async def test_a_message_that_came_before_the_read_is_there(world: World) -> None:
     drained = begin(agent(world).drain("x"))
     await settle()
