@@ -20,10 +20,12 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from .chain import CHAIN
+from .collect import COLLECT
 from .control import CONTROL
 from .embedded import EMBEDDED
 from .growth import GROWTH
 from .harness import Figure, Options, Scenario, table
+from .idle import IDLE
 from .imports import IMPORT
 from .latency import LATENCY
 from .load import generator_name
@@ -32,7 +34,20 @@ from .parked import PARKED
 from .replay import REPLAY
 from .throughput import AGENT, COUNTER
 
-SCENARIOS = (COUNTER, AGENT, LATENCY, CHAIN, REPLAY, GROWTH, CONTROL, PARKED, IMPORT, EMBEDDED)
+SCENARIOS = (
+    COUNTER,
+    AGENT,
+    LATENCY,
+    CHAIN,
+    REPLAY,
+    GROWTH,
+    CONTROL,
+    PARKED,
+    IDLE,
+    COLLECT,
+    IMPORT,
+    EMBEDDED,
+)
 
 
 def _parse() -> argparse.Namespace:

@@ -20,7 +20,8 @@ _MIB = 1 << 20
 _BUILD_SECONDS_MAX = 4 * 3600
 
 
-def _child(command: str, directory: Path, count: int | None = None) -> dict[str, float]:
+def run_child(command: str, directory: Path, count: int | None = None) -> dict[str, float]:
+    """What a command of ``parked_child`` tells."""
     arguments = [command, str(directory)] + ([] if count is None else [str(count)])
     ended = subprocess.run(
         [sys.executable, "-m", "bench.parked_child", *arguments],
@@ -40,15 +41,15 @@ def _child(command: str, directory: Path, count: int | None = None) -> dict[str,
 def _run(options: Options) -> Iterable[Figure]:
     sessions, calls = (100_000, 200_000) if options.is_short else (1_000_000, 10_000_000)
     with scratch(options) as place:
-        empty = _child("open", place / "empty")
+        empty = run_child("open", place / "empty")
         directory = place / "data"
-        parked = _child("park", directory, sessions)
+        parked = run_child("park", directory, sessions)
         opened: list[dict[str, float]] = []
         log_bytes = 0.0
         for repeat in range(_REPEATS):
-            filled = _child("fill", directory, 0 if repeat else calls)
+            filled = run_child("fill", directory, 0 if repeat else calls)
             log_bytes = max(log_bytes, filled["log_bytes"])
-            opened.append(_child("open", directory))
+            opened.append(run_child("open", directory))
     yield Figure(
         what="start after SIGKILL to first answer",
         value=median(each["served_seconds"] for each in opened) * 1e3,

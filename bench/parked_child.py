@@ -1,14 +1,16 @@
 """The processes of the benchmark of parked sessions. A program; prints one line of JSON.
 
     python -m bench.parked_child park DIRECTORY SESSIONS   park them, stop gracefully
+    python -m bench.parked_child hold DIRECTORY SESSIONS   park them and keep them in memory
     python -m bench.parked_child fill DIRECTORY CALLS      complete calls, then SIGKILL itself at
                                                            the moment its log is full
     python -m bench.parked_child open DIRECTORY            open, serve a call, tell the memory used
 
-The first two run without fsync, and keep few attempts in memory.
+The first three run without fsync; the first and the third keep few attempts in memory.
 """
 
 import asyncio
+import gc
 import itertools
 import json
 import os
@@ -35,20 +37,37 @@ async def _park(directory: Path, sessions: int) -> dict[str, float]:
     async with Runtime(
         _CLASSES, data_dir=directory, durability="process", config=_CONFIG
     ) as runtime:
-        for first in range(0, sessions, _BURST):
-            burst = range(first, min(first + _BURST, sessions))
-            await asyncio.gather(
-                *(
-                    runtime.object(Parked, f"session {number}").sleep.send()
-                    if number % 2
-                    else runtime.object(Parked, f"session {number}").wait.send()
-                    for number in burst
-                )
-            )
+        empty_bytes = _size(directory, "*")
+        await _send_all(runtime, sessions)
         while runtime.statistics().attempts_resident:
             await asyncio.sleep(0.01)
             runtime.suspend_idle()
-    return {"disk_bytes": _size(directory, "*")}
+    return {"disk_bytes": _size(directory, "*"), "empty_bytes": empty_bytes}
+
+
+async def _send_all(runtime: Runtime, sessions: int, *, first: int = 0) -> None:
+    for start in range(first, first + sessions, _BURST):
+        burst = range(start, min(start + _BURST, first + sessions))
+        await asyncio.gather(
+            *(
+                runtime.object(Parked, f"session {number}").sleep.send()
+                if number % 2
+                else runtime.object(Parked, f"session {number}").wait.send()
+                for number in burst
+            )
+        )
+
+
+async def _hold(directory: Path, sessions: int) -> dict[str, float]:
+    config = RuntimeConfig(idle_ms_max=3_600_000, resident_attempts_max=sessions + 1)
+    async with Runtime(
+        _CLASSES, data_dir=directory, durability="process", config=config
+    ) as runtime:
+        await runtime.object(Counter, "the first").add(1)
+        await _send_all(runtime, 100)
+        before = _settled_bytes()
+        await _send_all(runtime, sessions, first=100)
+        return {"resident_bytes": _settled_bytes() - before}
 
 
 async def _fill(directory: Path, calls: int) -> None:
@@ -108,6 +127,11 @@ def _size(directory: Path, pattern: str) -> int:
     return size
 
 
+def _settled_bytes() -> int:
+    gc.collect()
+    return _resident_bytes()
+
+
 def _resident_bytes() -> int:
     for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
         if line.startswith("VmRSS:"):
@@ -121,6 +145,8 @@ def main() -> None:
     match sys.argv[1:]:
         case ["park", directory, sessions]:
             print(json.dumps(run_embedded(_park(Path(directory), int(sessions)))))
+        case ["hold", directory, sessions]:
+            print(json.dumps(run_embedded(_hold(Path(directory), int(sessions)))))
         case ["fill", directory, calls]:
             run_embedded(_fill(Path(directory), int(calls)))
         case ["open", directory]:

@@ -41,12 +41,13 @@ class Budget:
 def read_slice(
     commits: Commits, start: bytes, end: bytes, rows_max: int
 ) -> tuple[list[tuple[bytes, bytes]], bool]:
-    """The first rows of a range, and whether they are all of it. They may be changed now."""
+    """The first rows of a range, and whether they are surely all of it. They may be changed now."""
     rows: list[tuple[bytes, bytes]] = []
     read_bytes = 0
     for row in commits.scan(start, end):
-        if len(rows) == rows_max or read_bytes > BYTES_PER_READ:
-            return rows, False
         rows.append(row)
         read_bytes += len(row[1])
+        # Without a look at the next one: the store would read a portion for it.
+        if len(rows) == rows_max or read_bytes > BYTES_PER_READ:
+            return rows, False
     return rows, True

@@ -29,6 +29,7 @@ from .history_marks import HistoryMarks
 from .outcomes import Outcomes
 
 _ROWS_PER_SCAN = 256
+_ENTRIES_PER_LOOK = 64
 
 
 class Forgetting:
@@ -135,12 +136,15 @@ class Forgetting:
 
     def _delete_journal(self, id_: InvocationId, entries: int, budget: Budget) -> bool:
         """Delete so many entries without reading one of them, which may be large."""
-        while self._deleted_entries < entries:
+        delete = self._commits.delete
+        while (first := self._deleted_entries) < entries:
             if budget.is_spent:
                 return False
-            self._commits.delete(keys.journal(id_, self._deleted_entries))
-            self._deleted_entries += 1
-            budget.spend()
+            until = min(entries, first + budget.rows, first + _ENTRIES_PER_LOOK)
+            for index in range(first, until):
+                delete(keys.journal(id_, index))
+            self._deleted_entries = until
+            budget.spend(until - first)
         return True
 
     def _delete_undo(self, object_: bytes, sequence: int, budget: Budget) -> bool:

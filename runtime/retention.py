@@ -50,7 +50,7 @@ AGAIN_TIMES = 20
 a pass took, and at least so long."""
 
 _ROWS_PER_SCAN_FIRST = 4
-_ROWS_PER_SCAN_MAX = 256
+_ROWS_PER_SCAN_MAX = 32
 _BYTES = keys.meta("retained bytes")
 
 
