@@ -3,8 +3,9 @@
 A *round* comes about once a second: idle attempts leave memory, cursors are written down, and the
 store looks after its files in a thread. Retention works in *slices* of about a millisecond. While
 there is more to collect, a slice follows the other; between two of them everybody else has their
-turn, for a while that grows with what the slice took as long as anybody has something to do. So a
-backlog of any size goes away at a steady pace, and a call waits for one slice at most.
+turn, for a while that grows with what the slice took as long as anybody has something to do, and
+more so while they have too much to do. So a backlog of any size goes away at a steady pace, and a
+call waits for one slice at most.
 
 What was deleted takes disk space until it is compacted. That happens in a thread of its own, once
 enough was deleted for the reading and writing to pay.
@@ -18,8 +19,13 @@ from ..journal.store import Store
 from .core import Core
 from .seams import Alarm, Threads
 
-PAUSE_RATIO = 4
-"""A slice that took 1 ms is followed by 4 ms for others, while any attempt begins."""
+PAUSE_RATIO_MIN, PAUSE_RATIO_MAX = 4, 20
+"""A slice that took 1 ms is followed by 4 ms for others while any attempt begins, and by up to 20
+while they have more to do than there is time for. What is due can wait for a calmer hour; what is
+beyond the bound in bytes cannot."""
+
+LATE_SECONDS = 0.002
+"""A slice that begins so late says that others have more to do than there is time for."""
 
 COMPACT_BYTES_MIN = 32 << 20
 COMPACT_SHARE = 0.25
@@ -50,6 +56,9 @@ class Maintenance:
         self._slice: Alarm | None = None
         # Attempts begun until the last slice; more of them since means that others are at work.
         self._attempts_before = 0
+        # When the next slice is due, and how much longer than a slice the pause before it is.
+        self._slice_at = 0.0
+        self._pause_ratio = float(PAUSE_RATIO_MIN)
         self._is_maintaining = False
         self._is_compacting = False
         # Bytes that had been deleted when the last compaction began.
@@ -102,12 +111,27 @@ class Maintenance:
         if commits.has_failed or not self._is_open:
             return
         if self._retention.has_more:
-            started_count = self._attempts.started_count
-            is_busy = started_count != self._attempts_before
-            self._attempts_before = started_count
-            pause = (clock.monotonic() - began) * PAUSE_RATIO if is_busy else 0
+            now = clock.monotonic()
+            pause = (now - began) * self._choose_ratio(began)
+            self._slice_at = now + pause
             self._slice = clock.call_later(pause, self._do_slice)
+        else:
+            self._slice_at = 0.0
         self._compact()
+
+    def _choose_ratio(self, began: float) -> float:
+        """How many times as long as the slice that began then the others' time is to be."""
+        started_count = self._attempts.started_count
+        is_busy = started_count != self._attempts_before
+        self._attempts_before = started_count
+        if not is_busy:
+            return 0
+        if self._retention.is_over:
+            return PAUSE_RATIO_MIN
+        is_late = self._slice_at > 0 and began - self._slice_at > LATE_SECONDS
+        ratio = self._pause_ratio * (2 if is_late else 0.5)
+        self._pause_ratio = min(max(ratio, PAUSE_RATIO_MIN), PAUSE_RATIO_MAX)
+        return self._pause_ratio
 
     def _maintained(self, _: Any, error: BaseException | None) -> None:
         self._is_maintaining = False

@@ -85,7 +85,7 @@ class Retention:
         self.forgetting.clear_remains(budget)
         self._collect_listed(budget)
         self._collect_in_order(budget)
-        if self._is_over() and not budget.is_spent:
+        if self.is_over and not budget.is_spent:
             self._relieve(budget)
         self.has_more = budget.is_spent
 
@@ -192,7 +192,9 @@ class Retention:
 
     # -- What is too much --------------------------------------------------------------------
 
-    def _is_over(self) -> bool:
+    @property
+    def is_over(self) -> bool:
+        """Whether more is kept than may be."""
         return self._outcomes.retained_bytes > self._config.retained_bytes_max
 
     def _relieve(self, budget: Budget) -> None:
@@ -200,7 +202,7 @@ class Retention:
         reached_ms = accepted_ms(self._walk.position[1:]) + self._keeping.default_ms
         self._relieve_listed(reached_ms, budget)
         self._relieve_in_order(budget)
-        if not budget.is_spent and self._is_over():
+        if not budget.is_spent and self.is_over:
             # Nothing is left before the walk; behind it, some are kept for longer than most.
             self._relieve_listed(NEVER_MS, budget)
             self._begin_again(budget)
@@ -212,7 +214,7 @@ class Retention:
         nothing has, looking at millions of rows again and again would be work for nothing.
         """
         now = self._clock.monotonic()
-        if budget.is_spent or not self._is_over():
+        if budget.is_spent or not self.is_over:
             return
         if self._again_at is None:
             self._again_at = now + max(AGAIN_SECONDS_MIN, AGAIN_TIMES * (now - self._began_at))
@@ -228,7 +230,7 @@ class Retention:
         end = keys.EXPIRY + keys.u64(until_ms + 1)
         start = max(self._relieved, self._listed.position)
         for key, _ in self._take(start, end, budget):
-            if not self._is_over():
+            if not self.is_over:
                 return
             budget.spend()
             self._relieved = key + b"\0"
@@ -242,7 +244,7 @@ class Retention:
         """Walk on, beyond what is due."""
         now_ms = self._clock.now_ms()
         for key, row in self._take(self._walk.position, keys.after(keys.OUTCOME), budget):
-            if not self._is_over():
+            if not self.is_over:
                 return
             budget.spend()
             self._walk.position = key + b"\0"

@@ -27,7 +27,7 @@ from holdfast.journal.records import Kept, decode_outcome
 from holdfast.objects.identity import InvocationId, Target, parse_invocation_id
 from holdfast.runtime.requests import CallRequest
 from holdfast.runtime.retention import IN_ORDER_MS
-from holdfast.runtime.testing import ManualAlarm, ManualClock, settle
+from holdfast.runtime.testing import ManualClock, settle
 from holdfast.testing import crash_everywhere, worlds
 from holdfast.testing.dying_store import DyingStore
 
@@ -431,34 +431,6 @@ async def test_a_slice_ends_when_its_time_is_over() -> None:
     assert sum(watched.deletes) >= 1_000
     assert max(watched.deletes) <= 16 * 12
     world.close()
-
-
-async def test_a_slice_waits_for_those_who_are_at_work(world: World) -> None:
-    world.config = replace(world.config, collect_rows_max=5, retention=SECONDS)
-    pauses: list[float] = []
-
-    class Slow(ManualClock):
-        """One on which each slice takes ten milliseconds."""
-
-        def monotonic(self) -> float:
-            self.jump(0.01)
-            return super().monotonic()
-
-        def call_later(self, delay_s: float, callback: Callable[[], None]) -> ManualAlarm:
-            if getattr(callback, "__name__", "") == "_do_slice":
-                pauses.append(delay_s)
-            return super().call_later(delay_s, callback)
-
-    world.clock = Slow()
-    runtime = await world.start()
-    for _ in range(50):
-        await runtime.object(Counter, "a").add(1)
-    world.clock.jump(MARGIN + 2)
-    await world.clock.advance(3)
-
-    assert pauses[0] >= 4 * 0.01  # Calls had been made before.
-    assert pauses[1:] == [0] * len(pauses[1:])
-    assert count(world, keys.OUTCOME) == 0
 
 
 async def test_no_table_is_read_from_its_front_again_also_after_a_restart(world: World) -> None:
