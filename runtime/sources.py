@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 from ..objects.definition import HandlerDefinition
@@ -58,8 +58,10 @@ class SourceFinder:
 
         ``None`` where it is not Python's.
         """
-        if type(function) is FunctionType and not hasattr(function, "__wrapped__"):
-            code: CodeType | None = function.__code__
+        # The two common kinds at once; whatever else there is takes a longer look.
+        plain: Any = function.__func__ if type(function) is MethodType else function
+        if type(plain) is FunctionType and not hasattr(plain, "__wrapped__"):
+            code: CodeType | None = plain.__code__
         else:
             code = find_code(function)
         if code is None:
