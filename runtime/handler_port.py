@@ -22,7 +22,6 @@ from ..journal.entry import (
     CancelInvocation,
     CompleteAwakeable,
     CompletePromise,
-    Failure,
     MakeAwakeable,
     PeekPromise,
     Run,
@@ -36,18 +35,17 @@ from ..objects.fields import StateField
 from ..objects.identity import AwakeableId, InvocationId, Target, format_invocation_id
 from ..objects.serde import Serde
 from ..objects.syscalls import NO_QUESTION, Action, Question, StepOptions
-from . import workflows
 from .attachments import attach
 from .awakeables import command_of, find_refusal, open_awakeable
-from .callbacks import record_callback
 from .cancellation import cancel, check_reason
 from .commands import Commands, digest
 from .failures import conflict, failure_of
 from .handler_log import HandlerLogger
 from .handler_loop import HandlerLoop
-from .interrupts import check_mode, has_arrived, refuse_own_turn
+from .interrupts import has_arrived
 from .lifecycle import logger
-from .open_invocation import OpenInvocation, Result, object_key
+from .open_invocation import OpenInvocation, Result
+from .outgoing import NO_CALLEE, accept_call, call_again, is_reissued
 from .pending import Awaited, DurableTimer, Pending
 from .promises import add_waiter, complete_promise, describe_completed, find_promise
 from .signals import send_signal, take_signal
@@ -58,7 +56,6 @@ DEAD_CALLS_MAX = 100
 """Verbs that an attempt which is over, or has left its journal, refuses; further ones wait for ever
 instead, so that code which catches everything in a loop gives its thread back."""
 
-_NO_CALLEE = InvocationId(b"")
 _NO_COMMAND = -1
 
 
@@ -124,11 +121,15 @@ class HandlerPort:
         if self._is_refused():
             return self._loop.create_future()
         commands, argument_digest = self._commands, digest(argument)
-        match = commands.follow(Call(target, argument_digest, _NO_CALLEE))
+        match = commands.follow(Call(target, argument_digest, NO_CALLEE))
         if match is not None and isinstance(match[1], Call):
             index, callee = match[0], match[1].callee
+            if is_reissued(commands, index):
+                call_again(commands, index, callee, target, argument, options)
         else:
-            callee, refusal = self._accept(target, argument, options, caller=self._invocation.id)
+            callee, refusal = accept_call(
+                commands, target, argument, options, caller=self._invocation.id
+            )
             index = commands.write(Call(target, argument_digest, callee))
             if refusal is not None:
                 commands.answer(index, refusal)
@@ -144,11 +145,11 @@ class HandlerPort:
             return future
         delay_ms = options.delay_ms
         commands, argument_digest = self._commands, digest(argument)
-        match = commands.follow(Send(target, argument_digest, delay_ms, _NO_CALLEE))
+        match = commands.follow(Send(target, argument_digest, delay_ms, NO_CALLEE))
         if match is not None and isinstance(match[1], Send):
             callee = match[1].callee
         else:
-            callee, _ = self._accept(target, argument, options, caller=None)
+            callee, _ = accept_call(commands, target, argument, options, caller=None)
             commands.write(Send(target, argument_digest, delay_ms, callee))
             if options.mode != "queue":
                 has_arrived(commands.lifecycle, callee)
@@ -408,50 +409,6 @@ class HandlerPort:
             logger.warning("%s: %s", self._invocation.name, message, exc_info=exception)
 
     # -- Parts -------------------------------------------------------------------------------
-
-    def _accept(
-        self,
-        target: Target,
-        argument: bytes,
-        options: CallOptions,
-        *,
-        caller: InvocationId | None,
-    ) -> tuple[InvocationId, Failure | None]:
-        """Accept a new call in the decision that issues its command.
-
-        Where the call is the second start of a workflow, nothing is accepted: a send gets the
-        first one's id, and a call a failure, with the id of nobody.
-        """
-        lifecycle = self._commands.lifecycle
-        service, handler = lifecycle.registry.get_handler(target)
-        prepared = handler.decode_argument(argument)
-        if options.mode != "queue":
-            check_mode(options.mode, target, service, handler, waits=caller is not None)
-            if caller is not None:
-                refuse_own_turn(self._invocation, target)
-        callback = record_callback(lifecycle.registry, options.callback)
-        self._commands.save()
-        if handler.is_run:
-            started = workflows.find_started(lifecycle.commits, target)
-            if started is not None:
-                if caller is None:
-                    return started, None
-                return _NO_CALLEE, workflows.refuse_second_start(target, started)
-        id_ = lifecycle.accept(
-            target,
-            argument,
-            service=service,
-            handler=handler,
-            headers={},
-            object_=object_key(target),
-            prepared=prepared,
-            caller=caller,
-            caller_index=self._invocation.next_index,
-            delay_ms=options.delay_ms,
-            mode=options.mode,
-            callback=callback,
-        )
-        return id_, None
 
     def _object(self) -> bytes:
         object_ = self._invocation.object_

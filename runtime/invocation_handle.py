@@ -26,6 +26,7 @@ from .open_invocation import Result
 from .purging import purge, purge_journal
 from .requests import Answer
 from .restarts import restart_as_new
+from .rewinds import restart_from
 from .signals import is_full, send_signal
 from .steering import READ
 
@@ -165,20 +166,42 @@ class InvocationHandle(Generic[R_co]):
         """
         return self._decide(lambda: resume(self._core, self._id))
 
-    def restart(self) -> "asyncio.Future[str]":
-        """Run a completed one once more, from the beginning, with the same argument and headers.
+    def restart(
+        self, *, from_entry: int | None = None, fork: str | None = None
+    ) -> "asyncio.Future[str]":
+        """Run a completed one once more, as a new invocation; gives the id of that.
 
-        Gives the id of the new invocation, which is one like any other: it takes its place in the
-        mailbox and its state as that then is. Its steps are new ones with new idempotency keys, so
-        what they do outside is done again.
+        Without ``from_entry`` it begins anew, with the same argument and headers: a call like any
+        other, with its place in the mailbox and the state as that then is. Its steps are new ones
+        with new idempotency keys, so what they do outside is done again.
+
+        Args:
+            from_entry: begin with the entries of its journal before this one, and, of an exclusive
+                handler, with the state as it was there. What these recorded is not done again:
+                results, the time, random numbers. What had no answer there is asked for again:
+                steps run, as new ones; awakeables are open, under new ids; calls are made, as new
+                invocations; sleeps keep their due time. It has the turn at once, so its key must
+                be free, and nobody must have changed the state since.
+            fork: with ``from_entry``, the key of a new object that is given that state, instead.
 
         The future raises ``ConflictError`` when the invocation is not completed, or is the ``run``
-        of a workflow, ``NotKeptError`` when its input is not kept (one that succeeded without steps
-        keeps none), ``UnknownTargetError`` when there is none or its class is not served,
-        ``InvalidArgumentError`` when the argument does not fit the handler any more, and what a new
-        call may raise.
+        of a workflow; when its key is in use, or its state was changed since; when the new key has
+        been used. It raises ``NotKeptError`` when its input or its journal is not kept (one that
+        succeeded without steps keeps neither), ``UnknownTargetError`` when there is none or its
+        class is not served, ``InvalidArgumentError`` when there is no such entry or the argument
+        does not fit the handler any more, and what a new call may raise. Nothing was changed then.
+
+        Raises:
+            InvalidArgumentError: ``fork`` without ``from_entry``.
         """
-        return self._decide(lambda: format_invocation_id(restart_as_new(self._core, self._id)))
+        if from_entry is None:
+            if fork is not None:
+                message = "fork= needs from_entry=: a call that begins anew begins at its own key"
+                raise InvalidArgumentError(message)
+            return self._decide(lambda: format_invocation_id(restart_as_new(self._core, self._id)))
+        return self._decide(
+            lambda: format_invocation_id(restart_from(self._core, self._id, from_entry, fork))
+        )
 
     def purge(self) -> "asyncio.Future[None]":
         """Forget it, now that it is completed: outcome, journal, idempotency key.

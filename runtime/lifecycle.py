@@ -135,6 +135,7 @@ class Lifecycle:
         mode: Mode = "queue",
         callback: RecordedCallback | None = None,
         details: InvocationDetails | None = None,
+        id_: InvocationId | None = None,
     ) -> InvocationId:
         """A new invocation, with its place in the mailbox or its due time.
 
@@ -142,7 +143,7 @@ class Lifecycle:
         before is for the caller to see, and that one which is no plain call ``has_arrived``.
         """
         now_ms = self.clock.now_ms()
-        id_ = new_invocation_id(now_ms, self._randomness.token(10))
+        id_ = id_ or new_invocation_id(now_ms, self._randomness.token(10))
         input_ = Input(argument=argument, headers=headers)
         invocation = OpenInvocation(
             id=id_,
@@ -180,6 +181,19 @@ class Lifecycle:
         else:
             self._take_place(invocation)
         return id_
+
+    def new_id(self) -> InvocationId:
+        """An id that nobody has, for an invocation that is made now or later."""
+        return new_invocation_id(self.clock.now_ms(), self._randomness.token(10))
+
+    def take_up(self, invocation: OpenInvocation) -> None:
+        """Begin with one whose journal was written by whoever made it; its key, if any, is free."""
+        if invocation.is_exclusive and invocation.object_ is not None:
+            self.mailboxes.arrive(invocation.object_, invocation.record.sequence, invocation.id)
+        self.accepted_count += 1
+        self.commits.put_new(keys.invocation(invocation.id), invocation.record)
+        self._set_live(invocation)
+        self._start(invocation)
 
     def recover(self) -> int:
         """Start an attempt of all that was live; gives how many."""

@@ -66,6 +66,8 @@ class ExclusiveState:
         # on, or from when it is stored, so that a replay reads what was read and no new default.
         self._default_rows: dict[str, Rows] = dict(self._undo.defaults)
         self._unrecorded: set[str] = set()
+        # What a replay takes for stored, by field and part, until it is over; ``None``: it is.
+        self._replayed: dict[tuple[str, bytes], bytes | None] | None = {} if is_replaying else None
 
     @property
     def stored_at(self) -> set[int]:
@@ -126,6 +128,7 @@ class ExclusiveState:
         """
         changes = self._collect()
         self._unsaved = []
+        self._reconcile(index)
         for name in list(self._defaults):
             self._store_default(name, index)
         for name, change in changes:
@@ -145,6 +148,7 @@ class ExclusiveState:
         """
         changes = self._collect()
         self._unsaved = []
+        self._reconcile(index)
         for name, change in changes:
             self._store_default(name, index)
             self._write(name, change, index)
@@ -157,7 +161,9 @@ class ExclusiveState:
         A default that was only read is not stored: without a further command nothing depends
         on it.
         """
-        for name, change in self._collect():
+        changes = self._collect()
+        self._reconcile(index)
+        for name, change in changes:
             self._store_default(name, index)
             self._write(name, change, index)
         for name in self._defaults:
@@ -170,15 +176,44 @@ class ExclusiveState:
         Without this, a replay would find what has changed since the command before, and the rows
         that the wait stored would stay where the value no longer has them.
         """
-        for name, _ in self._collect():
-            self._defaults.pop(name, None)
+        changes = self._collect()
+        for name in {name for name, _ in changes}:
+            self._take_for_stored(name, self._defaults.pop(name, []))
+        for name, change in changes:
+            self._take_for_stored(name, [change])
         self._unsaved = []
 
     def settle(self) -> None:
         """A recorded command was issued again: what changed before it is in the rows already."""
-        self._collect()
+        for name, defaults in self._defaults.items():
+            self._take_for_stored(name, defaults)
+        for name, change in self._collect():
+            self._take_for_stored(name, [change])
         self._unsaved = []
         self._defaults.clear()
+
+    def _take_for_stored(self, name: str, changes: list[RowChange]) -> None:
+        if self._replayed is not None:
+            for change in changes:
+                self._replayed[name, change.part] = change.new
+
+    def _reconcile(self, index: int | None) -> None:
+        """Store what a replay has come to where the rows hold something else.
+
+        They do where the code is not what it was, or an id in the state is not: a restart has
+        awakeables of its own.
+        """
+        if self._replayed is None or index is None:
+            return
+        expected, self._replayed = self._replayed, None
+        for name, parts in self._undo.rows.items():
+            for part, row in parts.items():
+                expected.setdefault((name, part), row)
+        for (name, part), row in expected.items():
+            if self._table.read_row(self._object, name, part) != row:
+                self.undo_bytes += self._table.write(
+                    self._object, self._sequence, name, part, row, index
+                )
 
     def _collect(self) -> list[tuple[str, RowChange]]:
         """All changes that are not staged yet; the caller stages them and empties ``_unsaved``.

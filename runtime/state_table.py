@@ -66,6 +66,11 @@ class StateTable:
             rows[key[size:]] = row[SEQUENCE_BYTES:]
         return rows
 
+    def read_row(self, object_: bytes, name: str, part: bytes) -> bytes | None:
+        """One row of a field, without its sequence; ``None``: there is none."""
+        row = self._commits.get(keys.state(object_, name, part))
+        return None if row is None else row[SEQUENCE_BYTES:]
+
     def names(self, object_: bytes) -> set[str]:
         """The names of all stored fields."""
         names: set[str] = set()

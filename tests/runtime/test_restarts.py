@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, ClassVar
 
 import pytest
@@ -20,9 +21,11 @@ from holdfast import (
     VirtualObject,
     Workflow,
     handler,
+    shared,
     state,
 )
-from holdfast.objects.identity import Target
+from holdfast.journal import keys
+from holdfast.objects.identity import Target, parse_awakeable_id, parse_invocation_id
 from holdfast.runtime.requests import CallRequest
 from holdfast.runtime.testing import settle
 
@@ -174,3 +177,190 @@ async def test_an_argument_that_fits_no_more_is_refused_at_the_door(world: World
     runtime = await world.start()
     with pytest.raises(UnknownTargetError, match="there is no 'Shop'"):
         await runtime.invocation(failed).restart()
+
+
+# -- From an entry ----------------------------------------------------------------------------
+
+
+class Agent(VirtualObject):
+    """Does everything that leaves an entry, and keeps what it sees."""
+
+    is_fixed: ClassVar[bool] = True
+    seen: list[str] = state(default_factory=list)
+    pending: str = state("")
+    number: float = state(default_factory=lambda: 1 / 7)
+
+    @handler
+    async def work(self, ctx: Context) -> list[str]:
+        drawn, began = ctx.random.random(), ctx.time()
+        self.seen.append("begun")
+        self.seen.append(await ctx.run("one", give, "one"))
+        self.seen.append(str(self.number))
+        step = ctx.run("two", give, "two")
+        self.seen.append("asked for two")
+        await asyncio.sleep(1)
+        self.seen.append(await step)
+        self.seen.append(str(await ctx.object(Shop, "helper").count()))
+        promise = ctx.awakeable(str)
+        self.pending = promise.id
+        self.seen.append(await promise)
+        del self.pending
+        self.seen.append(await ctx.run("three", give, f"three {drawn} {began}"))
+        if not Agent.is_fixed:
+            message = "a bug"
+            raise TerminalError(message)
+        return [*self.seen, str(drawn), str(began)]
+
+    @handler
+    async def note(self, ctx: Context, line: str) -> None:
+        self.seen.append(line)
+
+    @shared
+    async def waits_for(self, ctx: Context) -> str:
+        return self.pending
+
+
+async def give(name: str) -> str:
+    return Ledger.add(name)
+
+
+@pytest.fixture
+async def agents() -> AsyncIterator[World]:
+    Ledger.lines.clear()
+    Agent.is_fixed = True
+    world = World([Agent, *CLASSES])
+    yield world
+    world.close()
+
+
+async def let_work(world: World, id_: str, key: str = "a") -> list[str]:
+    """Approve what it waits for; gives what it returned."""
+    for _ in range(50):
+        await world.clock.advance(1)
+        runtime = world.runtime
+        pending = (await runtime.state(Agent, key)).get("pending", "")
+        if pending:
+            awakeable = parse_awakeable_id(pending)
+            if awakeable.invocation_id == parse_invocation_id(id_):
+                await runtime.complete_awakeable(awakeable, b'"yes"')
+        if (await runtime.invocation(id_).describe()).status == "completed":
+            found: list[str] = await runtime.invocation(id_).attach()
+            return found
+    message = "it never ended"
+    raise AssertionError(message)
+
+
+@pytest.mark.parametrize("fork", [None, "other"])
+async def test_a_restart_from_any_entry_ends_as_the_first_one_did(
+    agents: World, fork: str | None
+) -> None:
+    runtime = await agents.start()
+    await runtime.object(Agent, "a").note("before")
+    first = await runtime.object(Agent, "a").work.send()
+    expected = await let_work(agents, first)
+    state_then = await runtime.state(Agent, "a")
+    entries = (await runtime.invocation(first).describe()).entries
+    assert entries > 12
+    latest = first
+    for entry in range(1, entries + 1):
+        key = "a" if fork is None else f"{fork} {entry}"
+        new_key = None if fork is None else key
+        latest = await runtime.invocation(latest if fork is None else first).restart(
+            from_entry=entry, fork=new_key
+        )
+        assert await let_work(agents, latest, key) == expected, f"from entry {entry}"
+        assert dict(await runtime.state(Agent, key)) == dict(state_then), f"from entry {entry}"
+        info = await runtime.invocation(latest).describe()
+        assert info.restarted_from is not None
+
+
+async def test_a_restart_goes_on_from_the_failed_step_after_a_fix(agents: World) -> None:
+    runtime = await agents.start()
+    Agent.is_fixed = False
+    failed = await runtime.object(Agent, "a").work.send()
+    with pytest.raises(TerminalError, match="a bug"):
+        await let_work(agents, failed)
+    done = list(Ledger.lines)
+    Agent.is_fixed = True
+    entries = (await runtime.invocation(failed).describe()).entries
+    again = await runtime.invocation(failed).restart(from_entry=entries)
+    runtime = await agents.restart(keep_written=False)
+    assert (await let_work(agents, again))[-3].startswith("three")
+    assert Ledger.lines == done
+
+
+async def test_the_past_before_and_in_a_restart_stays_readable(agents: World) -> None:
+    runtime = await agents.start()
+    first = await runtime.object(Agent, "a").work.send()
+    await let_work(agents, first)
+    entries = (await runtime.invocation(first).describe()).entries
+    before = [await runtime.state(Agent, "a", at=first, entry=k) for k in range(entries)]
+    left = await runtime.state(Agent, "a", at=first)
+    again = await runtime.invocation(first).restart(from_entry=6)
+    await let_work(agents, again)
+    assert [await runtime.state(Agent, "a", at=first, entry=k) for k in range(entries)] == before
+    assert await runtime.state(Agent, "a", at=first) == left
+    assert await runtime.state(Agent, "a", at=again, entry=0) == left
+    copied = [await runtime.state(Agent, "a", at=again, entry=k) for k in range(1, 6)]
+    assert copied == before[1:6]
+
+
+async def test_what_stands_in_the_way_of_a_restart_is_named(agents: World) -> None:
+    runtime = await agents.start()
+    agent = runtime.object(Agent, "a")
+    first = await agent.work.send()
+    with pytest.raises(ConflictError, match="is not completed"):
+        await runtime.invocation(first).restart(from_entry=1)
+    await let_work(agents, first)
+    running = await agent.work.send()
+    await settle()
+    with pytest.raises(ConflictError, match=running):
+        await runtime.invocation(first).restart(from_entry=3)
+    await let_work(agents, running)
+    with pytest.raises(ConflictError, match=f"was changed since by {running}; restart that one"):
+        await runtime.invocation(first).restart(from_entry=3)
+    await agent.note("later")
+    rows = dict(agents.store.scan(b"", None))
+    for entry, fork, kind, says in (
+        (3, None, ConflictError, "was changed since by inv_"),
+        (0, None, InvalidArgumentError, "this is 1 to"),
+        (99, None, InvalidArgumentError, "this is 1 to"),
+        (3, "a", InvalidArgumentError, "is the key that"),
+        (3, "", InvalidArgumentError, "must not be empty"),
+    ):
+        with pytest.raises(kind, match=says):
+            await runtime.invocation(first).restart(from_entry=entry, fork=fork)
+    with pytest.raises(InvalidArgumentError, match="needs from_entry="):
+        await runtime.invocation(first).restart(fork="b")
+    assert dict(agents.store.scan(b"", None)) == rows
+    await runtime.object(Agent, "b").note("mine")
+    with pytest.raises(ConflictError, match="has state already"):
+        await runtime.invocation(running).restart(from_entry=3, fork="b")
+    plain = await call(runtime, "Shop/a/count")
+    with pytest.raises(NotKeptError, match="there is nothing to begin with"):
+        await runtime.invocation(plain).restart(from_entry=1)
+    order = await call(runtime, "Order/1/run")
+    with pytest.raises(ConflictError, match="executes once per key"):
+        await runtime.invocation(order).restart(from_entry=1)
+
+
+async def test_a_restart_that_is_killed_leaves_nothing_behind(agents: World) -> None:
+    runtime = await agents.start()
+    first = await runtime.object(Agent, "a").work.send()
+    await let_work(agents, first)
+    for entry in (2, 5, 8, 11):
+        latest = await runtime.invocation(first).restart(from_entry=entry, fork=f"k {entry}")
+        await runtime.invocation(latest).kill()
+    await settle()
+    tables = {key[:1] for key, _ in agents.store.scan(b"", None)}
+    assert not tables & {keys.TIMER, keys.REISSUE, keys.AWAKEABLE, keys.STEP, keys.LIVE, keys.TURN}
+
+
+async def test_a_service_is_restarted_from_an_entry_without_any_state(agents: World) -> None:
+    runtime = await agents.start()
+    first = await call(runtime, "Mailer/mail", b'"hello"')
+    again = await runtime.invocation(first).restart(from_entry=3)
+    assert await runtime.invocation(again).attach() == "hello"
+    assert Ledger.lines == ["hello"]
+    with pytest.raises(InvalidArgumentError, match="leave out fork="):
+        await runtime.invocation(first).restart(from_entry=3, fork="b")
