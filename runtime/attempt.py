@@ -25,6 +25,7 @@ from ..objects.errors import (
     JournalMismatchError,
     TerminalError,
 )
+from .blocking import BlockingWatch
 from .cancellation import failure_of_end
 from .commands import Commands
 from .config import RuntimeConfig
@@ -86,6 +87,7 @@ class AttemptParts:
     host: AttemptHost
     sources: SourceFinder
     tracing: Tracing
+    watch: BlockingWatch
 
 
 class Attempt:
@@ -237,14 +239,16 @@ class Attempt:
 
     def _run_to_quiescence(self) -> bool:
         """Pump and deliver until nothing is left to deliver; ``False`` if the attempt is over."""
-        config, clock = self._parts.config, self._parts.clock
+        config, clock, watch = self._parts.config, self._parts.clock, self._parts.watch
         deadline = clock.monotonic() + config.turn_seconds_max
         deliveries = 0
         while not self.is_dead:
             assert self._main is not None, "the handler was not started"
+            watch.begin(self.invocation)
             result = self._loop.pump(
                 config.pump_callbacks_max, config.turn_seconds_max, clock.monotonic
             )
+            watch.invocation = None
             if self._commands.fault is not None:
                 return False
             if result is PumpResult.BOUND:

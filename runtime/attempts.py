@@ -13,6 +13,7 @@ from collections.abc import Callable
 from ..journal.values import FieldValue
 from ..objects.identity import InvocationId
 from .attempt import Attempt, AttemptParts
+from .blocking import BlockingWatch
 from .config import RuntimeConfig
 from .interrupts import has_arrived
 from .lifecycle import Lifecycle
@@ -35,6 +36,7 @@ class Attempts:
         threads: Threads,
         config: RuntimeConfig,
         tracing: Tracing,
+        watch: BlockingWatch,
         request_turn: Callable[[], None],
     ) -> None:
         """Begin with none."""
@@ -52,6 +54,7 @@ class Attempts:
             host=self,
             sources=SourceFinder(),
             tracing=tracing,
+            watch=watch,
         )
         self._resident: dict[InvocationId, Attempt] = {}
         self._ready: deque[Attempt] = deque()

@@ -18,12 +18,13 @@ from ..objects.identity import InvocationId, format_invocation_id
 from ..objects.mismatch import Mismatch
 from ..objects.registry import Registry
 from .attempt import AttemptParts
+from .blocking import BlockingWatch
 from .config import RuntimeConfig
 from .failures import describe
 from .lifecycle import Lifecycle
 from .open_invocation import OpenInvocation
 from .rehearsal import EmptyHost, Found, Obstacle, Rehearsal, ShutCommits, Verdict
-from .seams import SystemClock, SystemRandomness, SystemThreads
+from .seams import SystemClock, SystemRandomness, SystemThreads, this_thread
 from .sources import SourceFinder
 from .state_table import StateTable
 from .steps import Steps
@@ -105,6 +106,7 @@ class Checker:
             host=host,
             sources=SourceFinder(),
             tracing=tracing,
+            watch=BlockingWatch(this_thread(), 0.0),
         )
 
     def find_open(self, after: InvocationId | None = None) -> Iterator[InvocationId]:

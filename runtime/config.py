@@ -75,6 +75,10 @@ class RuntimeConfig:
     spin_callbacks_max: int = 1_000_000
     """Callbacks of one handler without any delivery before it counts as spinning."""
 
+    blocking_ms_max: int = 100
+    """A handler that keeps the loop for longer, in one go, is reported in the log with its stack,
+    once per place. 0 reports nothing."""
+
     state_cache_bytes: int = 64 << 20
     """Live state values kept between turns, so that a hot key is not decoded each time."""
 

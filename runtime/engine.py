@@ -28,6 +28,7 @@ from ..objects.registry import Registry
 from .admission import Admission
 from .answers import Answers
 from .attempts import Attempts
+from .blocking import BlockingWatch
 from .commits import Commits
 from .config import RuntimeConfig
 from .core import Core
@@ -37,7 +38,16 @@ from .maintenance import Maintenance
 from .outside import Health, Outside
 from .requests import RuntimeStatistics
 from .retention import Retention
-from .seams import Clock, Randomness, SystemClock, SystemRandomness, SystemThreads, Threads
+from .seams import (
+    Clock,
+    Randomness,
+    SystemClock,
+    SystemRandomness,
+    SystemThreads,
+    SystemWatch,
+    Threads,
+    this_thread,
+)
 from .tracing import Tracing
 
 logger = logging.getLogger("holdfast.runtime")
@@ -105,6 +115,7 @@ class Engine(Outside):
         self._failure: StoreFailedError | None = None
         self._failed = asyncio.Event()
         self._turn_requested = False
+        self._watch_thread: SystemWatch | None = None
         # Made by `start`.
         self._loop: asyncio.AbstractEventLoop
         self._store: Store
@@ -184,6 +195,7 @@ class Engine(Outside):
             threads=self._threads,
             config=self.config,
             tracing=self._tracing,
+            watch=self._make_watch(),
             request_turn=self._request_turn,
         )
         self._lifecycle.connect(self._attempts)
@@ -226,7 +238,7 @@ class Engine(Outside):
             self._maintenance.close()
             await self._wind_down(self.config.stop_grace if grace is None else grace)
         self.health = "stopped"
-        self._threads.close()
+        self._close_threads()
         self._store.close()
 
     def crash(self) -> None:
@@ -237,7 +249,21 @@ class Engine(Outside):
         self._commits.has_failed = True
         self._fail(RuntimeClosedError("the runtime was made to crash"))
         self._attempts.drop_all()
+        self._close_threads()
+
+    def _make_watch(self) -> BlockingWatch:
+        """Who notices that a handler blocks; in a world of a test, where time stands, nobody."""
+        seconds_max = self.config.blocking_ms_max / 1000
+        watch = BlockingWatch(this_thread(), seconds_max)
+        if seconds_max and isinstance(self._threads, SystemThreads):
+            self._watch_thread = SystemWatch(watch.look, seconds_max / 4)
+            watch.wake = self._watch_thread.wake
+        return watch
+
+    def _close_threads(self) -> None:
         self._threads.close()
+        if self._watch_thread is not None:
+            self._watch_thread.close()
 
     async def wait_failed(self) -> StoreFailedError:
         """Return the reason once the store has failed and the runtime has stopped working."""

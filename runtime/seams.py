@@ -207,3 +207,39 @@ class SystemThreads:
         error: BaseException | None,
     ) -> None:
         self.post(partial(done, result, error))
+
+
+class SystemWatch:
+    """A daemon thread that looks at something again and again, and sleeps while there is nothing.
+
+    ``look`` is given ``time.monotonic()``; where it gives ``False``, the thread waits for ``wake``.
+    """
+
+    def __init__(self, look: Callable[[float], bool], interval_s: float) -> None:
+        """Begin asleep."""
+        self._look = look
+        self._interval_s = interval_s
+        self._woken = threading.Event()
+        self._closed = threading.Event()
+        threading.Thread(target=self._run, name="holdfast-watch", daemon=True).start()
+
+    def wake(self) -> None:
+        """Look from now on."""
+        self._woken.set()
+
+    def close(self) -> None:
+        """Look no more."""
+        self._closed.set()
+        self._woken.set()
+
+    def _run(self) -> None:
+        while not self._closed.is_set():
+            if not self._look(time.monotonic()):
+                self._woken.wait()
+                self._woken.clear()
+            self._closed.wait(self._interval_s)
+
+
+def this_thread() -> int:
+    """The id of the thread that calls this, as ``sys._current_frames`` knows it."""
+    return threading.get_ident()

@@ -20,6 +20,11 @@ _INTERNAL = (
 )
 
 
+def is_internal(file: str) -> bool:
+    """Whether a file is Holdfast's or asyncio's."""
+    return file.startswith(_INTERNAL)
+
+
 class SourceFinder:
     """Finds where in the user's code something was asked for, and what code that was."""
 
