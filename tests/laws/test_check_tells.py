@@ -16,12 +16,14 @@ from holdfast.journal.records import InvocationState, decode_invocation
 from holdfast.objects.registry import Registry
 from holdfast.runtime.checking import CheckedInvocation, Verdict
 from holdfast.runtime.testing import come_to_rest
+from holdfast.testing.crashes import deaths
 from holdfast.testing.stage import Death, Stage
 from holdfast.watched_check import check_open_invocations
 
 from . import test_mismatch as mismatch
 from . import test_patched as patched
-from .stage import OUTSIDE
+from .corpus import CLASSES, SCRIPTS
+from .stage import OUTSIDE, Play
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -105,3 +107,31 @@ async def test_a_check_foretells_what_a_replay_does(
     if old is new:
         assert set(verdicts) == {Verdict.SAFE}
     await come_to_rest()
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+async def test_code_that_has_not_changed_is_safe_whatever_is_open_at_any_rest_and_death(
+    name: str,
+) -> None:
+    looks = 0
+
+    def look(play: Play) -> None:
+        nonlocal looks
+        lines, counts = list(OUTSIDE.lines), dict(OUTSIDE.counts)
+        rows = dict(play.store.scan(b"", None))
+        for told in check(play.store, *CLASSES):
+            looks += 1
+            assert told.verdict is Verdict.SAFE, f"{told.target}: {told.reason}"
+        assert lines == OUTSIDE.lines, "a check ran an action"
+        # Some handlers count their own attempts out there, as no handler should.
+        OUTSIDE.counts = counts
+        assert dict(play.store.scan(b"", None)) == rows
+
+    undisturbed = Play(CLASSES)
+    undisturbed.on_move = look
+    await undisturbed.run(SCRIPTS[name])
+    for death in deaths(undisturbed.writes, crash_again=False):
+        play = Play(CLASSES, death=death)
+        play.on_crash = look
+        await play.run(SCRIPTS[name])
+    assert looks
