@@ -46,6 +46,10 @@ class Forgetting:
         )
         # How many entries of the first of them are deleted.
         self._deleted_entries = 0
+        # The latest invocation of which rows were deleted, and whether workflows were forgotten,
+        # since somebody asked for the ranges.
+        self._latest = b""
+        self._has_forgotten_workflows = False
         self.deleted_bytes = 0
         """Of all rows deleted so far, keys and values."""
 
@@ -54,9 +58,26 @@ class Forgetting:
         """Whether rows wait to be deleted of what is forgotten already."""
         return bool(self._remains)
 
+    def take_deleted_ranges(self) -> list[tuple[bytes, bytes]]:
+        """Where rows were deleted since this was last called.
+
+        Outcomes and journals sort by acceptance, so mostly the front of them; undo rows and
+        idempotency keys sort by object, and may be anywhere.
+        """
+        until, tables = self._latest + b"\xff", [keys.UNDO, keys.IDEMPOTENCY]
+        if self._has_forgotten_workflows:
+            tables += [keys.STATE, keys.PROMISE]
+        self._latest, self._has_forgotten_workflows = b"", False
+        return [
+            (keys.OUTCOME, keys.OUTCOME + until),
+            (keys.JOURNAL, keys.JOURNAL + until),
+            *map(keys.prefix_range, tables),
+        ]
+
     def forget(self, id_: InvocationId, outcome: OutcomeRecord, row: bytes, budget: Budget) -> None:
         """Forget all of an invocation; ``row`` is that of its outcome."""
         key = keys.outcome(id_)
+        self._latest = max(self._latest, id_)
         self._commits.delete(key)
         self._count(len(key) + len(row))
         budget.spend()
@@ -101,6 +122,7 @@ class Forgetting:
     def _leave(
         self, id_: InvocationId, outcome: OutcomeRecord, budget: Budget, *, is_whole: bool
     ) -> None:
+        self._latest = max(self._latest, id_)
         target, details = outcome.target, outcome.details or OutcomeDetails()
         may_have_undo = target.key is not None and not details.has_no_undo
         entries = details.entries
@@ -130,7 +152,9 @@ class Forgetting:
         if budget.is_spent:
             return False
         rows_max = budget.rows
-        count = workflows.forget(self._commits, target, id_, rows_max)
+        count, size = workflows.forget(self._commits, target, id_, rows_max)
+        self._has_forgotten_workflows = self._has_forgotten_workflows or count > 0
+        self.deleted_bytes += size
         budget.spend(count)
         return count < rows_max
 

@@ -148,7 +148,7 @@ class Maintenance:
             return
         self._is_compacting = True
         self._compacted_bytes = deleted_bytes
-        work = partial(_compact, self._store, self._retention.deleted_ranges())
+        work = partial(_compact, self._store, self._retention.take_deleted_ranges())
         # The last deletes are staged, and a compaction that is faster than they are finds nothing.
         self._core.commits.when_durable(
             partial(self._threads.run, "compaction", work, self._compacted)

@@ -104,15 +104,9 @@ class Retention:
             self._clock, rows_max=config.collect_rows_max, seconds_max=config.collect_seconds_max
         )
 
-    def deleted_ranges(self) -> list[tuple[bytes, bytes]]:
-        """Where the rows were that it has deleted; those that go by age lie before the walk."""
-        walked = self._walk.position[1:]
-        return [
-            (keys.OUTCOME, keys.OUTCOME + walked),
-            (keys.JOURNAL, keys.JOURNAL + walked),
-            (keys.EXPIRY, self._listed.position),
-            *(keys.prefix_range(table) for table in (keys.UNDO, keys.IDEMPOTENCY)),
-        ]
+    def take_deleted_ranges(self) -> list[tuple[bytes, bytes]]:
+        """Where rows were deleted since this was last called."""
+        return [(keys.EXPIRY, self._listed.position), *self.forgetting.take_deleted_ranges()]
 
     def write_down(self) -> None:
         """Stage where the walk is, and the number of bytes that are kept."""

@@ -40,8 +40,8 @@ def is_started_by(commits: Commits, target: Target, id_: InvocationId) -> bool:
     return target.key is not None and find_started(commits, target) == id_
 
 
-def forget(commits: Commits, target: Target, id_: InvocationId, rows_max: int) -> int:
-    """Delete what is kept for the workflow whose completed ``run`` is ``id_``; gives how many rows.
+def forget(commits: Commits, target: Target, id_: InvocationId, rows_max: int) -> tuple[int, int]:
+    """Delete what is kept for the workflow whose ``run`` was ``id_``; gives rows and bytes.
 
     Its state, what would take that back, its promises, and last the row that says it was started.
     No more than ``rows_max`` go at a time: fewer means that all is gone, and that the key is free.
@@ -49,16 +49,17 @@ def forget(commits: Commits, target: Target, id_: InvocationId, rows_max: int) -
     of these. Nothing happens where the workflow was not started by ``id_``.
     """
     if not is_started_by(commits, target, id_):
-        return 0
+        return 0, 0
     assert target.key is not None, "a workflow without a key"
     object_ = keys.object_key(target.service, target.key)
-    count = 0
+    count = size = 0
     for prefix in (keys.STATE, keys.UNDO, keys.PROMISE):
         doomed: list[bytes] = []
-        for key, _ in commits.scan(*keys.prefix_range(prefix + object_)):
+        for key, row in commits.scan(*keys.prefix_range(prefix + object_)):
             if count + len(doomed) == rows_max:
                 break
             doomed.append(key)
+            size += len(key) + len(row)
         for key in doomed:
             commits.delete(key)
         count += len(doomed)
@@ -69,4 +70,4 @@ def forget(commits: Commits, target: Target, id_: InvocationId, rows_max: int) -
         commits.delete(keys.history(object_))
         commits.delete(keys.workflow(target.service, target.key))
         count += 1
-    return count
+    return count, size

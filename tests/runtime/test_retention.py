@@ -108,6 +108,21 @@ class Bulky(VirtualObject):
         return len(await ctx.run("fetch", os.urandom, size))
 
 
+class BriefBulky(Bulky, journal_retention=20 * SECONDS):
+    """Whose journals go long before their outcomes."""
+
+
+class BulkyWorkflow(Workflow):
+    """Keeps in its state what cannot be compressed."""
+
+    content: bytes = state(b"")
+
+    @handler
+    async def run(self, ctx: Context, size: int) -> int:
+        self.content = os.urandom(size)
+        return len(self.content)
+
+
 CLASSES = [Agent, Brief, Counter, Signup]
 
 
@@ -500,15 +515,16 @@ async def test_outcomes_of_a_clock_that_was_set_back_go_as_well(world: World) ->
     assert [count(world, table) for table in tables] == [0, 0, 0]
 
 
-async def test_disk_space_comes_back(tmp_path: Path) -> None:
-    config = RuntimeConfig(retention=100 * SECONDS)
-    config = replace(config, maintenance_ms=1_000)
-    world = worlds.World([Bulky], config, data_dir=tmp_path / "data")
+@pytest.mark.parametrize("cls", [Bulky, BulkyWorkflow, BriefBulky])
+async def test_disk_space_comes_back(tmp_path: Path, cls: type) -> None:
+    config = RuntimeConfig(retention=100 * SECONDS, maintenance_ms=1_000)
+    world = worlds.World([cls], config, data_dir=tmp_path / "data")
     runtime = await world.start()
+    handler_name = "run" if cls is BulkyWorkflow else "fetch"
     for number in range(100):
-        await runtime.object(Bulky, str(number)).fetch(400_000)
+        await runtime.call_by_name(cls.__name__, str(number), handler_name, 400_000)
     full = size_of(tmp_path)
-    await world.clock.advance(100 + MARGIN + 2)
+    await world.clock.advance(50 if cls is BriefBulky else 100 + MARGIN + 2)
 
     assert full > 40_000_000
     assert size_of(tmp_path) < full / 10
