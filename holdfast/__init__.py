@@ -46,6 +46,7 @@ from .objects.mismatch import Mismatch, MismatchCause
 from .objects.options import HandlerOptions
 from .objects.promise import Promise
 from .objects.retry import RetryPolicy
+from .objects.saga import NotCompensated, Saga
 from .objects.service import Service, VirtualObject, Workflow
 from .objects.step_info import StepInfo, step_info
 from .objects.syscalls import Happened, Intent, NeverHappened, StepOptions
@@ -90,6 +91,7 @@ __all__ = [
     "Mismatch",
     "MismatchCause",
     "NeverHappened",
+    "NotCompensated",
     "NotKeptError",
     "NotReadyError",
     "Origin",
@@ -100,6 +102,7 @@ __all__ = [
     "Runtime",
     "RuntimeClosedError",
     "RuntimeConfig",
+    "Saga",
     "Service",
     "StepFailedError",
     "StepInfo",

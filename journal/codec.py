@@ -26,7 +26,7 @@
     take        := [19, deliveries, source]
     drain       := [20, deliveries, source]
     compensate  := [21, deliveries, source, name]
-    give up     := [22, deliveries, source]
+    give up     := [22, deliveries, source, failure, [index...]]
     cancel      := [23, deliveries, source, id]      another invocation; 7 takes back a command
     source      := text: "file.py:12#a1b2c3d4", a place and a fingerprint; either may be missing
     place       := as source; begins with ":" where the file is the source's
@@ -194,8 +194,8 @@ def _command_fields(command: _RareCommand) -> tuple[int, list[Any]]:  # noqa: C9
             return 20, []
         case Compensation(name):
             return 21, [name]
-        case GiveUp():
-            return 22, []
+        case GiveUp(failure, owed):
+            return 22, [encode_failure(failure), list(owed)]
         case CancelInvocation(invocation_id):
             return 23, [invocation_id]
         case _:
@@ -329,7 +329,7 @@ def _decode_rare_command(tag: int, fields: list[Any]) -> Command:  # noqa: C901,
         case 21:
             return Compensation(fields[0])
         case 22:
-            return GiveUp()
+            return GiveUp(decode_failure(fields[0]), tuple(fields[1]))
         case 23:
             return CancelInvocation(InvocationId(fields[0]))
         case _:

@@ -188,7 +188,16 @@ class Compensation:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """An error that is no outcome by itself was the last: compensations begin here."""
+    """An error that is no outcome by itself was the last: compensations begin here.
+
+    A replay needs no more of the handler than what it had registered before, so nothing of this is
+    compared: whether the error is raised again does not matter.
+    """
+
+    failure: Failure = field(compare=False)
+    """The outcome."""
+    owed: tuple[int, ...] = field(compare=False)
+    """The commands that registered what is to be compensated, in order."""
 
 
 Command = (

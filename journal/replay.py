@@ -25,9 +25,11 @@ from ..objects.errors import JournalMismatchError
 from .entry import (
     Cancellation,
     Command,
+    Compensation,
     Completion,
     Delivery,
     Entry,
+    GiveUp,
     Input,
     Issued,
     Patched,
@@ -93,11 +95,13 @@ class ReplayCursor:
         """How many completions the handler has been given."""
         self.patches: dict[str, bool] = {}
         """By id: whether the code behind a patch runs in this attempt."""
+        self._gives_up = False
         for index, entry in entries:
             self.next_index = index + 1
             match entry:
                 case Issued():
                     self._recorded.append((index, entry))
+                    self._gives_up |= isinstance(entry.command, GiveUp)
                 case Completion():
                     self._undelivered.append(entry)
                     self._answered.add(entry.index)
@@ -127,6 +131,42 @@ class ReplayCursor:
     def next_recorded(self) -> int | None:
         """The index of the first command that was not issued again; ``None``: all were."""
         return self._recorded[0][0] if self._recorded else None
+
+    @property
+    def is_at_give_up(self) -> bool:
+        """Whether everything before a recorded ``GiveUp`` was issued again, and it is next."""
+        if self._gives_up:
+            for _, issued in self._recorded:
+                if type(issued.command) is not Patched:
+                    return type(issued.command) is GiveUp
+        return False
+
+    def take_give_up(self) -> tuple[GiveUp, list[Delivery]]:
+        """The recorded ``GiveUp``, which is next, and what had been delivered before it."""
+        _, issued = self._recorded.popleft()
+        while isinstance(issued.command, Patched):
+            _, issued = self._recorded.popleft()
+        assert isinstance(issued.command, GiveUp), "gave up where nothing of it was recorded"
+        skipped: list[Delivery] = []
+        while self.deliveries < issued.deliveries:
+            skipped.append(self._undelivered.popleft())
+            self.deliveries += 1
+            self._recorded_deliveries -= 1
+        return issued.command, skipped
+
+    def find_unreached(self) -> list[str]:
+        """What the journal holds of compensations further on, if this pass ends here."""
+        commands = [issued.command for _, issued in self._recorded]
+        names = [repr(each.name) for each in commands if isinstance(each, Compensation)]
+        has_begun = any(isinstance(each, GiveUp) for each in commands)
+        return [*names, "what has begun to be compensated"] if has_begun else names
+
+    def find_recorded_cancellation(self) -> str | None:
+        """The reason of a cancellation that was there from the start and was not delivered."""
+        for delivery in islice(self._undelivered, self._recorded_deliveries):
+            if isinstance(delivery, Cancellation):
+                return delivery.reason
+        return None
 
     @property
     def has_undelivered(self) -> bool:

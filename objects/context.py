@@ -23,6 +23,7 @@ from .inbox import Inbox
 from .promise import Promise
 from .proxy import NO_ARGUMENT
 from .retry import RetryPolicy
+from .saga import Saga
 from .serde import json_serde
 from .shield import Shield
 from .step import STEP_OPTIONS, Step, check_no_options, make_step_options
@@ -102,13 +103,13 @@ class Context:
         Raises:
             InvalidArgumentError: an option is not what it should be.
         """
-        options = make_step_options(
-            retry=retry,
-            timeout=timeout,
-            heartbeat_timeout=heartbeat_timeout,
-            on_unknown=on_unknown,
-        )
+        limits = {"timeout": timeout, "heartbeat_timeout": heartbeat_timeout}
+        options = make_step_options(retry=retry, on_unknown=on_unknown, **limits)
         return Step(self._syscalls, options)
+
+    def saga(self) -> Saga:
+        """A block whose effects are taken back when it fails or is cancelled; see ``Saga``."""
+        return Saga(self._syscalls)
 
     def sleep(self, duration: timedelta | float) -> "Future[None]":
         """A timer that survives restarts; ``duration`` in seconds if it is a number.

@@ -5,6 +5,7 @@ whether the caller is a handler, a runtime or a client in another process.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Concatenate, Generic, Never, ParamSpec, TypeVar, overload
 
@@ -21,6 +22,16 @@ B = TypeVar("B")
 C = TypeVar("C")
 
 EncodeArgument = Callable[[tuple[Any, ...], Mapping[str, Any]], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedCall:
+    """A call that is to be made later, its argument encoded."""
+
+    target: Target
+    argument: bytes
+    result: Serde[Any]
+    options: CallOptions
 
 
 class Handle(Generic[P, R_co]):
@@ -57,6 +68,21 @@ class Handle(Generic[P, R_co]):
         return self._caller.call(
             self.target, self._encode_argument(args, kwargs), self._result, self._options
         )
+
+    def prepare(
+        self, caller: Caller, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> PreparedCall:
+        """The call with these arguments, to be made later by ``caller``; they are encoded now.
+
+        Raises:
+            InvalidArgumentError: the arguments do not fit.
+            ContextMisuseError: the handle was made by somebody else.
+        """
+        if self._caller is not caller:
+            message = f"{self.target} is called by this handler, so reach it by this handler's ctx"
+            raise ContextMisuseError(message)
+        argument = self._encode_argument(args, kwargs)
+        return PreparedCall(self.target, argument, self._result, self._options)
 
     # A ParamSpec cannot carry one more keyword, so there are overloads. Without ``delay`` every
     # argument is checked; with it the first three positional ones are, and further arguments by
@@ -133,6 +159,10 @@ class DirectHandle(Handle[P, R_co]):
         self._refuse()
 
     def send(self, *_args: Any, **_kwargs: Any) -> Never:
+        """Refuse, as for a call."""
+        self._refuse()
+
+    def prepare(self, *_args: Any, **_kwargs: Any) -> Never:
         """Refuse, as for a call."""
         self._refuse()
 

@@ -48,7 +48,12 @@ class Step:
         return self._syscalls.run(name, make_action(name, function, args, kwargs), self._options)
 
 
-def check_no_options(name: str, function: Callable[..., Any], kwargs: Mapping[str, Any]) -> None:
+def check_no_options(
+    name: str,
+    function: Callable[..., Any],
+    kwargs: Mapping[str, Any],
+    cure: str = "ctx.step({option}=...).run",
+) -> None:
     """Refuse a step's option among the arguments of ``function``, where that does not take it.
 
     Raises:
@@ -65,7 +70,7 @@ def check_no_options(name: str, function: Callable[..., Any], kwargs: Mapping[st
         called = getattr(function, "__name__", "the function")
         message = (
             f"step {name!r}: {called} takes no {option!r}; an option of the step is given before "
-            f"it, as in ctx.step({option}=...).run({name!r}, {called}, ...)"
+            f"it, as in {cure.format(option=option)}({name!r}, {called}, ...)"
         )
         raise InvalidArgumentError(message)
 

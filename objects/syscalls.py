@@ -9,7 +9,7 @@ Durable operations return futures, never bare coroutines: when the call returns,
 exists, whether or not anyone awaits it.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from logging import Logger
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from .errors import TerminalError
     from .fields import StateField
+    from .saga import NotCompensated
     from .serde import Serde
 
 
@@ -165,6 +166,34 @@ class Syscalls(Caller, Protocol):
 
     def run(self, name: str, action: Action, options: StepOptions) -> "Future[Any]":
         """Journal the intent of a step and run ``action`` once that is durable."""
+        ...
+
+    def add_compensation(
+        self,
+        name: str,
+        begin: Callable[[], Awaitable[Any]],
+        *,
+        call: tuple[Target, bytes] | None,
+    ) -> int:
+        """Journal that a compensation is registered; gives the index of that command.
+
+        ``begin`` issues the command that compensates: a step, or ``call``, whose target and
+        argument are checked now.
+        """
+        ...
+
+    def forget_compensations(self, indexes: Sequence[int]) -> None:
+        """The effects are to stand; nothing is journaled."""
+        ...
+
+    def compensate(
+        self, indexes: Sequence[int], error: BaseException
+    ) -> Awaitable[tuple["NotCompensated", ...]]:
+        """Take back what was registered, last first, because ``error`` left the block.
+
+        Gives what could not be. A cancellation does not reach into it, and is told afterwards.
+        Where ``error`` is no outcome, the attempt ends here instead, and this gives nothing.
+        """
         ...
 
     def sleep(self, duration: timedelta) -> "Future[None]":

@@ -10,13 +10,13 @@ runs.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from inspect import isawaitable
 from typing import Any, ClassVar, Protocol
 
-from ..journal.entry import Cancellation, Delivery, Failure
+from ..journal.entry import Cancellation, Delivery, Failure, GiveUp
 from ..journal.values import FieldValue
 from ..objects.context import Context
 from ..objects.errors import (
@@ -30,11 +30,13 @@ from .cancellation import failure_of_end
 from .commands import Commands
 from .config import RuntimeConfig
 from .failures import describe, failure_of, find_cause_of_cancel, find_terminal
+from .giving_up import leave_handler, record_give_up, take_give_up
 from .handler_loop import HandlerLoop, PumpResult
 from .handler_port import HandlerPort
 from .lifecycle import Lifecycle, logger
 from .object_state import ExclusiveState, NoState, SharedState
 from .open_invocation import Concluding, OpenInvocation, Prepared
+from .retries import Verdict
 from .seams import Clock
 from .sources import SourceFinder, find_raise
 from .state_table import StateTable
@@ -111,11 +113,7 @@ class Attempt:
         self._handler = invocation.handler
         self._service = invocation.service
         self._port = HandlerPort(invocation)
-        self._loop = HandlerLoop(
-            self._port,
-            hash_seed=int.from_bytes(invocation.id[-4:], "big"),
-            spin_callbacks_max=parts.config.spin_callbacks_max,
-        )
+        self._loop = self._make_loop()
         self._commands = self.commands_type(
             invocation,
             self._loop,
@@ -137,6 +135,15 @@ class Attempt:
         self._has_remains = False
         # What ended the attempt badly, for its span.
         self._error: BaseException | None = None
+        # The outcome, once the handler's code was given up and only compensations run.
+        self._given_up: Failure | None = None
+
+    def _make_loop(self) -> HandlerLoop:
+        return HandlerLoop(
+            self._port,
+            hash_seed=int.from_bytes(self.invocation.id[-4:], "big"),
+            spin_callbacks_max=self._parts.config.spin_callbacks_max,
+        )
 
     # -- Driven by the host ------------------------------------------------------------------
 
@@ -249,14 +256,14 @@ class Attempt:
                 config.pump_callbacks_max, config.turn_seconds_max, clock.monotonic
             )
             watch.invocation = None
-            if self._commands.fault is not None:
+            commands = self._commands
+            if commands.fault is not None:
                 return False
-            if result is PumpResult.BOUND:
-                self._commands.hold_view()
-                self._parts.host.ready(self)
-                return False
-            if result is PumpResult.SPINNING:
-                self._fail_stuck(f"it spins without end: {self._loop.spinning_at}")
+            if commands.is_frozen:
+                self._go_on_without_handler(take_give_up(commands))
+                continue
+            if commands.failing is not None or result is not PumpResult.QUIESCENT:
+                self._break_off(result)
                 return False
             if self._main.done() and not self._is_draining:
                 if self._must_be_retried():
@@ -274,6 +281,17 @@ class Attempt:
                 self._parts.host.ready(self)  # A long replay; others get their turn.
                 return False
         return False
+
+    def _break_off(self, result: PumpResult) -> None:
+        """The handler is not done and does not wait: others first, or no more of it."""
+        failing = self._commands.failing
+        if failing is not None:
+            self._fail_attempt(self._loop.explain(failing))
+        elif result is PumpResult.BOUND:
+            self._commands.hold_view()
+            self._parts.host.ready(self)
+        else:
+            self._fail_stuck(f"it spins without end: {self._loop.spinning_at}")
 
     def _rest(self) -> None:
         """The handler has ended, or waits with everything delivered."""
@@ -312,7 +330,7 @@ class Attempt:
             # The key is not released while an action of this turn still touches the world.
             self._lifecycle.blocked(self.invocation, has_steps=True, callees=None)
             return
-        result = self._result()
+        result = self._result() if self._given_up is None else self._given_up
         try:
             commands.save_last(is_failure=isinstance(result, Failure))
         except HoldfastError as error:
@@ -326,6 +344,8 @@ class Attempt:
             ):
                 self._parts.host.keep_values(object_, state.values_for_next_turn())
         self.drop()
+        if isinstance(result, Failure):
+            result = self._amend(result)
         self._lifecycle.complete(self.invocation, result)
 
     def _result(self) -> bytes | Failure:
@@ -382,12 +402,25 @@ class Attempt:
     def _fail_attempt(self, error: BaseException) -> None:
         policy = self._handler.options.retry or self._parts.config.retry
         self._error = error
-        self.drop()
         place = find_raise(error)
         reason = f"{describe(error)} (at {place})" if place else describe(error)
-        if not self._lifecycle.fail_attempt(self.invocation, reason, policy, error):
-            self._conclude(failure_of(error))
-        elif self.was_told_to_end:
+        canceled = self._commands.cursor.find_recorded_cancellation()
+        if canceled is not None:
+            # It was told to end, and does not even come to where it would hear it.
+            self._end_badly(failure_of_end(self.invocation, "canceled", canceled, error), reason)
+            return
+        verdict = self._lifecycle.retries.judge(self.invocation, policy, error)
+        if verdict is Verdict.FAIL:
+            self._end_badly(failure_of(error), reason)
+            return
+        self.drop()
+        if verdict is Verdict.PAUSE:
+            failures = self.invocation.record.failures
+            reason = f"the last of {failures} attempts failed: {reason}"
+            self._lifecycle.pause(self.invocation, reason)
+        else:
+            self._lifecycle.retry_later(self.invocation, reason, verdict, error)
+        if self.was_told_to_end:
             # It came too late for this attempt, and is not to wait for the next one.
             self._lifecycle.resume(self.invocation)
 
@@ -395,8 +428,51 @@ class Attempt:
         """No attempt of this code could get further: that is an outcome."""
         error = HandlerStuckError(f"{self.invocation.name} will never end: {reason}")
         logger.error("%s", error.message)
-        self.drop()
-        self._conclude(failure_of(error))
+        self._end_badly(failure_of(error), reason)
+
+    def _end_badly(self, failure: Failure, reason: str) -> None:
+        """No attempt follows, and ``failure`` is the outcome, once what is owed was compensated."""
+        commands = self._commands
+        unreached = commands.cursor.find_unreached()
+        compensations = commands.compensations
+        if unreached:
+            # Only the handler's code knows them, and it does not come to where it tells.
+            self.drop()
+            self._lifecycle.pause(
+                self.invocation,
+                f"it fails for good before it comes again to what is to be compensated "
+                f"({', '.join(unreached)}): {reason}",
+            )
+        elif compensations is not None and compensations.owed and self._given_up is None:
+            self._go_on_without_handler(record_give_up(commands, failure))
+            self._parts.host.ready(self)
+        else:
+            self.drop()
+            self._conclude(self._amend(failure))
+
+    def _go_on_without_handler(self, give_up: GiveUp) -> None:
+        """The handler's code is over for good: compensate, on a loop of its own, then end."""
+        commands = self._commands
+        # What its clean-up asks for is refused.
+        commands.is_over, commands.is_frozen = True, False
+        self._loop.close()
+        self._loop = self._make_loop()
+        self._port.connect(self._loop, commands)
+        leave_handler(commands, self._loop)
+        commands.failing = None
+        self._given_up = give_up.failure
+        self._is_draining = self._has_remains = False
+        self._main = self._loop.start(self._compensate(give_up.owed))
+
+    async def _compensate(self, owed: Sequence[int]) -> None:
+        compensations = self._commands.compensations
+        assert compensations is not None, "gave up with nothing to take back"
+        self._port.report_not_compensated(await compensations.run(owed, []))
+
+    def _amend(self, failure: Failure) -> Failure:
+        """An outcome with the names of what could not be compensated."""
+        compensations = self._commands.compensations
+        return failure if compensations is None else compensations.amend(failure)
 
     def _conclude(self, result: Failure) -> None:
         """The attempt was dropped and none follows: record ``result`` once no action runs."""

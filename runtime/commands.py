@@ -10,7 +10,7 @@ what the user's verbs are called (``handler_port``), nor when anything runs (``a
 """
 
 import hashlib
-from typing import Any
+from collections.abc import Container
 
 from ..journal import codec, keys
 from ..journal.differences import Now, explain
@@ -31,13 +31,14 @@ from ..journal.replay import Difference, ReplayCursor
 from ..objects.errors import HoldfastError, JournalMismatchError, StepFailedError, TerminalError
 from ..objects.identity import AwakeableId, InvocationId
 from .cancellation import cancel_callee
-from .failures import error_of, failure_of
+from .compensations import Compensations
+from .failures import comes_again, error_of, failure_of
 from .handler_loop import HandlerLoop
 from .lifecycle import Lifecycle
-from .loop_futures import HandlerFuture, is_shielded
+from .loop_futures import is_shielded
 from .object_state import ExclusiveState, NoState, SharedState
 from .open_invocation import OpenInvocation, Result
-from .pending import Awaited, Pending
+from .pending import Awaited, DurableFuture, Pending
 from .promises import remove_waiter
 from .signals import stop_waiting
 from .sources import SourceFinder
@@ -47,23 +48,19 @@ from .withdrawal import close_awakeable
 DIGEST_BYTES = 8
 
 
-class DurableFuture(HandlerFuture[Any]):
-    """The future of a command. Cancelling it is a command of its own."""
-
-    __slots__ = ("commands", "index")
-
-    commands: "Commands"
-    index: int
-
-    def cancel(self, msg: Any | None = None) -> bool:
-        """As ``Future.cancel``; recorded, and what runs for it is told to end."""
-        if not self.done():
-            self.commands.cancel(self.index)
-        return super().cancel(msg)
-
-
 class Commands:
     """What one attempt has issued, and how far it has followed the journal."""
+
+    # What few attempts ever need begins here.
+
+    compensations: Compensations | None = None
+    """What was registered to be taken back; ``None`` while nothing was."""
+    failing: BaseException | None = None
+    """What left a saga although it is no outcome; the attempt must end with it."""
+    is_compensating = False
+    """Whether what is issued takes something back."""
+    is_frozen = False
+    """A replay has come to where the handler was given up: what it asks for is not heard."""
 
     def __init__(
         self,
@@ -142,14 +139,20 @@ class Commands:
         """
         if self.fault is not None:
             raise self.fault
+        state = self.state
+        if self.cursor.has_recorded_commands and isinstance(state, ExclusiveState):
+            state.check()
         try:
             match = self.cursor.match(command)
         except JournalMismatchError as error:
             # The handler may catch it, but must not get any further.
             self.fault = error
             raise
-        if match is not None and isinstance(self.state, ExclusiveState):
-            self.state.settle()
+        if match is not None:
+            if isinstance(state, ExclusiveState):
+                state.settle()
+            if self.cursor.is_at_give_up:
+                self.is_frozen = self.is_over = True
         return match
 
     def patched(self, name: str) -> bool:
@@ -214,13 +217,16 @@ class Commands:
 
     def await_completion(self, index: int, pending: Pending) -> DurableFuture:
         """The future that the completion of command ``index`` is delivered to."""
+        if pending.plan is not None:
+            self._unstarted.append(index)
+        return self._make_future(index, pending)
+
+    def _make_future(self, index: int, pending: Pending) -> DurableFuture:
         future = DurableFuture(loop=self._loop)
         future.commands = self
         future.index = index
         pending.future = future
         self.pending[index] = pending
-        if pending.plan is not None:
-            self._unstarted.append(index)
         return future
 
     def issue_timer(self, due_ms: int) -> tuple[int, Pending]:
@@ -365,6 +371,34 @@ class Commands:
                 return None
             callees.append(pending.callee)
         return callees or None
+
+    def is_outcome(self, error: BaseException) -> bool:
+        """Whether the handler ends, or goes on, with ``error`` in every attempt alike.
+
+        What is raised while the handler's remains end changes nothing: it has its outcome.
+        """
+        return comes_again(error) or self._is_draining
+
+    def leave_handler(self, loop: HandlerLoop, kept: Container[int]) -> None:
+        """The handler is over, and ``loop`` is another one: take back what it waits for.
+
+        But for ``kept``, which have new futures now. What it has changed of the object's state
+        since its last command is gone, and no cancellation is told to what follows.
+        """
+        self.is_over = False
+        self._loop = loop
+        if isinstance(self.state, ExclusiveState):
+            self.invocation.stored_bytes += self.state.undo_bytes
+        self.state = NoState()
+        self._waits = set()
+        self.hold_cancellation()
+        pending, self.pending = self.pending, {}
+        for index, each in pending.items():
+            if index in kept:
+                self._make_future(index, each)
+            else:
+                self._withdraw(index, each, hands_on=False)
+        self._unstarted = [index for index in self._unstarted if index in self.pending]
 
     # -- Ending ------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ the other one, with all that is known of it, among its causes, and its origin.
 """
 
 import asyncio
+from asyncio import CancelledError
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -24,6 +25,7 @@ from ..objects.errors import (
     TerminalError,
 )
 from ..objects.identity import AwakeableId, InvocationId, Origin, Target, format_invocation_id
+from .forbidden import is_asyncio_file
 
 MESSAGE_CHARACTERS_MAX = 16_384
 LINE_CHARACTERS_MAX = 500
@@ -110,6 +112,23 @@ def describe_outcome(failure: Failure, id_: InvocationId) -> str:
     return f"{failure.message} (from {origin})"
 
 
+def comes_again(error: BaseException) -> bool:
+    """Whether every attempt that follows the same journal raises ``error`` in the same place.
+
+    That is so for what the journal itself holds: a terminal error, a cancellation, and a time limit
+    of asyncio's, whose timer is durable; and for a group of nothing else.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        group: BaseExceptionGroup[BaseException] = error
+        return all(comes_again(each) for each in group.exceptions)
+    if isinstance(error, TimeoutError):
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        return trace is not None and is_asyncio_file(trace.tb_frame.f_code.co_filename)
+    return isinstance(error, TerminalError | CancelledError)
+
+
 def find_terminal(error: BaseException) -> TerminalError | None:
     """The terminal error that ``error`` is, or that a group of nothing else says first.
 
@@ -166,12 +185,12 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
 
 
-def describe(error: BaseException) -> str:
-    """One short line about an exception, for rows and logs."""
+def describe(error: BaseException, type_name: str = "") -> str:
+    """One short line about an exception, for rows and logs; by its own name if none is given."""
     text = _text(error)
     if len(text) > LINE_CHARACTERS_MAX:
         text = text[:LINE_CHARACTERS_MAX] + " ..."
-    name = type(error).__name__
+    name = clean(type_name) or type(error).__name__
     return f"{name}: {text}" if text else name
 
 

@@ -48,6 +48,7 @@ from .open_invocation import OpenInvocation, Result
 from .outgoing import NO_CALLEE, accept_call, call_again, is_reissued
 from .pending import Awaited, DurableTimer, Pending
 from .promises import add_waiter, complete_promise, describe_completed, find_promise
+from .saga_verbs import SagaVerbs
 from .signals import send_signal, take_signal
 from .steering import read_messages
 from .step_plan import StepPlan
@@ -59,7 +60,7 @@ instead, so that code which catches everything in a loop gives its thread back."
 _NO_COMMAND = -1
 
 
-class HandlerPort:
+class HandlerPort(SagaVerbs):
     """The verbs of one attempt. ``connect`` before the handler starts."""
 
     def __init__(self, invocation: OpenInvocation) -> None:
@@ -97,6 +98,7 @@ class HandlerPort:
             result=result_serde_of(action.function),
             context=copy_context(),
             span=self.span,
+            waits_for_ends=self._commands.is_compensating,
         )
         pending = Pending(
             Awaited.STEP, result=plan.result, plan=plan, is_recorded=match is not None
@@ -387,7 +389,7 @@ class HandlerPort:
 
     def set_timer(self, when: float) -> DurableTimer:
         """As ``LoopHost.set_timer``."""
-        if self._commands.fault is not None and self._is_refused():
+        if self._commands.is_frozen or (self._commands.fault is not None and self._is_refused()):
             return DurableTimer(_NO_COMMAND)
         due_ms = max(self._commands.now_ms, round(when * 1000))
         index, pending = self._commands.issue_timer(due_ms)
@@ -421,7 +423,7 @@ class HandlerPort:
         Raises:
             ContextMisuseError: the attempt is over, or this is an action or another handler.
         """
-        if self._commands.is_over:
+        if self._commands.is_over and not self._commands.is_frozen:
             message = f"{self._invocation.name}: this attempt is over, so the call had no effect"
             raise ContextMisuseError(message)
         if asyncio._get_running_loop() is not self._loop:  # noqa: SLF001  # in asyncio.__all__
@@ -435,6 +437,8 @@ class HandlerPort:
     def _is_refused(self) -> bool:
         """As ``_check``; ``True`` once too many verbs were refused: what is asked never ends."""
         if self._commands.is_over or self._commands.fault is not None:
+            if self._commands.is_frozen:
+                return True
             self._dead_calls += 1
             if self._dead_calls > DEAD_CALLS_MAX:
                 return True

@@ -43,7 +43,6 @@ from ..objects.identity import (
 )
 from ..objects.mismatch import Mismatch
 from ..objects.registry import Registry
-from ..objects.retry import RetryPolicy
 from .callbacks import RecordedCallback, call_back
 from .commits import Commits
 from .config import RuntimeConfig
@@ -51,7 +50,7 @@ from .failures import expiry_of, failure_of_invocation
 from .mailboxes import Mailboxes
 from .open_invocation import OpenInvocation, Prepared, Resident, Result, journal_length, object_key
 from .outcomes import Outcomes
-from .retries import Retries, Verdict
+from .retries import Retries
 from .seams import Clock, Randomness
 from .timers import RETRY_INDEX, Timers, forget_due, make_step_due
 from .withdrawal import close_awakeable, forget_signals, withdraw_open
@@ -340,25 +339,11 @@ class Lifecycle:
             if successor is not None:
                 self._begin(successor)
 
-    def fail_attempt(
-        self,
-        invocation: OpenInvocation,
-        reason: str,
-        policy: RetryPolicy,
-        error: BaseException,
-    ) -> bool:
-        """An attempt failed and has left memory: try again later, or pause.
-
-        ``False``: it was the last one, and its failure is to become the outcome. Nothing was
-        staged then.
-        """
+    def retry_later(
+        self, invocation: OpenInvocation, reason: str, delay_ms: int, error: BaseException
+    ) -> None:
+        """An attempt failed and has left memory; the next one is due after ``delay_ms``."""
         record = invocation.record
-        delay_ms = self.retries.judge(invocation, policy, error)
-        if delay_ms is Verdict.FAIL:
-            return False
-        if delay_ms is Verdict.PAUSE:
-            self.pause(invocation, f"the last of {record.failures} attempts failed: {reason}")
-            return True
         logger.warning(
             "%s failed (attempt %d, next in %d ms): %s",
             invocation.name,
@@ -372,7 +357,6 @@ class Lifecycle:
         record.next_attempt_ms = self.clock.now_ms() + delay_ms
         self.timers.add(record.next_attempt_ms, invocation.id, RETRY_INDEX, TimerKind.RETRY)
         self._rest(invocation)
-        return True
 
     def pause(
         self, invocation: OpenInvocation, reason: str | Mismatch, *, level: int = logging.ERROR

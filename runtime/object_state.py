@@ -183,11 +183,23 @@ class ExclusiveState:
             self._take_for_stored(name, [change])
         self._unsaved = []
 
+    def check(self) -> None:
+        """Find what has changed, before a command is looked for in the journal.
+
+        Raises:
+            TerminalError: a value cannot be stored. ``save`` has said so in the same place before,
+                so the journal holds whatever was asked for instead.
+        """
+        self._collect()
+
     def settle(self) -> None:
-        """A recorded command was issued again: what changed before it is in the rows already."""
+        """A recorded command was issued again: what changed before it is in the rows already.
+
+        ``check`` has found it.
+        """
         for name, defaults in self._defaults.items():
             self._take_for_stored(name, defaults)
-        for name, change in self._collect():
+        for name, change in self._unsaved:
             self._take_for_stored(name, [change])
         self._unsaved = []
         self._defaults.clear()

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any
+from typing import Any, Protocol
 
 from ..journal import keys
 from ..objects.identity import InvocationId
@@ -70,3 +70,26 @@ class Pending:
                 return keys.message(id_, index)
             case _:
                 return None
+
+
+class Issuer(Protocol):
+    """Whoever has issued a command."""
+
+    def cancel(self, index: int) -> None:
+        """The handler no longer wants the completion of command ``index``."""
+        ...
+
+
+class DurableFuture(HandlerFuture[Any]):
+    """The future of a command. Cancelling it is a command of its own."""
+
+    __slots__ = ("commands", "index")
+
+    commands: Issuer
+    index: int
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """As ``Future.cancel``; recorded, and what runs for it is told to end."""
+        if not self.done():
+            self.commands.cancel(self.index)
+        return super().cancel(msg)

@@ -25,6 +25,9 @@ class StepPlan:
     """The handler's context variables when it asked."""
     span: Any = None
     """The span of the handler's attempt, where tracing is on."""
+    waits_for_ends: bool = False
+    """Begin only when no action of the invocation runs that was told to end: this takes back what
+    such an action may be about to do."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -39,6 +42,8 @@ class Step:
     began_ms: int = 0
     """When the first attempt began, as far as that is known; the retry policy's time counts from
     here."""
+    is_running: bool = False
+    """The action has begun, and has not ended."""
     is_cancelled: bool = False
     """The handler no longer wants the result; the action may still be running."""
     timed_out: str = ""

@@ -19,7 +19,7 @@ paused goes on, and its result is recorded for the next attempt to find.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Protocol
 
@@ -151,9 +151,11 @@ class Steps:
         """The invocation is killed: its actions are told to end, and nobody waits until they do."""
         self._when_ended.pop(invocation_id, None)
         self._left_over.discard(invocation_id)
-        for step in self._steps.pop(invocation_id, {}).values():
+        steps = self._steps.pop(invocation_id, {}).values()
+        for step in steps:
             self._abandoned.add(step)
             tell_to_end(step)
+        self._launch_again(steps)
 
     def never_began(self, invocation_id: InvocationId, index: int) -> None:
         """A new step whose attempt ends before ``begin``: its action certainly did not run."""
@@ -184,6 +186,8 @@ class Steps:
     def stop_starting(self) -> None:
         """From now on no action starts; intents that wait are recorded as not started."""
         self._is_stopping = True
+        for steps in list(self._steps.values()):
+            self._launch_again(steps.values())
 
     async def wait_idle(self) -> None:
         """Return once no action runs."""
@@ -217,6 +221,8 @@ class Steps:
         if not self._is_current(step):
             self._forget_abandoned(step)
             return  # Cut off before it began.
+        if step.is_running:
+            return  # It was waited for, and has begun meanwhile.
         if step.is_cancelled:
             self._leave(step)
             self._owner.steps_changed(step.invocation_id)
@@ -228,10 +234,28 @@ class Steps:
             state = StepState.STARTED if step.is_verifying else StepState.NOT_STARTED
             self._commits.put(keys.step(step.invocation_id, step.index), step.record(state))
             return
+        if step.plan.waits_for_ends and self._is_ending(step.invocation_id):
+            return  # Launched again when the last of those has ended.
         self.started_count += 1
         if self.on_launch is not None:
             self.on_launch(step)
+        step.is_running = True
         self._actions.run(step)
+
+    def _is_ending(self, invocation_id: InvocationId) -> bool:
+        """Whether an action runs that nobody wants any more."""
+        steps = self._steps.get(invocation_id, {}).values()
+        return any(step.is_running and step.is_cancelled for step in steps)
+
+    def _launch_waiting(self, invocation_id: InvocationId) -> None:
+        """Begin what has waited for such an action, once there is none."""
+        if not self._is_ending(invocation_id):
+            self._launch_again(self._steps.get(invocation_id, {}).values())
+
+    def _launch_again(self, steps: Iterable[Step]) -> None:
+        for step in list(steps):
+            if step.plan.waits_for_ends and not step.is_running:
+                self._commits.when_durable(partial(self._launch, step))
 
     # -- How it ended ------------------------------------------------------------------------
 
@@ -244,8 +268,11 @@ class Steps:
 
     def _end(self, step: Step, result: Any, error: BaseException | None) -> None:
         self._actions.finish(step, error)
+        step.is_running = False
         self._leave(step)
-        if not step.is_cancelled:
+        if step.is_cancelled:
+            self._launch_waiting(step.invocation_id)
+        else:
             self._settle(step, result, error)
         self._owner.steps_changed(step.invocation_id)
 

@@ -5,8 +5,8 @@ import holdfast
 PUBLIC = """
 AwaitedInfo Awakeable AwakeableInfo AwakeablePage Completed CompletedFailure Context HandlerOptions
 Happened Inbox Intent InvocationHandle InvocationInfo ManualClock MemoryStore Mismatch MismatchCause
-NeverHappened Origin Promise RetryPolicy Runtime RuntimeConfig Service StepInfo StepOptions Target
-VirtualObject Workflow handler shared state step_info
+NeverHappened NotCompensated Origin Promise RetryPolicy Runtime RuntimeConfig Saga Service StepInfo
+StepOptions Target VirtualObject Workflow handler shared state step_info
 
 AwakeableExpiredError CanceledError ConflictError ContextMisuseError DeadlockError
 ForbiddenInHandlerError HandlerStuckError HoldfastError InvalidArgumentError InvalidDefinitionError

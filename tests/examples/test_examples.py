@@ -28,6 +28,12 @@ Order/42 asks: {'item': 'laptop', 'euros': 1800}
 at \$\.approved: expected boolean, found str
 laptop ordered
 """,
+    "booking": r"""sam goes to Oslo
+cancelled hotel eve
+cancelled flight eve
+404 no cars in Atlantis
+booked: car sam, flight sam, hotel sam
+""",
     "signup": r"""to sam@example.com: is this you, sam\?
 Signup/sam was already started
 thank you

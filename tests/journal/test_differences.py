@@ -21,6 +21,7 @@ from holdfast.journal.entry import (
     CompletePromise,
     Completion,
     DrainMessages,
+    Failure,
     GiveUp,
     Input,
     Issued,
@@ -66,7 +67,7 @@ WORDS: list[tuple[Command, str]] = [
     (TakeMessage(), "the next message for this turn"),
     (DrainMessages(), "all messages for this turn"),
     (Compensation("refund"), 'saga.add("refund")'),
-    (GiveUp(), "the beginning of compensations"),
+    (GiveUp(Failure("HF0001", 500, "no", "Odd"), (1,)), "the beginning of compensations"),
 ]
 
 

@@ -398,6 +398,29 @@ class Desk(VirtualObject):
             self.lines.append(f"{error.type_name} {error.message}")
         return self.lines
 
+    @handler(retry=RetryPolicy(max_attempts=1, on_max_attempts="fail"))
+    async def saga(self, ctx: Context, how: str) -> list[str]:
+        """Ends by an outcome, by a time limit, or by what is none and was the last."""
+        async with ctx.saga() as outer:
+            outer.add("undo outer", act, "undo outer", 0)
+            self.lines.append(await ctx.run("outer", act, "outer", 0, "outer"))
+            try:
+                async with ctx.saga() as inner:
+                    for number in range(2):
+                        inner.add(f"undo {number}", act, f"undo {number}", 0)
+                        await ctx.run(f"do {number}", act, "do", number)
+                    if how == "error":
+                        message = "broken"
+                        raise OSError(message)
+                    if how == "terminal":
+                        message = "no way"
+                        raise TerminalError(message, status_code=422)
+                    async with asyncio.timeout(0.05):
+                        await ctx.awakeable(str)
+            except TimeoutError:
+                self.lines.append("timed out")
+        return self.lines
+
     @handler
     async def heartbeats(self, ctx: Context) -> list[str]:
         limit = timedelta(milliseconds=40)
@@ -724,6 +747,9 @@ SCRIPTS: dict[str, Callable[[Play], Awaitable[Any]]] = {
     "flaky steps": call_once("flaky_steps"),
     "retries": call_once("retries"),
     "heartbeats": call_once("heartbeats"),
+    "saga terminal": call_once("saga", "terminal"),
+    "saga error": call_once("saga", "error"),
+    "saga timeout": call_once("saga", "timeout"),
     "terminal": call_once("terminal"),
     "clean-up": call_once("cleans_up"),
     "queue": queue,

@@ -38,6 +38,8 @@ NEVER_IDLE = {
     "defaults",
     "flaky",
     "terminal",
+    "saga terminal",
+    "saga error",
     "clean-up",
     "queue",
     "duplicates",

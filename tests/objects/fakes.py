@@ -1,7 +1,7 @@
 """A port that records what it is asked, for tests of everything that stands in front of it."""
 
 from asyncio import AbstractEventLoop, Future
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from logging import Logger, getLogger
@@ -12,6 +12,7 @@ from holdfast.objects.call_options import PLAIN, CallOptions
 from holdfast.objects.errors import TerminalError
 from holdfast.objects.fields import StateField
 from holdfast.objects.identity import AwakeableId, InvocationId, Target
+from holdfast.objects.saga import NotCompensated
 from holdfast.objects.serde import Serde
 from holdfast.objects.syscalls import NO_QUESTION, Action, Question, StepOptions
 
@@ -26,6 +27,9 @@ class FakeSyscalls:
     answer: bytes = b"null"
     stored: dict[str, Any] = field(default_factory=dict[str, Any])
     asked: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
+    begins: list[Callable[[], Awaitable[Any]]] = field(
+        default_factory=list[Callable[[], Awaitable[Any]]]
+    )
     clock_ms: int = 1_700_000_000_500
 
     @property
@@ -46,6 +50,26 @@ class FakeSyscalls:
     def run(self, name: str, action: Action, options: StepOptions) -> "Future[Any]":
         self.asked.append(("run", name, action, options))
         return self._done(None)
+
+    def add_compensation(
+        self,
+        name: str,
+        begin: Callable[[], Awaitable[Any]],
+        *,
+        call: tuple[Target, bytes] | None,
+    ) -> int:
+        self.asked.append(("add compensation", name, call))
+        self.begins.append(begin)
+        return len(self.begins)
+
+    def forget_compensations(self, indexes: Sequence[int]) -> None:
+        self.asked.append(("forget", list(indexes)))
+
+    async def compensate(
+        self, indexes: Sequence[int], error: BaseException
+    ) -> tuple[NotCompensated, ...]:
+        self.asked.append(("compensate", list(indexes), error))
+        return (NotCompensated("refund", "it rained"),)
 
     def sleep(self, duration: timedelta) -> "Future[None]":
         self.asked.append(("sleep", duration))
