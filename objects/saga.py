@@ -88,7 +88,7 @@ class Saga:
             InvalidArgumentError: as ``Context.run``, or the arguments do not fit the handler.
             ContextMisuseError: the block has not begun, or is over.
         """
-        self._add(name, function, args, kwargs, _DEFAULT_OPTIONS)
+        self.register(name, function, args, kwargs, _DEFAULT_OPTIONS)
 
     def step(
         self,
@@ -115,7 +115,7 @@ class Saga:
             options = replace(options, retry=COMPENSATION_RETRY)
         return SagaStep(self, options)
 
-    def _add(
+    def register(
         self,
         name: str,
         function: Callable[..., object],
@@ -123,6 +123,7 @@ class Saga:
         kwargs: dict[str, Any],
         options: StepOptions,
     ) -> None:
+        """As ``add``, for whoever has the arguments and the options as values."""
         if not self._is_open:
             message = (
                 f"{name!r} was added to a saga that is not under way; add it inside of "
@@ -180,4 +181,4 @@ class SagaStep:
         Raises:
             InvalidArgumentError, ContextMisuseError: as ``Saga.add``.
         """
-        self._saga._add(name, function, args, kwargs, self._options)  # noqa: SLF001  # its other half
+        self._saga.register(name, function, args, kwargs, self._options)

@@ -19,10 +19,13 @@ from holdfast import (
 from holdfast.journal import codec, keys
 from holdfast.journal.entry import Compensation, GiveUp, Issued
 from holdfast.objects.identity import Target
+from holdfast.objects.registry import Registry
+from holdfast.runtime.checking import Verdict
 from holdfast.runtime.requests import Answer, CallRequest
 from holdfast.runtime.seams import SystemThreads
 from holdfast.testing import Client, Ending, VirtualRuntime, crash_everywhere
 from holdfast.testing.virtual import UNHURRIED
+from holdfast.watched_check import check_open_invocations
 
 from .travel import CLASSES, EFFECTS, Outside, Room, Trip
 from .worlds import World
@@ -325,6 +328,17 @@ async def test_once_begun_it_is_taken_back_although_the_error_does_not_come_agai
     assert [line for line in EFFECTS.lines if "late" in line] == [("cancel", "late")]
     log = await world.finish(world.runtime.object(Trip, "t").caught())
     assert log[:3] == ["room", "flight", "hotel"]
+
+
+async def test_a_check_of_what_is_being_taken_back_finds_it_safe(world: World) -> None:
+    Outside.fails = {"handler": 2, "cancel hotel": 1}
+    ask(world, "goes_on", b'"asks"')
+    await world.clock.advance(1.1)
+    assert any(isinstance(each, GiveUp) for each in commands(world))
+    await world.crash()
+    checked = list(check_open_invocations(world.store.view(), Registry(CLASSES), seconds_max=30))
+
+    assert [each.verdict for each in checked] == [Verdict.SAFE]
 
 
 async def test_code_that_fails_before_it_comes_to_it_again_waits_for_a_person(
