@@ -30,7 +30,7 @@ from holdfast.journal.records import decode_outcome
 from holdfast.testing import crash_everywhere
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
     from holdfast.testing import Client
 
@@ -106,8 +106,11 @@ SOON = RetryPolicy(initial_interval=timedelta(milliseconds=1), factor=1, max_att
 
 
 @asynccontextmanager
-async def serving(store: MemoryStore | None = None, **options: Any) -> AsyncIterator[Runtime]:
-    config = RuntimeConfig(**{"callback_retry": SOON} | options)
+async def serving(
+    store: MemoryStore | None = None, **options: Any
+) -> AsyncGenerator[Runtime, None]:
+    given: dict[str, Any] = {"callback_retry": SOON, **options}
+    config = RuntimeConfig(**given)
     async with Runtime([Counter], store=store or MemoryStore(), config=config) as runtime:
         yield runtime
 

@@ -39,7 +39,7 @@ from .generated import MS, SMALL, Strategy, statement
 from .stage import OUTSIDE, act
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
     from holdfast.runtime.open_invocation import OpenInvocation, Result
 
@@ -202,7 +202,7 @@ class Seen:
                 self.check(lifecycle, id_)
 
     @contextmanager
-    def watching(self) -> Iterator[Seen]:
+    def watching(self) -> Generator[Seen, None, None]:
         """Look on at all that is written from now on."""
         with ExitStack() as stack:
             for cls, name, look in (

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
 
 def lifecycle_of(play: Play) -> Lifecycle:
-    return play.runtime._lifecycle  # noqa: SLF001  # nothing public reads rows
+    runtime: Any = play.runtime
+    lifecycle: Lifecycle = runtime._lifecycle  # noqa: SLF001  # nothing public reads rows
+    return lifecycle
 
 
 def play_pages(  # noqa: PLR0913  # a play is these things, each by keyword

@@ -59,7 +59,8 @@ class Inbox(VirtualObject):
 
     @handler
     async def loosely(self, ctx: Context, completed: dict[str, Any]) -> None:
-        self.told.append(Completed(**completed | {"completed_at": EPOCH, "error": None}))
+        given: dict[str, Any] = {**completed, "completed_at": EPOCH, "error": None}
+        self.told.append(Completed(**given))
 
     @shared
     async def glance(self, ctx: Context, completed: Completed) -> str:
