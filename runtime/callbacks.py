@@ -14,7 +14,7 @@ from typing import Final, Protocol
 import msgspec
 
 from ..journal.entry import Failure
-from ..objects.callback import encode_completed
+from ..objects.callback import check_url, encode_completed
 from ..objects.definition import HandlerDefinition, ServiceDefinition
 from ..objects.errors import InvalidArgumentError, TerminalError
 from ..objects.identity import InvocationId, Target, format_invocation_id
@@ -62,11 +62,12 @@ def record_callback(registry: Registry, callback: Target | str | None) -> Record
     Raises:
         UnknownTargetError: there is no such handler.
         InvalidArgumentError: the handler does not take a ``Completed``; it is a workflow's ``run``;
-            or it is a URL, and nobody here can call one.
+            or it is a text that is no URL, or a URL that nobody here can call.
     """
     if callback is None:
         return None
     if isinstance(callback, str):
+        check_url(callback)
         if registry.find_code(DELIVER)[1] is None:
             message = (
                 "this runtime has no HTTP and cannot call a URL; use holdfast.Runtime, or a "

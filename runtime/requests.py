@@ -22,7 +22,7 @@ class CallRequest:
     """For sends: when the invocation takes its place in the mailbox."""
     mode: Mode = "queue"
     callback: Target | str | None = None
-    """Who is told the outcome: a handler, or a URL that ``check_url`` has looked at."""
+    """Who is told the outcome: a handler, or a URL."""
 
 
 def request_of(target: Target, argument: bytes, options: CallOptions) -> CallRequest:

@@ -320,6 +320,14 @@ async def test_what_cannot_be_told_is_refused_at_the_door(
     assert dict(world.store.scan(b"", None)) == rows
 
 
+async def test_a_request_from_outside_is_held_to_the_same(world: World) -> None:
+    target = Target("Counter", "a", "add")
+    for callback in ("example.com/hook", Target("Inbox", "a", "nothing")):
+        request = CallRequest(target=target, argument=b"1", callback=callback)
+        with pytest.raises(InvalidArgumentError, match="callback"):
+            world.runtime.submit(request, wait=False)
+
+
 async def test_a_handler_is_refused_too_and_may_go_on(world: World) -> None:
     assert await world.runtime.object(Boss, "b").misorder() == "refused"
     assert await world.runtime.object(Counter, "a").get() == 0
