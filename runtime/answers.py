@@ -50,10 +50,16 @@ class Answers:
         self._outcomes.when_completed(id_, tell)
         return future
 
-    def refuse_all(self, kind: type[HoldfastError], message: str) -> None:
+    def refuse_all(self, kind: Callable[[str], Exception], message: str) -> None:
         """Raise an error in every future that still waits."""
         for future in list(self._open):
-            self._settle(future, kind(message))
+            self._open.discard(future)
+            if not future.done():
+                future.set_exception(kind(message))
+
+    def __len__(self) -> int:
+        """How many still wait."""
+        return len(self._open)
 
     def _settle(self, future: "asyncio.Future[Any]", answer: Any) -> None:
         self._open.discard(future)

@@ -6,11 +6,12 @@ often the runtime dies under it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from operator import methodcaller
 from typing import Any, Protocol, TypeVar, cast, overload
 
+from ..objects.awakeable import AwakeablePage
 from ..objects.errors import RuntimeClosedError, StoreFailedError, TerminalError
 from ..objects.handler import Handler
 from ..objects.identity import AwakeableId
@@ -129,6 +130,41 @@ class Client(Outside):
         """As ``Runtime.complete_awakeable``, asked of one runtime after the other."""
         return asyncio.ensure_future(
             self.ask(lambda runtime: runtime.complete_awakeable(awakeable, outcome))
+        )
+
+    def awakeables(
+        self,
+        service: type | str | None = None,
+        key: str | None = None,
+        *,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> "asyncio.Future[AwakeablePage]":
+        """As ``Runtime.awakeables``, asked of one runtime after the other."""
+        return asyncio.ensure_future(
+            self.ask(lambda runtime: runtime.awakeables(service, key, limit=limit, after=after))
+        )
+
+    def state(
+        self, cls: type | str, key: str, *, at: str | None = None, entry: int | None = None
+    ) -> "asyncio.Future[Mapping[str, Any]]":
+        """As ``Runtime.state``, asked of one runtime after the other."""
+        return asyncio.ensure_future(
+            self.ask(lambda runtime: runtime.state(cls, key, at=at, entry=entry))
+        )
+
+    def fork(
+        self,
+        cls: type | str,
+        key: str,
+        *,
+        to: str,
+        at: str | None = None,
+        entry: int | None = None,
+    ) -> "asyncio.Future[None]":
+        """As ``Runtime.fork``, asked of one runtime after the other."""
+        return asyncio.ensure_future(
+            self.ask(lambda runtime: runtime.fork(cls, key, to=to, at=at, entry=entry))
         )
 
     async def ask(self, question: Callable[[VirtualRuntime], Awaitable[T]]) -> T:

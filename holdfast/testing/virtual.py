@@ -22,7 +22,7 @@ from ..objects.identity import InvocationId, format_invocation_id, parse_invocat
 from ..runtime.answers import add_outcome
 from ..runtime.config import RuntimeConfig
 from ..runtime.core import Core
-from ..runtime.requests import Answer, CallRequest
+from ..runtime.requests import Answer
 from ..runtime.seams import Threads
 from ..runtime.step_plan import Step
 from ..runtime.testing import InlineThreads, ManualClock, SeededRandomness, come_to_rest
@@ -76,26 +76,11 @@ class VirtualRuntime(Runtime):
             threads=threads or InlineThreads(),
             tracer_provider=tracer_provider,
         )
-        # Calls whose outcome is awaited, with whom they call.
-        self._waiting: dict[asyncio.Future[Answer], str] = {}
         # How many `finish` are under way, which move the time.
         self._finishing = 0
         # Whether real time was waited in vain since anything happened last.
         self._has_waited = False
         self._last_activity: tuple[object, ...] = ()
-
-    def submit(self, request: CallRequest, *, wait: bool) -> "asyncio.Future[Answer]":
-        """As ``Engine.submit``; remembers who waits.
-
-        Raises:
-            InvalidArgumentError: the test runs on another event loop than the runtime; else as
-                ``Engine.submit``.
-        """
-        future = super().submit(request, wait=wait)
-        if wait:
-            self._waiting[future] = str(request.target)
-            future.add_done_callback(self._forget)
-        return future
 
     @property
     def core(self) -> Core:
@@ -207,21 +192,19 @@ class VirtualRuntime(Runtime):
         while anybody in the test sleeps in real time, or waits with a timeout.
         """
         is_acting = len(self._attempts.steps) > self.clock.sleeping_actions
-        if not self._waiting or self._finishing or is_acting or _real_timers():
+        waiting = len(self._answers)
+        if not waiting or self._finishing or is_acting or _real_timers():
             return None
-        return self, self.clock.monotonic(), self._activity(), len(self._waiting)
+        return self, self.clock.monotonic(), self._activity(), waiting
 
     def fail_waiting(self) -> None:
-        """Raise an ``AssertionError`` in every caller who waits for an outcome."""
-        for future, target in list(self._waiting.items()):
-            message = (
-                f"{target} does not end while time stands still; `await runtime.finish(...)` "
-                f"moves it as far as a call needs, `await runtime.clock.advance(seconds)` as far "
-                f"as you say"
-            )
-            error = AssertionError("\n".join([message, *self.describe_open()]))
-            if not future.done():
-                future.set_exception(error)
+        """Raise an ``AssertionError`` in every caller who waits for an answer."""
+        message = (
+            "this does not end while time stands still; `await runtime.finish(...)` moves it as "
+            "far as a call needs, `await runtime.clock.advance(seconds)` as far as you say"
+        )
+        said = "\n".join([message, *self.describe_open()])
+        self._answers.refuse_all(AssertionError, said)
 
     def crash(self) -> None:
         """As ``Engine.crash``, without a word in the log: it is the test that wants it."""
@@ -242,9 +225,6 @@ class VirtualRuntime(Runtime):
                 "and tests share one, by loop_scope or asyncio_default_fixture_loop_scope"
             )
             raise InvalidArgumentError(message)
-
-    def _forget(self, future: "asyncio.Future[Answer]") -> None:
-        self._waiting.pop(future, None)
 
     async def _wait_outside(self, until: Callable[[], bool], seconds: float) -> bool:
         """Wait in real time until anything happens; ``False``: nothing did, and time may move."""

@@ -20,6 +20,7 @@ from holdfast import (
     handler,
     state,
 )
+from holdfast.runtime.outside import Outside
 from holdfast.runtime.steps import Steps
 from holdfast.testing import Client, Ending, NeverEnds, Raised, StepEffects, crash_everywhere
 
@@ -332,3 +333,18 @@ async def test_a_call_that_calls_nothing_is_no_test() -> None:
 
     with pytest.raises(AssertionError, match="wrote nothing, so there is no commit to die at"):
         await crash_everywhere(idle, SHOPS)
+
+
+MADE_OF_OTHERS = {
+    *("object", "workflow", "service", "call", "send", "call_by_name", "send_by_name"),
+    *("resolve_awakeable", "reject_awakeable"),
+}
+"""What a client has from ``Outside`` as it is: it asks by ``submit`` or ``complete_awakeable``."""
+
+
+@pytest.mark.parametrize(
+    "verb", [name for name in vars(Outside) if not name.startswith("_") and name != "health"]
+)
+def test_a_client_outlives_a_crash_whatever_it_asks(verb: str) -> None:
+    """A new verb of a runtime is asked again too, or stands in the table with the reason."""
+    assert (verb in vars(Client)) is not (verb in MADE_OF_OTHERS)
