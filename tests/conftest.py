@@ -1,6 +1,13 @@
 """What every test gets: nothing of the machine it runs on."""
 
+import signal
+
 import pytest
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts what goes to the background so, and the programs that tests start would
+    # inherit it: Ctrl-C could not end them.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
