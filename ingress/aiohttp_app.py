@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from .asgi import LifespanEngine
+from .callers import CallersDoor
 from .messages import Head
 from .options import DEFAULT_OPTIONS, HttpOptions
 from .server import respond_to, to_aiohttp
@@ -23,6 +24,7 @@ def make_app(engine: LifespanEngine, options: HttpOptions = DEFAULT_OPTIONS) -> 
 
     It starts the runtime with itself, and stops it, unless somebody else has started it before.
     """
+    door = CallersDoor(engine, options)
 
     async def handle(request: web.Request) -> web.StreamResponse:
         resource = request.match_info.route.resource
@@ -32,7 +34,7 @@ def make_app(engine: LifespanEngine, options: HttpOptions = DEFAULT_OPTIONS) -> 
         segments = request.raw_path.split("/")
         path = "/" + "/".join(segments[mount.count("/") + 1 :])
         head = Head(request.method, path, request.headers)
-        return to_aiohttp(await respond_to(engine, request, head, options))
+        return to_aiohttp(await respond_to(door, request, head))
 
     async def live(_: web.Application) -> AsyncIterator[None]:
         is_ours = engine.health == "new"

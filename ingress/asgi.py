@@ -15,12 +15,13 @@ from typing import Any, Protocol
 from urllib.parse import quote, unquote
 
 from ..objects.errors import HoldfastError, InvalidArgumentError
+from .callers import CallersDoor
+from .door import Door
 from .headers import too_large
 from .messages import Head, Request, Response
 from .options import DEFAULT_OPTIONS, HttpOptions
 from .port import IngressEngine
-from .problems import Refusal, RefusedError, response_of_error, response_of_refusal
-from .requests import answer_request, open_request
+from .problems import Refusal, RefusedError
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -48,7 +49,7 @@ class AsgiApp:
     def __init__(self, engine: LifespanEngine, options: HttpOptions = DEFAULT_OPTIONS) -> None:
         """Nothing is started here."""
         self._engine = engine
-        self._options = options
+        self._door: Door = CallersDoor(engine, options)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one connection, as ASGI says; each framework has types of its own for these."""
@@ -65,23 +66,23 @@ class AsgiApp:
             raise ValueError(message)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        caller = _Caller(receive, self._options)
+        door = self._door
+        caller = _Caller(receive, door.options)
         if sum(name.lower() == b"idempotency-key" for name, _ in scope["headers"]) > 1:
-            await _reply(send, _two_keys(), scope)
+            await _reply(send, door.refusal(_two_keys()), scope)
             return
         head = Head(scope["method"].upper(), _path_of(scope), _headers_of(scope))
-        response = open_request(self._engine, head, self._options)
+        response = door.open(head)
         if not isinstance(response, Response):
             opened = response
             try:
                 body = await caller.read_body()
             except RefusedError as error:
-                response = response_of_refusal(error)
+                response = door.refusal(error)
             else:
                 if body is None:
                     return  # It went away before it had said what it wanted.
-                answering = answer_request(self._engine, opened, Request(head, body), self._options)
-                answered = await caller.wait_for(answering)
+                answered = await caller.wait_for(door.answer(opened, Request(head, body)))
                 if answered is None:
                     return  # It went away; its invocation goes on.
                 response = answered
@@ -153,10 +154,9 @@ class _Caller:
             pass
 
 
-def _two_keys() -> Response:
+def _two_keys() -> InvalidArgumentError:
     """Whichever were taken, the sender may mean the other."""
-    error = InvalidArgumentError("the idempotency-key header is given more than once")
-    return response_of_error(error, is_keyed=False, was_submitted=False)
+    return InvalidArgumentError("the idempotency-key header is given more than once")
 
 
 async def _reply(send: Send, response: Response, scope: Scope) -> None:

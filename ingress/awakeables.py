@@ -31,11 +31,30 @@ _REASON = json_serde(str)
 class Completion:
     """A completion whose head is in order."""
 
+    engine: IngressEngine
     path: AwakeablePath
     headers: Mapping[str, str]
 
+    async def answer(self, body: bytes) -> Response:
+        """Complete the awakeable and answer; see ``door.Opened``.
 
-def open_completion(path: AwakeablePath, head: Head) -> Completion:
+        Raises:
+            InvalidArgumentError: the body is not what the verb takes.
+        """
+        outcome: bytes | TerminalError
+        if self.path.verb == "resolve":
+            outcome = _parse_value(self.headers, body)
+        else:
+            outcome = TerminalError(_parse_reason(self.headers, body))
+        try:
+            await self.engine.complete_awakeable(self.path.awakeable, outcome)
+        except HoldfastError as error:
+            # Its id makes a completion idempotent: the first one stands.
+            return response_of_error(error, is_keyed=True, was_submitted=False)
+        return Response(202, {}, b"")
+
+
+def open_completion(engine: IngressEngine, path: AwakeablePath, head: Head) -> Completion:
     """Check the method.
 
     Raises:
@@ -43,26 +62,7 @@ def open_completion(path: AwakeablePath, head: Head) -> Completion:
     """
     if head.method != "POST":
         raise RefusedError(Refusal.METHOD, "method not allowed: takes POST", {"allow": "POST"})
-    return Completion(path, head.headers)
-
-
-async def answer_completion(engine: IngressEngine, completion: Completion, body: bytes) -> Response:
-    """Complete the awakeable and answer.
-
-    Raises:
-        InvalidArgumentError: the body is not what the verb takes.
-    """
-    outcome: bytes | TerminalError
-    if completion.path.verb == "resolve":
-        outcome = _parse_value(completion.headers, body)
-    else:
-        outcome = TerminalError(_parse_reason(completion.headers, body))
-    try:
-        await engine.complete_awakeable(completion.path.awakeable, outcome)
-    except HoldfastError as error:
-        # Its id makes a completion idempotent: the first one stands.
-        return response_of_error(error, is_keyed=True, was_submitted=False)
-    return Response(202, {}, b"")
+    return Completion(engine, path, head.headers)
 
 
 def _parse_value(headers: Mapping[str, str], body: bytes) -> bytes:

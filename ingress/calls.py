@@ -29,6 +29,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Call:
     """A call or send whose head is in order; its body may not have arrived yet."""
 
+    engine: IngressEngine
     path: CallPath
     has_content_type: bool
     """Whether there is one; where the handler takes input, it is JSON then."""
@@ -37,8 +38,37 @@ class Call:
     delay_ms: int
     mode: Mode
 
+    async def answer(self, body: bytes) -> Response:
+        """Make the call and answer it; see ``door.Opened``.
 
-def open_call(path: CallPath, query: str, head: Head, options: HttpOptions) -> Call:
+        Raises:
+            InvalidArgumentError: a body where there must be none, or none where there must be one.
+        """
+        _check_presence(self, body)
+        path = self.path
+        request = CallRequest(
+            target=path.target,
+            argument=body,
+            headers=self.headers,
+            idempotency_key=self.idempotency_key,
+            delay_ms=self.delay_ms,
+            mode=self.mode,
+        )
+        was_submitted = False
+        try:
+            future = self.engine.submit(request, wait=not path.is_send)
+            was_submitted = True
+            answer = await future
+        except HoldfastError as error:
+            return response_of_error(
+                error, is_keyed=self.idempotency_key is not None, was_submitted=was_submitted
+            )
+        return _response_of_send(answer) if path.is_send else _response_of_call(answer)
+
+
+def open_call(
+    engine: IngressEngine, path: CallPath, query: str, head: Head, options: HttpOptions
+) -> Call:
     """Check all of a call but its body.
 
     Raises:
@@ -57,6 +87,7 @@ def open_call(path: CallPath, query: str, head: Head, options: HttpOptions) -> C
     if path.handler.takes_input and "content-type" in head.headers:
         check_json(head.headers)
     return Call(
+        engine=engine,
         path=path,
         has_content_type="content-type" in head.headers,
         headers=passed_headers(head.headers, options),
@@ -64,36 +95,6 @@ def open_call(path: CallPath, query: str, head: Head, options: HttpOptions) -> C
         delay_ms=0 if delay is None else parse_delay(delay),
         mode=said.mode,
     )
-
-
-async def answer_call(engine: IngressEngine, call: Call, body: bytes) -> Response:
-    """Make the call and answer it.
-
-    Cancelling this, because the server closes, stops nothing: the invocation goes on.
-
-    Raises:
-        InvalidArgumentError: a body where there must be none, or none where there must be one.
-    """
-    _check_presence(call, body)
-    path = call.path
-    request = CallRequest(
-        target=path.target,
-        argument=body,
-        headers=call.headers,
-        idempotency_key=call.idempotency_key,
-        delay_ms=call.delay_ms,
-        mode=call.mode,
-    )
-    was_submitted = False
-    try:
-        future = engine.submit(request, wait=not path.is_send)
-        was_submitted = True
-        answer = await future
-    except HoldfastError as error:
-        return response_of_error(
-            error, is_keyed=call.idempotency_key is not None, was_submitted=was_submitted
-        )
-    return _response_of_send(answer) if path.is_send else _response_of_call(answer)
 
 
 def _check_method(path: CallPath, method: str) -> None:

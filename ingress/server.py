@@ -1,4 +1,4 @@
-"""HTTP/1.1 around ``requests``: connections, deadlines, bodies.
+"""HTTP/1.1 around a door: connections, deadlines, bodies.
 
 aiohttp's low-level server is used, without an application or a router: a request costs half as much
 (17 000 against 8 000 a second on one core), and the paths here are not a router's. What aiohttp
@@ -28,12 +28,13 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 
 from ..objects.errors import InvalidArgumentError, RuntimeClosedError
+from .callers import CallersDoor
+from .door import Door
 from .headers import too_large
 from .messages import Head, Request, Response
 from .options import DEFAULT_OPTIONS, HttpOptions
 from .port import IngressEngine
-from .problems import Refusal, RefusedError, response_of_error, response_of_refusal
-from .requests import answer_request, open_request
+from .problems import Refusal, RefusedError
 
 # How often overdue heads are looked for, at most; more often where they are due sooner.
 _SWEEP_SECONDS = 1.0
@@ -66,20 +67,20 @@ async def serve(
     Raises:
         InvalidArgumentError: the address cannot be listened on; nothing was started.
     """
-    server = HttpServer(engine, options)
+    server = HttpServer(CallersDoor(engine, options))
     await server.listen(host, port)
     return server
 
 
 class HttpServer:
-    """An HTTP door that is open. Made by ``serve``; belongs to the loop it was made on."""
+    """Connections to one door. Made by ``serve``; belongs to the loop it was made on."""
 
-    def __init__(self, engine: IngressEngine, options: HttpOptions) -> None:
-        """Make a door that is still shut; call ``listen`` once."""
-        self._engine = engine
-        self._options = options
+    def __init__(self, door: Door) -> None:
+        """Make a server that is still shut; call ``listen`` once."""
+        self._door = door
+        self._options = door.options
         self._loop = asyncio.get_running_loop()
-        self._listener = _Listener(self._handle, options, self._loop)
+        self._listener = _Listener(self._handle, door, self._loop)
         self._runner = web.ServerRunner(self._listener, shutdown_timeout=_GOODBYE_SECONDS)
         # The tasks of requests that have not been answered.
         self._in_flight: set[asyncio.Task[Any]] = set()
@@ -171,7 +172,7 @@ class HttpServer:
 
     async def _respond(self, request: web.BaseRequest) -> Response:
         head = Head(request.method, request.raw_path, request.headers)
-        return await respond_to(self._engine, request, head, self._options)
+        return await respond_to(self._door, request, head)
 
     def _response_of_close(self, request: web.BaseRequest, *, was_submitted: bool) -> Response:
         is_keyed = request.headers.get("idempotency-key") is not None
@@ -181,7 +182,7 @@ class HttpServer:
                 "; if the call was accepted it goes on, so ask again with the same idempotency key"
             )
         error = RuntimeClosedError(message)
-        return response_of_error(error, is_keyed=is_keyed, was_submitted=was_submitted)
+        return self._door.refusal(error, is_keyed=is_keyed, was_submitted=was_submitted)
 
     def _reply(self, request: web.BaseRequest, response: Response) -> web.Response:
         reply = to_aiohttp(response)
@@ -197,15 +198,15 @@ class _Listener(web.Server):
     def __init__(
         self,
         handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
-        options: HttpOptions,
+        door: Door,
         loop: AbstractEventLoop,
     ) -> None:
         super().__init__(handler, request_factory=self._open_request, loop=loop)
-        self._options = options
+        self._door = door
         self._own_loop = loop
 
     def __call__(self) -> "_Connection":
-        return _Connection(self, self._options, self._own_loop)
+        return _Connection(self, self._door, self._own_loop)
 
     def _open_request(
         self,
@@ -226,19 +227,19 @@ class _Connection(web.RequestHandler):
     byte at a time.
     """
 
-    __slots__ = ("clock", "head_seconds_max", "head_since_s", "is_busy")
+    __slots__ = ("clock", "door", "head_since_s", "is_busy")
 
-    def __init__(self, listener: _Listener, options: HttpOptions, loop: AbstractEventLoop) -> None:
+    def __init__(self, listener: _Listener, door: Door, loop: AbstractEventLoop) -> None:
         super().__init__(
             listener,
             loop=loop,
-            keepalive_timeout=options.keepalive_seconds,
+            keepalive_timeout=door.options.keepalive_seconds,
             logger=_log,
             lingering_time=_LINGERING_SECONDS,
             auto_decompress=False,
         )
         self.clock = loop.time
-        self.head_seconds_max = options.head_seconds_max
+        self.door = door
         # From the end of a head until its answer is written.
         self.is_busy = False
         # When the head that is now awaited began; a fresh connection owes one at once.
@@ -257,7 +258,9 @@ class _Connection(web.RequestHandler):
 
     def is_late(self, now_s: float) -> bool:
         """Whether a head is overdue."""
-        return self.head_since_s is not None and now_s - self.head_since_s > self.head_seconds_max
+        if self.head_since_s is None:
+            return False
+        return now_s - self.head_since_s > self.door.options.head_seconds_max
 
     def log_access(self, *_args: Any, **_kw: Any) -> None:
         """Note that an answer is written, which is when aiohttp calls this. Nothing is logged."""
@@ -288,26 +291,22 @@ class _Connection(web.RequestHandler):
         else:
             self.log_exception("a request failed with status %s", status, exc_info=exc)
             error = RuntimeError("unforeseen")
-        reply = to_aiohttp(response_of_error(error, is_keyed=False, was_submitted=False))
+        reply = to_aiohttp(self.door.refusal(error))
         reply.force_close()
         return reply
 
 
-async def respond_to(
-    engine: IngressEngine, request: web.BaseRequest, head: Head, options: HttpOptions
-) -> Response:
-    """The answer to a request of aiohttp's, whose head says what ``engine`` is asked."""
-    opened = open_request(engine, head, options)
+async def respond_to(door: Door, request: web.BaseRequest, head: Head) -> Response:
+    """The answer to a request of aiohttp's, whose head says what ``door`` is asked."""
+    opened = door.open(head)
     if isinstance(opened, Response):
         return opened
     try:
         _check_single(request)
-        body = await _read_body(request, options) if request.body_exists else b""
-    except RefusedError as error:
-        return response_of_refusal(error)
-    except InvalidArgumentError as error:
-        return response_of_error(error, is_keyed=False, was_submitted=False)
-    return await answer_request(engine, opened, Request(head, body), options)
+        body = await _read_body(request, door.options) if request.body_exists else b""
+    except (RefusedError, InvalidArgumentError) as error:
+        return door.refusal(error)
+    return await door.answer(opened, Request(head, body))
 
 
 async def _read_body(request: web.BaseRequest, options: HttpOptions) -> bytes:

@@ -23,8 +23,8 @@ from holdfast import (
     handler,
     state,
 )
+from holdfast.ingress.callers import CallersDoor
 from holdfast.ingress.messages import Head, Request
-from holdfast.ingress.requests import respond
 from holdfast.journal import keys
 from holdfast.journal.records import decode_outcome
 from holdfast.testing import crash_everywhere
@@ -303,7 +303,7 @@ async def test_what_a_stop_cuts_off_is_told_after_the_next_start(receiver: Recei
 async def test_the_door_does_not_know_the_service_that_tells() -> None:
     async with serving() as runtime:
         head = Head("POST", "/holdfast.Callbacks/deliver", {"content-type": "application/json"})
-        response = await respond(runtime, Request(head, b"{}"))
+        response = await CallersDoor(runtime).respond(Request(head, b"{}"))
 
     assert response.status == 404
 

@@ -6,8 +6,8 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from holdfast.ingress.callers import CallersDoor
 from holdfast.ingress.messages import Head, Request, Response
-from holdfast.ingress.requests import respond
 from tests.ingress.fake_engine import AWAKEABLE, FakeEngine
 
 ANY_TEXT = st.text(st.characters(), max_size=30)  # lone surrogates, as a transport may hand on
@@ -40,7 +40,7 @@ BODY = st.one_of(
 
 def answer(engine: FakeEngine, request: Request) -> Response:
     with asyncio.Runner() as runner:
-        return runner.run(respond(engine, request))
+        return runner.run(CallersDoor(engine).respond(request))
 
 
 @settings(deadline=None, max_examples=400)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from holdfast.ingress.callers import CallersDoor
 from holdfast.ingress.messages import Head, Request, Response
 from holdfast.ingress.options import DEFAULT_OPTIONS, HttpOptions
-from holdfast.ingress.requests import respond
 from holdfast.objects.errors import (
     ConflictError,
     DeadlockError,
@@ -43,7 +43,7 @@ async def ask(  # noqa: PLR0913, PLR0917 - the parts of a request
 ) -> Response:
     if headers is None:
         headers = JSON if body else {}
-    return await respond(engine, Request(Head(method, path, headers), body), options)
+    return await CallersDoor(engine, options).respond(Request(Head(method, path, headers), body))
 
 
 # Answers

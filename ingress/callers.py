@@ -1,0 +1,47 @@
+"""The door of those who call handlers: what each path of theirs asks for."""
+
+import json
+from typing import assert_never
+
+from .awakeables import open_completion
+from .calls import open_call
+from .door import Door, Opened
+from .messages import Head, Response
+from .options import DEFAULT_OPTIONS, HttpOptions
+from .paths import AwakeablePath, CallPath, HealthPath, parse_path
+from .port import IngressEngine
+from .problems import Refusal, RefusedError
+
+
+class CallersDoor(Door):
+    """Calls, sends and awakeables of one engine."""
+
+    def __init__(self, engine: IngressEngine, options: HttpOptions = DEFAULT_OPTIONS) -> None:
+        """Nothing is opened here."""
+        super().__init__(options)
+        self._engine = engine
+
+    def _route(self, head: Head) -> Opened | Response:
+        raw_path, _, query = head.path.partition("?")
+        path = parse_path(raw_path, self._engine.registry)
+        match path:
+            case CallPath():
+                return open_call(self._engine, path, query, head, self.options)
+            case AwakeablePath():
+                return open_completion(self._engine, path, head)
+            case HealthPath():
+                return _answer_health(self._engine, head)
+            case _:
+                assert_never(path)
+
+
+def _answer_health(engine: IngressEngine, head: Head) -> Response:
+    if head.method != "GET":
+        raise RefusedError(Refusal.METHOD, "method not allowed: takes GET", {"allow": "GET"})
+    health = engine.health
+    body = {"services": sorted(engine.registry.services), "status": health}
+    return Response(
+        200 if health == "ok" else 503,
+        {"content-type": "application/json"},
+        json.dumps(body, separators=(",", ":")).encode(),
+    )

@@ -1,0 +1,113 @@
+"""A door: from a request to its answer, whatever carried it.
+
+Two steps, so that a request that is refused for its head is refused before its body is read:
+``open`` is synchronous and looks at the head only, ``answer`` gets the body and may wait. Neither
+ever raises, and nothing is journaled for a request that they refuse. How a request is framed on a
+connection, and how long it may take to arrive, is the transport's: ``server``, ``aiohttp_app``
+and ``asgi``.
+
+What is common to all doors is here: who is let in and how large a body may be. ``callers`` is the
+door of those who call handlers.
+"""
+
+from logging import getLogger
+from typing import Protocol
+
+from ..objects.errors import HoldfastError
+from .browsers import check_browser, find_cors_headers, find_preflight_answer
+from .headers import check_length, check_not_encoded, too_large
+from .messages import Head, Request, Response
+from .options import HttpOptions
+from .problems import RefusedError, response_of_error, response_of_refusal
+
+_log = getLogger("holdfast.ingress")
+
+
+class Opened(Protocol):
+    """A request whose head is in order; its body may not have arrived yet."""
+
+    async def answer(self, body: bytes) -> Response:
+        """Do what it asks for.
+
+        Cancelling this, because the server closes, stops nothing: what was accepted goes on.
+
+        Raises:
+            RefusedError, HoldfastError: it was refused, and left no trace.
+        """
+        ...
+
+
+class Door:
+    """Answers requests. What they may ask is ``_route``'s, and how refusals look ``refusal``'s."""
+
+    def __init__(self, options: HttpOptions) -> None:
+        """Nothing is opened here."""
+        self.options = options
+
+    async def respond(self, request: Request) -> Response:
+        """The answer to a whole request."""
+        opened = self.open(request.head)
+        if isinstance(opened, Response):
+            return opened
+        return await self.answer(opened, request)
+
+    def open(self, head: Head) -> Opened | Response:
+        """Check a request as far as its head tells, or answer it already."""
+        try:
+            opened = self._open(head)
+        except Exception as error:  # noqa: BLE001 - a bug must not become the caller's traceback
+            opened = self._answer_to(error, head)
+        return self._with_cors(opened, head) if isinstance(opened, Response) else opened
+
+    async def answer(self, opened: Opened, request: Request) -> Response:
+        """Do what an opened request asks for, now that its body is here."""
+        try:
+            if len(request.body) > self.options.body_bytes_max:
+                raise too_large(self.options)  # noqa: TRY301 - answered like every other refusal
+            response = await opened.answer(request.body)
+        except Exception as error:  # noqa: BLE001 - as in ``open``
+            response = self._answer_to(error, request.head)
+        return self._with_cors(response, request.head)
+
+    def refusal(
+        self, error: Exception, *, is_keyed: bool = False, was_submitted: bool = False
+    ) -> Response:
+        """The answer to a request that was refused, or whose outcome is not known.
+
+        Args:
+            error: what was raised.
+            is_keyed: whether the request had an idempotency key.
+            was_submitted: whether it had been taken before it failed.
+        """
+        if isinstance(error, RefusedError):
+            return response_of_refusal(error)
+        return response_of_error(error, is_keyed=is_keyed, was_submitted=was_submitted)
+
+    def _route(self, head: Head) -> Opened | Response:
+        """What a request asks for that was let in.
+
+        Raises:
+            RefusedError, HoldfastError: it asks for nothing that there is.
+        """
+        raise NotImplementedError
+
+    def _open(self, head: Head) -> Opened | Response:
+        options = self.options
+        check_browser(head.headers, options)
+        preflight = find_preflight_answer(head, options)
+        if preflight is not None:
+            return preflight
+        check_not_encoded(head.headers)
+        check_length(head.headers, options)
+        return self._route(head)
+
+    def _answer_to(self, error: Exception, head: Head) -> Response:
+        if not isinstance(error, RefusedError | HoldfastError):
+            _log.error("a request failed: %s %.200r", head.method, head.path, exc_info=error)
+        return self.refusal(error, is_keyed=head.headers.get("idempotency-key") is not None)
+
+    def _with_cors(self, response: Response, head: Head) -> Response:
+        cors = find_cors_headers(head.headers, self.options)
+        if cors is None:
+            return response
+        return Response(response.status, {**response.headers, **cors}, response.body)
