@@ -427,8 +427,15 @@ def _unpack_result(packed: Any) -> bytes | Failure:
 
 def _pack_details(details: InvocationDetails | OutcomeDetails) -> dict[str, Any]:
     packed: dict[str, Any] = {}
-    for each in fields(details):
-        value = getattr(details, each.name)
-        if value != each.default:
-            packed[each.name] = int(value) if isinstance(value, IntEnum) else value
+    for name, default in _DETAILS[type(details)]:
+        value = getattr(details, name)
+        if value != default:
+            packed[name] = int(value) if isinstance(value, IntEnum) else value
     return packed
+
+
+# Looked up once: every completion with a journal writes details.
+_DETAILS = {
+    kind: [(each.name, each.default) for each in fields(kind)]
+    for kind in (InvocationDetails, OutcomeDetails)
+}
