@@ -12,6 +12,7 @@ from .objects.awakeable import Awakeable, AwakeableInfo, AwakeablePage
 from .objects.callback import Completed, CompletedFailure
 from .objects.context import Context
 from .objects.errors import (
+    AnswerLostError,
     AwakeableExpiredError,
     CanceledError,
     ConflictError,
@@ -25,6 +26,7 @@ from .objects.errors import (
     JournalMismatchError,
     MailboxFullError,
     NotKeptError,
+    NotReachedError,
     NotReadyError,
     OutcomeUnknownError,
     RetryableError,
@@ -54,6 +56,7 @@ from .version import __version__
 
 if TYPE_CHECKING:
     from .app import Runtime
+    from .client.client import Client
     from .journal.memory import MemoryStore
     from .runtime.config import RuntimeConfig
     from .runtime.invocation_handle import InvocationHandle
@@ -61,12 +64,14 @@ if TYPE_CHECKING:
     from .runtime.testing import ManualClock
 
 __all__ = [
+    "AnswerLostError",
     "AwaitedInfo",
     "Awakeable",
     "AwakeableExpiredError",
     "AwakeableInfo",
     "AwakeablePage",
     "CanceledError",
+    "Client",
     "Completed",
     "CompletedFailure",
     "ConflictError",
@@ -93,6 +98,7 @@ __all__ = [
     "NeverHappened",
     "NotCompensated",
     "NotKeptError",
+    "NotReachedError",
     "NotReadyError",
     "Origin",
     "OutcomeUnknownError",
@@ -125,6 +131,7 @@ __all__ = [
 ]
 
 _LOADED_AT_FIRST_USE = {
+    "Client": ".client.client",
     "InvocationHandle": ".runtime.invocation_handle",
     "InvocationInfo": ".runtime.invocation_info",
     "AwaitedInfo": ".runtime.invocation_info",

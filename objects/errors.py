@@ -24,7 +24,9 @@
     ├── StoreLockedError         HF0031  another process has the data directory open
     ├── StoreFormatError         HF0032  the data directory is of another format
     ├── StoreDamagedError        HF0033  the data directory has lost acknowledged data
-    └── StoreFullError           HF0034  too little disk space left for new work
+    ├── StoreFullError           HF0034  too little disk space left for new work
+    ├── NotReachedError          HF0040  a client could not reach the server; nothing was accepted
+    └── AnswerLostError          HF0041  a client has no answer, and the request may be accepted
 
 A code is for ever, and each has a page: ``objects/error_codes/HF0001.md`` and so on.
 """
@@ -337,3 +339,32 @@ class StoreFullError(HoldfastError):
     """Too little disk space is left to accept new work. Running work goes on."""
 
     code = "HF0034"
+
+
+class NotReachedError(HoldfastError, ConnectionError):
+    """A client could not reach the server, or who answered is no Holdfast server.
+
+    Nothing was accepted, however often it was tried.
+    """
+
+    code = "HF0040"
+
+
+class AnswerLostError(HoldfastError, TimeoutError):
+    """A client has no answer in time, and the request may have been accepted.
+
+    The connection was lost, or the time that was given is over. Whatever was accepted goes on.
+    ``except TimeoutError`` catches it as well.
+
+    Attributes:
+        idempotency_key: the key that the request went with. The same call with it gets the outcome
+            of that request, or makes it if it was never accepted. ``None``: it had none, and the
+            message says what asking again would do.
+    """
+
+    code = "HF0041"
+
+    def __init__(self, message: str = "", *, idempotency_key: str | None = None) -> None:
+        """For clients: say what was asked, and with which key to ask again."""
+        super().__init__(message)
+        self.idempotency_key = idempotency_key

@@ -3,16 +3,16 @@
 import holdfast
 
 PUBLIC = """
-AwaitedInfo Awakeable AwakeableInfo AwakeablePage Completed CompletedFailure Context HandlerOptions
-Happened Inbox Intent InvocationHandle InvocationInfo ManualClock MemoryStore Mismatch MismatchCause
-NeverHappened NotCompensated Origin Promise RetryPolicy Runtime RuntimeConfig Saga Service StepInfo
-StepOptions Target VirtualObject Workflow handler shared state step_info
+AwaitedInfo Awakeable AwakeableInfo AwakeablePage Client Completed CompletedFailure Context
+HandlerOptions Happened Inbox Intent InvocationHandle InvocationInfo ManualClock MemoryStore
+Mismatch MismatchCause NeverHappened NotCompensated Origin Promise RetryPolicy Runtime RuntimeConfig
+Saga Service StepInfo StepOptions Target VirtualObject Workflow handler shared state step_info
 
-AwakeableExpiredError CanceledError ConflictError ContextMisuseError DeadlockError
+AnswerLostError AwakeableExpiredError CanceledError ConflictError ContextMisuseError DeadlockError
 ForbiddenInHandlerError HandlerStuckError HoldfastError InvalidArgumentError InvalidDefinitionError
-JournalMismatchError MailboxFullError NotKeptError NotReadyError OutcomeUnknownError RetryableError
-RuntimeClosedError StepFailedError StoreDamagedError StoreFailedError StoreFormatError
-StoreFullError StoreLockedError TerminalError UnknownTargetError
+JournalMismatchError MailboxFullError NotKeptError NotReachedError NotReadyError OutcomeUnknownError
+RetryableError RuntimeClosedError StepFailedError StoreDamagedError StoreFailedError
+StoreFormatError StoreFullError StoreLockedError TerminalError UnknownTargetError
 
 __version__
 """

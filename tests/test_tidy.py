@@ -32,6 +32,7 @@ OWNERS: dict[str, set[str]] = {
         "ingress/server.py",
         "ingress/aiohttp_app.py",
         "ingress/callbacks.py",
+        "holdfast/client/transport.py",
         "holdfast/app.py",  # the type of what `Runtime.app` gives
         "holdfast/testing/llm/door.py",
         "holdfast/testing/llm/delivery.py",

@@ -1,0 +1,230 @@
+"""Calls and sends over HTTP, so that each is one invocation however often it is sent.
+
+    a handler           has the key of the caller's, else one of our own
+    run of a workflow   has none: the workflow's own key is one
+
+What is lost of a ``run`` and then answered with 409 was taken, or somebody else's was just before;
+either way the workflow has one outcome, and it is that which the call then waits for.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, Final, TypedDict, TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from ..objects.call_options import PLAIN, CallOptions, Mode, outside_options
+from ..objects.durations import to_duration
+from ..objects.errors import ConflictError, InvalidArgumentError
+from ..objects.identity import Target
+from ..objects.serde import Serde
+from .asking import Answered, Asker, lost_error
+from .exchange import Ask
+from .failures import INVOCATION_ID, error_of
+from .seams import Seams
+
+T = TypeVar("T")
+
+JSON: Final = {"content-type": "application/json"}
+RUN: Final = "run"
+
+
+class ClientCallKeywords(TypedDict, total=False):
+    """What a call through a client may say; all of it may be left out."""
+
+    mode: Mode
+    """See ``CallKeywords``."""
+
+    idempotency_key: str | None
+    """See ``OutsideCallKeywords``. A call that has none is given one by the client."""
+
+    timeout: timedelta | float | None
+    """How long to wait for the answer, in seconds where it is a number; ``None``: without end. What
+    was accepted goes on."""
+
+
+_KEYWORDS: Final = frozenset(ClientCallKeywords.__annotations__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteOptions(CallOptions):
+    """The options of a call through a client.
+
+    Attributes:
+        timeout: how long its answer is waited for.
+        is_workflow: whether the target is known to be a workflow.
+    """
+
+    timeout: timedelta | None = None
+    is_workflow: bool = False
+
+
+def remote_options(given: Mapping[str, Any], *, is_workflow: bool = False) -> RemoteOptions:
+    """The options of a call, from the caller's keywords.
+
+    Raises:
+        InvalidArgumentError: a keyword that there is not, or a value that does not fit.
+    """
+    unknown = sorted(given.keys() - _KEYWORDS)
+    if unknown:
+        message = (
+            f"a call through a client has no option {', '.join(unknown)}; there are "
+            f"{', '.join(sorted(_KEYWORDS))}"
+        )
+        if "callback" in unknown:
+            message += ". Have a handler of the server's make the call that has a callback"
+        raise InvalidArgumentError(message)
+    timeout = given.get("timeout")
+    said = outside_options({name: given[name] for name in given if name != "timeout"})
+    if said.idempotency_key is not None:
+        _check_header(said.idempotency_key)
+    return RemoteOptions(
+        idempotency_key=said.idempotency_key,
+        mode=said.mode,
+        timeout=None if timeout is None else to_duration(timeout, "the timeout of a call"),
+        is_workflow=is_workflow,
+    )
+
+
+def segment(text: str) -> str:
+    """``text`` as one segment of a path, also where it is ``..`` or holds slashes."""
+    return text.replace(".", "%2E") if text in {".", ".."} else quote(text, safe="")
+
+
+def path_of(target: Target) -> str:
+    """The path at which a handler is called."""
+    names = [target.service, *([] if target.key is None else [target.key]), target.handler]
+    return "".join("/" + segment(name) for name in names)
+
+
+class Calls:
+    """A ``Caller`` whose callees are behind a server."""
+
+    def __init__(self, asker: Asker, seams: Seams, *, makes_keys: bool) -> None:
+        """``makes_keys``: whether calls that have no idempotency key are given one."""
+        self._asker = asker
+        self._seams = seams
+        self._makes_keys = makes_keys
+
+    async def call(
+        self,
+        target: Target,
+        argument: bytes,
+        result: Serde[Any],
+        options: CallOptions = PLAIN,
+    ) -> Any:
+        """As ``Caller.call``; see ``Client`` for what it raises beside that."""
+        ask = self._make(target, argument, options, is_send=False)
+        answered = await within(_timeout(options), self._get(ask, target, options, 200), ask)
+        return result.decode(answered.reply.body)
+
+    async def send(self, target: Target, argument: bytes, options: CallOptions = PLAIN) -> str:
+        """As ``Caller.send``; see ``Client`` for what it raises beside that."""
+        ask = self._make(target, argument, options, is_send=True)
+        answered = await within(_timeout(options), self._get(ask, target, options, 202), ask)
+        return answered.reply.headers.get(INVOCATION_ID) or _id_in(answered.reply.body)
+
+    async def _get(self, ask: Ask, target: Target, options: CallOptions, status: int) -> Answered:
+        answered = await self._asker.ask(ask)
+        is_ours = options.idempotency_key is None and ask.idempotency_key is not None
+        if answered.reply.status == 400 and is_ours and _may_be_run(target):
+            # Perhaps a workflow, named without its class: it takes no key, and left no trace.
+            ask = replace(
+                ask,
+                headers=_without_key(ask.headers),
+                idempotency_key=None,
+                hint=_RUN_HINT,
+            )
+            answered = await self._asker.ask(ask)
+        if answered.reply.status == 409 and answered.was_lost and ask.idempotency_key is None:
+            error = error_of(ask, answered.reply, self._asker.server, target)
+            if status == 200 and isinstance(error, ConflictError):
+                return await self._asker.get(attach_to_workflow(target), 200, target=target)
+        if answered.reply.status != status:
+            raise error_of(ask, answered.reply, self._asker.server, target)
+        return answered
+
+    def _make(self, target: Target, argument: bytes, options: CallOptions, *, is_send: bool) -> Ask:
+        is_run = getattr(options, "is_workflow", False) and target.handler == RUN
+        key = options.idempotency_key
+        if key is None and self._makes_keys and not is_run:
+            key = self._seams.new_key()
+        headers = dict(JSON) if argument else {}
+        if key is not None:
+            headers["idempotency-key"] = key
+        query = [f"delay={options.delay_ms}"] if options.delay_ms else []
+        if options.mode != "queue":
+            query.append(f"mode={options.mode}")
+        path = path_of(target) + ("/send" if is_send else "")
+        return Ask(
+            method="POST",
+            path=f"{path}?{'&'.join(query)}" if query else path,
+            what=f"the {'send to' if is_send else 'call of'} {target}",
+            body=argument,
+            headers=headers,
+            idempotency_key=key,
+            # A second `run` is a conflict, or tells the id of the first one.
+            may_repeat=key is not None or is_run,
+            hint=_RUN_HINT if is_run else "without a key, asking again may do it twice",
+        )
+
+
+_RUN_HINT: Final = "it runs once per key, so ask with find_invocation(...) by that"
+
+
+def attach_to_workflow(target: Target) -> Ask:
+    """Waiting for the outcome of the workflow that ``target`` is the run of."""
+    assert target.key is not None, "a workflow without a key"
+    return Ask(
+        method="GET",
+        path=f"/restate/workflow/{segment(target.service)}/{segment(target.key)}/attach",
+        what=f"attaching to {target}",
+    )
+
+
+async def within(timeout: timedelta | None, asking: Awaitable[T], ask: Ask) -> T:  # noqa: ASYNC109  # the caller's
+    """What ``asking`` gives, unless that takes longer.
+
+    Raises:
+        AnswerLostError: it takes longer. What was accepted goes on.
+    """
+    if timeout is None:
+        return await asking
+    seconds = timeout.total_seconds()
+    deadline = asyncio.timeout(seconds)
+    try:
+        async with deadline:
+            return await asking
+    except TimeoutError:
+        if not deadline.expired():
+            raise
+        raise lost_error(ask, f"{ask.what} was not answered within {seconds:g} s") from None
+
+
+def _timeout(options: CallOptions) -> timedelta | None:
+    return options.timeout if isinstance(options, RemoteOptions) else None
+
+
+def _may_be_run(target: Target) -> bool:
+    return target.handler == RUN and target.key is not None
+
+
+def _without_key(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name != "idempotency-key"}
+
+
+def _id_in(body: bytes) -> str:
+    return str(msgspec.json.decode(body, type=dict[str, Any])["invocationId"])
+
+
+def _check_header(key: str) -> None:
+    """Refuse a key that a header would bring to the server as another one."""
+    if key != key.strip() or not key.isprintable():
+        message = (
+            f"the idempotency key {key!r:.80} cannot be sent as a header: it begins or ends with "
+            f"a space, or holds a character that is not printable"
+        )
+        raise InvalidArgumentError(message)

@@ -1,0 +1,206 @@
+"""``Client``: a server, used as if its runtime were in this process."""
+
+import ssl
+from collections.abc import Awaitable
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar, Unpack
+
+from ..objects.durations import to_duration
+from ..objects.errors import InvalidArgumentError, TerminalError
+from ..objects.identity import parse_awakeable_id
+from ..objects.proxy import (
+    NO_ARGUMENT,
+    call_by_name,
+    object_proxy,
+    send_by_name,
+    service_proxy,
+    workflow_proxy,
+)
+from ..objects.retry import RetryPolicy
+from ..objects.serde import json_serde
+from .address import parse_address
+from .asking import DEFAULT_RETRY, NO_RETRY, Asker
+from .calls import JSON, Calls, ClientCallKeywords, remote_options
+from .exchange import Ask
+from .remote_health import ServerHealth, ask_health
+from .remote_promise import reason_text
+from .seams import SYSTEM, Seams
+from .transport import Transport
+
+T = TypeVar("T")
+
+_ANY_JSON: Final = json_serde(Any)
+_TEXT: Final = json_serde(str)
+
+
+class Client:
+    """A server, used as if its runtime were in this process: the same proxies, verbs and errors.
+
+    ``async with Client("http://localhost:8080") as client:`` closes its connections at the end of
+    the block; they are opened when they are needed, and used again. A client belongs to the event
+    loop that it is first used on.
+
+    What is asked is asked again when the connection is lost, or when the server says that it cannot
+    answer now, so a server may be restarted under its clients. That never runs anything twice: a
+    call is given an idempotency key, and what has none and may have arrived is not sent again.
+    Cancelling a call stops nothing on the server.
+
+    Any method raises, beside what it says itself, ``NotReachedError`` when nothing was accepted,
+    ``AnswerLostError`` when something may have been, and what the server refuses with.
+    """
+
+    def __init__(  # noqa: PLR0913  # by keyword, and all may be left out
+        self,
+        url: str = "http://localhost:8080",
+        *,
+        token: str | None = None,
+        admin_url: str | None = None,
+        admin_token: str | None = None,
+        retry: RetryPolicy | None = DEFAULT_RETRY,
+        connect_timeout: timedelta | float = 10.0,
+        tls: ssl.SSLContext | None = None,
+        seams: Seams = SYSTEM,
+    ) -> None:
+        """Nothing is opened here.
+
+        Args:
+            url: ``http://host:port``, ``https://…`` or ``unix:///path/of.sock``, with a path behind
+                it where the runtime is mounted below one.
+            token: of callers, where the server wants one.
+            admin_url: the same server's port for operators. Without it what they ask is refused.
+            admin_token: of operators.
+            retry: when to ask again, 100 ms doubling to 5 s for a minute unless given. Its
+                ``max_duration`` counts from the failure, not from the request. ``None``: never, and
+                then calls are given no idempotency keys either.
+            connect_timeout: how long a connection may take; answers may take as long as they do.
+            tls: how ``https://`` is spoken, as for a certificate of your own.
+            seams: time and chance, for tests.
+
+        Raises:
+            InvalidArgumentError: that is no URL.
+        """
+        seconds = to_duration(connect_timeout, "connect_timeout").total_seconds()
+        policy = NO_RETRY if retry is None else retry
+
+        def open_(at: str, secret: str | None) -> Transport:
+            return Transport(parse_address(at), token=secret, connect_seconds=seconds, tls=tls)
+
+        callers = open_(url, token)
+        self._transports = [callers]
+        self._asker = Asker(callers, policy, seams)
+        if admin_url is not None:
+            self._transports.append(open_(admin_url, admin_token))
+        self._calls = Calls(self._asker, seams, makes_keys=retry is not None)
+
+    def __repr__(self) -> str:
+        """For messages: whom it reaches. Tokens are not shown."""
+        return f"<Client of {self._asker.server}>"
+
+    async def __aenter__(self) -> Self:
+        """Give the client; a connection is made when it is needed."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """As ``close``."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections. Calls that were accepted go on."""
+        for transport in self._transports:
+            await transport.close()
+
+    def object(self, cls: type[T], key: str, **options: Unpack[ClientCallKeywords]) -> T:
+        """The typed proxy of one object: ``await client.object(Cart, "sam").add(item)``."""
+        return object_proxy(self._calls, cls, key, remote_options(options))
+
+    def workflow(self, cls: type[T], key: str, **options: Unpack[ClientCallKeywords]) -> T:
+        """The typed proxy of one workflow: ``await client.workflow(Order, "42").run(cart)``.
+
+        ``run`` executes once per key: a second call raises ``ConflictError``, and a second send
+        gives the id of the first. A call whose answer was lost and that was started meanwhile waits
+        for the workflow's outcome.
+        """
+        return workflow_proxy(self._calls, cls, key, remote_options(options, is_workflow=True))
+
+    def service(self, cls: type[T], **options: Unpack[ClientCallKeywords]) -> T:
+        """The typed proxy of a service."""
+        return service_proxy(self._calls, cls, remote_options(options))
+
+    def call_by_name(
+        self,
+        service: str,
+        key: str | None,
+        handler: str,
+        argument: Any = NO_ARGUMENT,
+        **options: Unpack[ClientCallKeywords],
+    ) -> Awaitable[Any]:
+        """Call a handler without its class; ``argument`` is any JSON value, or left out."""
+        said = remote_options(options)
+        return call_by_name(self._calls, service, key, handler, argument, options=said)
+
+    def send_by_name(
+        self,
+        service: str,
+        key: str | None,
+        handler: str,
+        argument: Any = NO_ARGUMENT,
+        *,
+        delay: timedelta | None = None,
+        **options: Unpack[ClientCallKeywords],
+    ) -> Awaitable[str]:
+        """Send to a handler without its class; gives the invocation's id."""
+        said = remote_options(options)
+        return send_by_name(self._calls, service, key, handler, argument, delay=delay, options=said)
+
+    async def resolve_awakeable(self, awakeable_id: str, value: Any = None) -> bool:
+        """Give an awakeable its value.
+
+        ``True`` when this was taken, ``False`` when it was completed before, which stands. Where an
+        answer was lost on the way, it may have been this very one.
+
+        Raises:
+            InvalidArgumentError: that is no awakeable's id, or the value does not fit; it stays
+                open.
+            ConflictError: its deadline has passed, or nobody waits for it any more.
+            UnknownTargetError: there never was such an awakeable, or it is long gone.
+        """
+        return await self._complete(awakeable_id, "resolve", _ANY_JSON.encode(value))
+
+    async def reject_awakeable(self, awakeable_id: str, reason: str | TerminalError) -> bool:
+        """Have whoever awaits it get a ``TerminalError``; answers as ``resolve_awakeable``.
+
+        Of a ``TerminalError`` the message is sent, and no more.
+
+        Raises:
+            InvalidArgumentError: that is no awakeable's id.
+        """
+        return await self._complete(awakeable_id, "reject", _TEXT.encode(reason_text(reason)))
+
+    async def health(self) -> ServerHealth:
+        """How the server is, and what it serves; one that is stopping is no error."""
+        return await ask_health(self._asker)
+
+    async def _complete(self, awakeable_id: str, verb: str, body: bytes) -> bool:
+        id_ = str(parse_awakeable_id(_check_text(awakeable_id)))
+        ask = Ask(
+            method="POST",
+            path=f"/restate/awakeables/{id_}/{verb}",
+            what=f"the {verb} of {id_}",
+            body=body,
+            headers=JSON,
+        )
+        answered = await self._asker.get(ask, 200, 202)
+        return answered.reply.headers.get("x-holdfast-unchanged") is None
+
+
+def _check_text(id_: object) -> str:
+    if not isinstance(id_, str):
+        message = f"an id is a str, but this is {type(id_).__name__}: {id_!r:.80}"
+        raise InvalidArgumentError(message)
+    return id_

@@ -1,0 +1,147 @@
+"""From an answer that says no to the exception that the runtime itself would have raised.
+
+The header ``x-holdfast-error`` says which class it was. Where there is none, because the server
+turned the request away before the runtime saw it, the status does. Refusals of operators' requests
+are ``{"message": …}``, those of callers' ``{"code": …, "message": …, "source": …}``.
+"""
+
+import json
+from typing import Any, Final, cast
+
+from ..objects.errors import (
+    AnswerLostError,
+    AwakeableExpiredError,
+    CanceledError,
+    ConflictError,
+    DeadlockError,
+    HoldfastError,
+    InvalidArgumentError,
+    MailboxFullError,
+    NotKeptError,
+    NotReachedError,
+    NotReadyError,
+    OutcomeUnknownError,
+    RuntimeClosedError,
+    StepFailedError,
+    StoreFailedError,
+    StoreFullError,
+    TerminalError,
+    UnknownTargetError,
+)
+from ..objects.identity import Origin, Target
+from .exchange import Ask, Reply
+
+ERROR_SOURCE: Final = "x-restate-error-source"
+ERROR_CODE: Final = "x-holdfast-error"
+INVOCATION_ID: Final = "x-restate-id"
+
+_OUTCOMES: Final = {
+    cls.code: cls
+    for cls in (
+        TerminalError,
+        StepFailedError,
+        OutcomeUnknownError,
+        DeadlockError,
+        CanceledError,
+        AwakeableExpiredError,
+    )
+}
+_REFUSALS: Final[dict[str, type[HoldfastError]]] = {
+    cls.code: cls
+    for cls in (
+        InvalidArgumentError,
+        UnknownTargetError,
+        MailboxFullError,
+        ConflictError,
+        RuntimeClosedError,
+        NotReadyError,
+        NotKeptError,
+        StoreFailedError,
+        StoreFullError,
+    )
+}
+_BY_STATUS: Final[dict[int, type[HoldfastError]]] = {
+    404: UnknownTargetError,
+    409: ConflictError,
+    410: NotKeptError,
+    425: ConflictError,
+    429: MailboxFullError,
+    470: NotReadyError,
+    503: RuntimeClosedError,
+    507: StoreFullError,
+}
+"""Any other status of 400 to 499 is an argument that does not fit."""
+
+
+def is_outcome(reply: Reply) -> bool:
+    """Whether the answer is the recorded outcome of an invocation, whatever its status."""
+    return reply.headers.get(ERROR_SOURCE) == "invocation"
+
+
+def error_of(ask: Ask, reply: Reply, server: str, target: Target | None = None) -> HoldfastError:
+    """The exception that an answer stands for, whose status is not what success looks like.
+
+    Args:
+        ask: what was asked.
+        reply: the answer.
+        server: its URL, for messages.
+        target: whom a call reached, where that is known; a failure that says nothing else began
+            there.
+    """
+    body = _parse(reply.body)
+    message = body.get("message")
+    if not isinstance(message, str):
+        return NotReachedError(
+            f"{server} answered {ask.what} with status {reply.status}, and not as a Holdfast "
+            f"server does; look whether this is its URL and port"
+        )
+    if is_outcome(reply):
+        return _outcome_of(reply, body, message, target)
+    code = reply.headers.get(ERROR_CODE, "")
+    known = _REFUSALS.get(code) or _BY_STATUS.get(reply.status)
+    if known is not None:
+        return known(message)
+    if 400 <= reply.status < 500:
+        return InvalidArgumentError(message)
+    return AnswerLostError(
+        f"{ask.what} failed in the server with status {reply.status}: {message}",
+        idempotency_key=ask.idempotency_key,
+    )
+
+
+def _outcome_of(
+    reply: Reply, body: dict[str, Any], message: str, target: Target | None
+) -> TerminalError:
+    code = body.get("code")
+    metadata = body.get("metadata")
+    cls = _OUTCOMES.get(reply.headers.get(ERROR_CODE, ""), TerminalError)
+    return cls(
+        message,
+        status_code=code if isinstance(code, int) else reply.status,
+        metadata=cast("dict[str, str]", metadata) if isinstance(metadata, dict) else None,
+        type_name=reply.headers.get("x-holdfast-error-type"),
+        origin=_origin_of(body.get("origin"), reply, target),
+    )
+
+
+def _origin_of(said: Any, reply: Reply, target: Target | None) -> Origin | None:
+    if isinstance(said, dict):
+        named = cast("dict[str, Any]", said)
+        return Origin(parse_target(str(named.get("target"))), str(named.get("invocationId")))
+    id_ = reply.headers.get(INVOCATION_ID)
+    return None if target is None or id_ is None else Origin(target, id_)
+
+
+def parse_target(text: str) -> Target:
+    """The target that ``str`` has written: only a key can hold slashes."""
+    service, _, rest = text.partition("/")
+    key, slash, handler = rest.rpartition("/")
+    return Target(service, key if slash else None, handler)
+
+
+def _parse(body: bytes) -> dict[str, Any]:
+    try:
+        parsed = json.loads(body)
+    except ValueError:
+        return {}
+    return cast("dict[str, Any]", parsed) if isinstance(parsed, dict) else {}

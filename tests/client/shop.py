@@ -1,0 +1,110 @@
+"""Objects for tests of clients, and the seams of a client that never waits."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+
+from holdfast import (
+    Context,
+    Service,
+    TerminalError,
+    VirtualObject,
+    Workflow,
+    handler,
+    shared,
+    state,
+)
+from holdfast.client.seams import Seams
+
+ran: list[str] = []
+"""What handlers have done, in this process."""
+
+
+class Cart(VirtualObject):
+    items: list[str] = state(default_factory=list)
+    awaited: str = state("")
+
+    @handler
+    async def add(self, ctx: Context, item: str, times: int = 1) -> list[str]:
+        self.items.extend([item] * times)
+        ran.append(f"add {item}")
+        return self.items
+
+    @handler
+    async def clear(self, ctx: Context) -> None:
+        self.items.clear()
+
+    @handler
+    async def refuse(self, ctx: Context, status: int) -> None:
+        ran.append("refuse")
+        message = "sold out"
+        raise TerminalError(message, status_code=status, metadata={"shelf": "3"})
+
+    @handler
+    async def pass_on(self, ctx: Context) -> None:
+        await ctx.object(Cart, "other").refuse(409)
+
+    @handler
+    async def ask(self, ctx: Context) -> str:
+        question = ctx.awakeable(str)
+        self.awaited = question.id
+        await ctx.run("tell", tell)
+        return await question
+
+    @shared
+    async def question(self, ctx: Context) -> str:
+        return self.awaited
+
+    @shared
+    async def look(self, ctx: Context) -> list[str]:
+        return self.items
+
+
+class Order(Workflow):
+    @handler
+    async def run(self, ctx: Context, item: str) -> str:
+        ran.append(f"run {item}")
+        paid = await ctx.promise("paid", bool) if item == "dear" else True
+        return f"{item}: {paid}"
+
+
+class Mailer(Service):
+    @handler
+    async def deliver(self, ctx: Context, to: str, text: str = "") -> str:
+        ran.append(f"deliver {to}")
+        return f"{to}: {text}"
+
+
+CLASSES: list[type] = [Cart, Order, Mailer]
+
+
+def tell() -> None:
+    """Where a person would be asked."""
+
+
+@dataclass
+class Patience:
+    """Time that goes by only when the client waits."""
+
+    waits: list[float] = field(default_factory=list[float])
+    now: float = 0.0
+    takes: Callable[[], float] = lambda: 0.0
+    """How long each look at the clock takes."""
+
+    def seams(self) -> Seams:
+        numbers = count(1)
+        return Seams(
+            monotonic=self._look,
+            now_ms=lambda: 1_769_862_896_000,
+            sleep=self._sleep,
+            chance=lambda: 0.0,
+            new_key=lambda: f"key-{next(numbers)}",
+        )
+
+    def _look(self) -> float:
+        self.now += self.takes()
+        return self.now
+
+    async def _sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.now += seconds
