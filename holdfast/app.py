@@ -48,14 +48,15 @@ class Runtime(Engine):
         Cancelling closes the server and leaves the runtime running.
 
         Args:
-            host: the address to listen on. There is no authentication: whoever can reach it can
-                call every handler.
+            host: the address to listen on. Anything but loopback needs ``options.tokens``, or
+                ``options.allow_anonymous``, and then whoever can reach it can call every handler.
             port: the port, or 0 for any free one.
-            options: limits, and which hosts and browsers are let in.
+            options: limits, tokens, and which hosts and browsers are let in.
             on_listening: called once with the port, when connections are accepted.
 
         Raises:
-            InvalidArgumentError: the address cannot be listened on; nothing was started.
+            InvalidArgumentError: the address cannot be listened on, or strangers could reach it
+                and there are no tokens; nothing was started.
             StoreFailedError: the disk failed while serving. The server was closed.
         """
         server = await serve_http(self, host=host, port=port, options=options)

@@ -32,9 +32,11 @@ from typing import Any, Literal, NoReturn, TypeVar
 
 import click
 
+from .access_options import CALLERS_VARIABLE, access_options, read_http_options
 from .app import Runtime
 from .checking_command import check, check_before_serving
 from .demo.story import tell
+from .ingress.options import HttpOptions
 from .loading import LoadedTarget, load_target
 from .objects.errors import (
     HoldfastError,
@@ -76,6 +78,10 @@ class ServeOptions:
     durability: Literal["fsync", "process"]
     grace: float
     """Seconds that running steps have to end at a stop."""
+    token_file: Path | None
+    admin_token_file: Path | None
+    allow_host: tuple[str, ...]
+    allow_anonymous: bool
     no_replay: bool = True
     """Whether a handler that has waited goes on where it is; ``dev`` replays it instead."""
 
@@ -154,7 +160,7 @@ def _serving_options(command: Command) -> Command:
         click.argument("target"),
     ):
         command = decorate(command)
-    return command
+    return access_options(command)
 
 
 @commands.command()
@@ -222,6 +228,12 @@ async def _serve(
     loaded: LoadedTarget, options: ServeOptions, watch: SourceWatch | None
 ) -> Stopped | Changed:
     """Serve until a signal, a change that ``watch`` sees, or a failure; stop gracefully then."""
+    callers = read_http_options(
+        CALLERS_VARIABLE,
+        options.token_file,
+        hosts=options.allow_host,
+        allow_anonymous=options.allow_anonymous,
+    )
     runtime = Runtime(
         loaded.classes,
         data_dir=options.data,
@@ -237,7 +249,7 @@ async def _serve(
         # Nothing ran yet, so there is nothing that starting again would recover.
         raise click.ClickException(str(error)) from error
     _tune_collector()
-    serving = asyncio.ensure_future(_serve_http(runtime, options))
+    serving = asyncio.ensure_future(_serve_http(runtime, options, callers))
     leaving = asyncio.ensure_future(_wait_leave(runtime, options, watch))
     try:
         await asyncio.wait({serving, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -253,11 +265,13 @@ async def _serve(
     return ended
 
 
-async def _serve_http(runtime: Runtime, options: ServeOptions) -> None:
+async def _serve_http(runtime: Runtime, options: ServeOptions, callers: HttpOptions) -> None:
     def announce(port: int) -> None:
         click.echo(_startup_line(runtime, options, port))
 
-    await runtime.serve(host=options.host, port=options.port, on_listening=announce)
+    await runtime.serve(
+        host=options.host, port=options.port, options=callers, on_listening=announce
+    )
 
 
 async def _wait_leave(

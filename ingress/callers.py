@@ -16,6 +16,8 @@ from .problems import Refusal, RefusedError
 class CallersDoor(Door):
     """Calls, sends and awakeables of one engine."""
 
+    purpose = "call every handler"
+
     def __init__(self, engine: IngressEngine, options: HttpOptions = DEFAULT_OPTIONS) -> None:
         """Nothing is opened here."""
         super().__init__(options)
@@ -30,16 +32,27 @@ class CallersDoor(Door):
             case AwakeablePath():
                 return open_completion(self._engine, path, head)
             case HealthPath():
-                return _answer_health(self._engine, head)
+                return _answer_health(self._engine, head, is_known=self.is_known(head))
             case _:
                 assert_never(path)
 
+    def _is_open(self, head: Head) -> bool:
+        """As ``Door._is_open``: whoever balances load may ask for the health without a token."""
+        raw_path = head.path.partition("?")[0]
+        match parse_path(raw_path, self._engine.registry):
+            case HealthPath():
+                return True
+            case _:
+                return False
 
-def _answer_health(engine: IngressEngine, head: Head) -> Response:
+
+def _answer_health(engine: IngressEngine, head: Head, *, is_known: bool) -> Response:
     if head.method != "GET":
         raise RefusedError(Refusal.METHOD, "method not allowed: takes GET", {"allow": "GET"})
     health = engine.health
-    body = {"services": sorted(engine.registry.services), "status": health}
+    # Strangers learn how it is, and not what there is.
+    body: dict[str, object] = {"services": sorted(engine.registry.services)} if is_known else {}
+    body["status"] = health
     return Response(
         200 if health == "ok" else 503,
         {"content-type": "application/json"},

@@ -6,18 +6,19 @@ ever raises, and nothing is journaled for a request that they refuse. How a requ
 connection, and how long it may take to arrive, is the transport's: ``server``, ``aiohttp_app``
 and ``asgi``.
 
-What is common to all doors is here: who is let in and how large a body may be. ``callers`` is the
-door of those who call handlers.
+What is common to all doors is here: who is let in, by a token and from a browser, and how large a
+body may be. ``callers`` is the door of those who call handlers.
 """
 
 from logging import getLogger
 from typing import Protocol
 
 from ..objects.errors import HoldfastError
+from .access import unauthorized
 from .browsers import check_browser, find_cors_headers, find_preflight_answer
 from .headers import check_length, check_not_encoded, too_large
 from .messages import Head, Request, Response
-from .options import HttpOptions
+from .options import HttpOptions, tokens_of
 from .problems import RefusedError, response_of_error, response_of_refusal
 
 _log = getLogger("holdfast.ingress")
@@ -40,9 +41,13 @@ class Opened(Protocol):
 class Door:
     """Answers requests. What they may ask is ``_route``'s, and how refusals look ``refusal``'s."""
 
+    purpose = "come in"
+    """What whoever is let in may do, for messages."""
+
     def __init__(self, options: HttpOptions) -> None:
         """Nothing is opened here."""
         self.options = options
+        self._tokens = tokens_of(options)
 
     async def respond(self, request: Request) -> Response:
         """The answer to a whole request."""
@@ -91,19 +96,44 @@ class Door:
         """
         raise NotImplementedError
 
+    def _is_open(self, head: Head) -> bool:
+        """Whether a request that carries no token may come in all the same.
+
+        Raises:
+            RefusedError, HoldfastError: it asks for nothing that there is.
+        """
+        del head
+        return False
+
+    def is_known(self, head: Head) -> bool:
+        """Whether whoever sent this may be told more than a stranger."""
+        return not self._tokens or self._tokens.admit(head.headers)
+
     def _open(self, head: Head) -> Opened | Response:
         options = self.options
-        check_browser(head.headers, options)
+        # Browsers ask without the token, and are told no more than what the options say.
         preflight = find_preflight_answer(head, options)
         if preflight is not None:
             return preflight
+        # Before all else: a stranger is not told what there is, not even by what is refused.
+        if self._tokens and not self._tokens.admit(head.headers) and not self._is_let_in(head):
+            raise unauthorized()
+        check_browser(head.headers, options)
         check_not_encoded(head.headers)
         check_length(head.headers, options)
         return self._route(head)
 
+    def _is_let_in(self, head: Head) -> bool:
+        try:
+            return self._is_open(head)
+        except (RefusedError, HoldfastError):
+            return False
+
     def _answer_to(self, error: Exception, head: Head) -> Response:
         if not isinstance(error, RefusedError | HoldfastError):
-            _log.error("a request failed: %s %.200r", head.method, head.path, exc_info=error)
+            # Without the query, which may hold the signature of a link.
+            path = head.path.partition("?")[0]
+            _log.error("a request failed: %s %.200r", head.method, path, exc_info=error)
         return self.refusal(error, is_keyed=head.headers.get("idempotency-key") is not None)
 
     def _with_cors(self, response: Response, head: Head) -> Response:

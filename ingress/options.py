@@ -1,8 +1,10 @@
 """What a deployment may choose about the HTTP door. Plain values; every limit has its unit."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from ..objects.errors import InvalidArgumentError
+from .access import NO_TOKENS, Tokens
 
 HEADERS_PASSED = frozenset(
     {"content-type", "user-agent", "traceparent", "tracestate", "x-request-id"}
@@ -42,6 +44,10 @@ class HttpOptions:
         head_seconds_max: a request whose head is not complete after this long is cut off.
         body_seconds_max: the same for its body, counted from the end of the head.
         keepalive_seconds: how long an idle connection is kept.
+        tokens: a request must carry one of these (``authorization: Bearer ...``), each of 16
+            characters or more. Only hashes are kept, and no ``repr`` shows any. Without tokens
+            whoever reaches the door may come in.
+        allow_anonymous: listen also where strangers can come, although there are no tokens.
     """
 
     body_bytes_max: int = 32 * 1024 * 1024
@@ -51,16 +57,21 @@ class HttpOptions:
     head_seconds_max: float = 10.0
     body_seconds_max: float = 30.0
     keepalive_seconds: float = 75.0
+    tokens: Iterable[str] | Tokens = field(default=NO_TOKENS, repr=False)
+    allow_anonymous: bool = False
 
     def __post_init__(self) -> None:
         """Bring names to lower case, and refuse what could not be meant.
 
         Raises:
-            InvalidArgumentError: a limit that lets nothing in, or a header that carries a secret.
+            InvalidArgumentError: a limit that lets nothing in, a header that carries a secret, or
+                a token that can be guessed or not be sent.
         """
-        for field in ("hosts", "origins", "headers"):
-            lowered = frozenset(name.lower().rstrip("/") for name in getattr(self, field))
-            object.__setattr__(self, field, lowered)
+        if not isinstance(self.tokens, Tokens):
+            object.__setattr__(self, "tokens", Tokens(self.tokens))
+        for names in ("hosts", "origins", "headers"):
+            lowered = frozenset(name.lower().rstrip("/") for name in getattr(self, names))
+            object.__setattr__(self, names, lowered)
         for name in sorted(self.headers):
             if is_secret(name):
                 message = (
@@ -69,10 +80,16 @@ class HttpOptions:
                 )
                 raise InvalidArgumentError(message)
         limits = ("body_bytes_max", "head_seconds_max", "body_seconds_max", "keepalive_seconds")
-        for field in limits:
-            if not getattr(self, field) > 0:
-                message = f"HttpOptions: {field} is {getattr(self, field)}; it must be above 0"
+        for limit in limits:
+            if not getattr(self, limit) > 0:
+                message = f"HttpOptions: {limit} is {getattr(self, limit)}; it must be above 0"
                 raise InvalidArgumentError(message)
+
+
+def tokens_of(options: HttpOptions) -> Tokens:
+    """The tokens of a door with these options."""
+    assert isinstance(options.tokens, Tokens), "options whose tokens were not taken in"
+    return options.tokens
 
 
 def is_secret(header: str) -> bool:

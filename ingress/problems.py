@@ -52,6 +52,7 @@ class Retry(Enum):
 class Refusal(Enum):
     """Why the ingress turned a request away by itself. Nothing was journaled."""
 
+    UNAUTHORIZED = auto()
     FORBIDDEN = auto()
     NOT_FOUND = auto()
     METHOD = auto()
@@ -83,6 +84,7 @@ PROBLEMS: dict[type[HoldfastError] | Refusal, Problem] = {
     RuntimeClosedError: Problem(503, Retry.SAFE, Retry.SAME_KEY, retry_after_s=5),
     StoreFailedError: Problem(503, Retry.SAFE, Retry.SAME_KEY, retry_after_s=5),
     StoreFullError: Problem(507, Retry.SAFE, retry_after_s=30),
+    Refusal.UNAUTHORIZED: Problem(401),
     Refusal.FORBIDDEN: Problem(403),
     Refusal.NOT_FOUND: Problem(404),
     Refusal.METHOD: Problem(405),

@@ -28,6 +28,7 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 
 from ..objects.errors import InvalidArgumentError, RuntimeClosedError
+from .binding import check_address
 from .callers import CallersDoor
 from .door import Door
 from .headers import too_large
@@ -92,11 +93,16 @@ class HttpServer:
         """Start accepting connections.
 
         Raises:
-            InvalidArgumentError: the address cannot be listened on.
+            InvalidArgumentError: the address cannot be listened on, or strangers could reach it
+                and there are no tokens.
         """
         if not 0 <= port <= 65535:
             message = f"port {port} is out of range; choose one up to 65535 with --port"
             raise InvalidArgumentError(message)
+        try:
+            await check_address(host, self._options, self._door.purpose)
+        except OSError as error:
+            raise _cannot_listen(host, port, error) from None
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, host, port, backlog=_BACKLOG).start()

@@ -41,6 +41,7 @@ OWNERS: dict[str, set[str]] = {
     "msgpack": {"journal/codec.py"},
     "uvloop": {"holdfast/cli.py"},
     "click": {
+        "holdfast/access_options.py",
         "holdfast/checking_command.py",
         "holdfast/cli.py",
         "holdfast/demo/story.py",

@@ -317,7 +317,7 @@ async def test_an_address_that_is_not_here_is_refused(
     engine: FakeEngine, host: str, port: int
 ) -> None:
     with pytest.raises(InvalidArgumentError, match="--port"):
-        await serve(engine, host=host, port=port)
+        await serve(engine, host=host, port=port, options=HttpOptions(allow_anonymous=True))
 
 
 async def test_closing_lets_a_request_in_flight_finish(

@@ -1,0 +1,31 @@
+"""Every program of ``docs/security.md``, run as printed."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.processes import ROOT, Running
+
+PAGE = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+BLOCKS: list[tuple[str, str]] = re.findall(
+    r"^```(python|text)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL
+)
+PROGRAMS = list(zip(BLOCKS[::2], BLOCKS[1::2], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("program", "printed"), PROGRAMS, ids=[text.splitlines()[0] for (_, text), _ in PROGRAMS]
+)
+def test_a_program_of_the_page_prints_what_stands_under_it(
+    program: tuple[str, str], printed: tuple[str, str], tmp_path: Path
+) -> None:
+    assert (program[0], printed[0]) == ("python", "text")
+    name = re.match(r"# (\w+\.py)\n", program[1])
+    assert name, "a program without a file name"
+    (tmp_path / name[1]).write_text(program[1])
+    with Running(sys.executable, name[1], cwd=tmp_path) as running:
+        assert running.wait_exit() == 0, running.stdout + running.stderr
+        pattern = re.escape(printed[1].strip()).replace(re.escape("..."), ".*")
+        assert re.fullmatch(pattern, running.stdout.strip(), re.DOTALL), running.stdout
