@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from .runtime.config import RuntimeConfig
     from .runtime.invocation_handle import InvocationHandle
     from .runtime.invocation_info import AwaitedInfo, InvocationInfo
+    from .runtime.state_reads import StateSnapshot
     from .runtime.testing import ManualClock
 
 __all__ = [
@@ -110,6 +111,7 @@ __all__ = [
     "RuntimeConfig",
     "Saga",
     "Service",
+    "StateSnapshot",
     "StepFailedError",
     "StepInfo",
     "StepOptions",
@@ -139,6 +141,7 @@ _LOADED_AT_FIRST_USE = {
     "MemoryStore": ".journal.memory",
     "Runtime": ".app",
     "RuntimeConfig": ".runtime.config",
+    "StateSnapshot": ".runtime.state_reads",
 }
 
 

@@ -75,13 +75,15 @@ REISSUE = b"r"
 REMAINS = b"z"
 META = b"m"
 
+_TEXT_END = b"\0\1"
+
 
 def text(value: str) -> bytes:
     """``value`` so that it ends where it ends and sorts as its UTF-8 does."""
     raw = value.encode()
     if b"\0" in raw:
         raw = raw.replace(b"\0", b"\0\xff")
-    return raw + b"\0\x01"
+    return raw + _TEXT_END
 
 
 def split_text(data: bytes, start: int) -> tuple[str, int]:
@@ -157,6 +159,21 @@ def inbox(object_: bytes, sequence: int) -> bytes:
 def state(object_: bytes, field: str, part: bytes) -> bytes:
     """One row of a state field."""
     return STATE + object_ + text(field) + part
+
+
+def watched(key: bytes) -> bytes | None:
+    """What a caller outside may wait for that changes with the row of this key, if anything.
+
+    A promise's row is that by itself; of state rows it is what all those of one object begin with.
+    """
+    table = key[:1]
+    if table == PROMISE:
+        return key
+    if table != STATE:
+        return None
+    # Within a text each 00 is followed by FF, so this is where texts end, and nothing else.
+    end = key.index(_TEXT_END, key.index(_TEXT_END, 1) + 2) + 2
+    return key[:end]
 
 
 def undo(object_: bytes, sequence: int, index: int, field: str, part: bytes) -> bytes:

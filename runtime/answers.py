@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from ..journal.entry import Failure
 from ..objects.errors import HoldfastError
@@ -14,6 +14,8 @@ from .failures import error_of
 from .open_invocation import Result
 from .outcomes import Outcomes
 from .requests import Answer
+
+T = TypeVar("T")
 
 
 class Answers:
@@ -45,10 +47,28 @@ class Answers:
             self._open.discard(future)
             self._outcomes.forget_waiter(id_, tell)
 
-        future = OutcomeFuture(forget, self._loop)
+        future: asyncio.Future[Answer] = GivenUpFuture(forget, self._loop)
         self._open.add(future)
         self._outcomes.when_completed(id_, tell)
         return future
+
+    def when_told(
+        self, forget: Callable[[], None]
+    ) -> "tuple[asyncio.Future[Any], Callable[[Any], None]]":
+        """A future, and who is to be told its answer, which it has once that is durable.
+
+        ``forget`` is called if the future is cancelled before.
+        """
+
+        def give_up() -> None:
+            self._open.discard(future)
+            forget()
+
+        future: asyncio.Future[Any] = GivenUpFuture(give_up, self._loop)
+        self._open.add(future)
+        return future, lambda answer: self._commits.when_durable(
+            partial(self._settle, future, answer)
+        )
 
     def refuse_all(self, kind: Callable[[str], Exception], message: str) -> None:
         """Raise an error in every future that still waits."""
@@ -71,8 +91,8 @@ class Answers:
             future.set_result(answer)
 
 
-class OutcomeFuture(asyncio.Future[Answer]):
-    """An outcome that somebody outside waits for, perhaps for days, and may stop to wait for."""
+class GivenUpFuture(asyncio.Future[T]):
+    """What somebody outside waits for, perhaps for days, and may stop to wait for."""
 
     def __init__(self, forget: Callable[[], None], loop: asyncio.AbstractEventLoop) -> None:
         """Wait; ``forget`` is called if the wait is given up."""

@@ -11,7 +11,7 @@ This module does not know what the rows mean.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from ..journal.store import Store
@@ -63,6 +63,8 @@ class Commits:
         self._durable = 0
         self._is_syncing = False
         self.has_failed = False
+        self.on_written: Callable[[Iterable[bytes]], None] | None = None
+        """Told of the keys of each batch, once it is written; must not raise."""
 
     def get(self, key: bytes) -> bytes | None:
         """The row as decided so far, whether or not it is written."""
@@ -149,6 +151,8 @@ class Commits:
             except Exception as error:  # noqa: BLE001  # any storage exception is the last
                 self._stop(error)
                 return
+            if self.on_written is not None:
+                self.on_written(batch)
         if self._effects:
             self._gated.append((self._written, self._effects))
             self._effects = []

@@ -15,6 +15,8 @@ from .config import RuntimeConfig
 from .lifecycle import Lifecycle
 from .retention import Retention
 from .seams import Clock
+from .state_reads import StateReads
+from .watches import Watches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +28,8 @@ class Core:
     attempts: Attempts
     commits: Commits
     answers: Answers
+    watches: Watches
+    states: StateReads
     clock: Clock
     config: RuntimeConfig
     store: Store

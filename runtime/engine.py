@@ -48,7 +48,9 @@ from .seams import (
     Threads,
     this_thread,
 )
+from .state_reads import StateReads
 from .tracing import Tracing
+from .watches import Watches
 
 logger = logging.getLogger("holdfast.runtime")
 
@@ -201,12 +203,15 @@ class Engine(Outside):
         self._lifecycle.connect(self._attempts)
         self._retention = Retention(self._lifecycle, self._clock, self.config)
         self._answers = Answers(self._loop, self._commits, self._lifecycle.outcomes)
+        watches = Watches(self._loop, self._commits, self._answers, self._clock)
         self._core = Core(
             registry=self.registry,
             lifecycle=self._lifecycle,
             attempts=self._attempts,
             commits=self._commits,
             answers=self._answers,
+            watches=watches,
+            states=StateReads(self._loop, self._lifecycle, watches, self._answers),
             clock=self._clock,
             config=self.config,
             store=self._store,

@@ -233,14 +233,16 @@ class InvocationHandle(Generic[R_co]):
             UnknownTargetError: (from the future) there is no such invocation, or it is completed.
             MailboxFullError: (from the future) too many signals wait there to be awaited.
         """
-        return self._signal(name, _ANY_JSON.encode(value))
+        return self.deliver_signal(name, _ANY_JSON.encode(value))
 
     def reject_signal(self, name: str, reason: str | TerminalError) -> "asyncio.Future[None]":
         """As ``signal``, but whoever awaits it gets a ``TerminalError``."""
         error = reason if isinstance(reason, TerminalError) else TerminalError(reason)
-        return self._signal(name, failure_of(error))
+        return self.deliver_signal(name, error)
 
-    def _signal(self, name: str, result: Result) -> "asyncio.Future[Any]":
+    def deliver_signal(self, name: str, outcome: bytes | TerminalError) -> "asyncio.Future[None]":
+        """As ``signal`` with a value that is JSON already, or as ``reject_signal``."""
+        result: Result = failure_of(outcome) if isinstance(outcome, TerminalError) else outcome
         core, id_, checked = self._core, self._id, check_label(name, "signal")
 
         def decide() -> None:

@@ -41,6 +41,7 @@ from .invocation_handle import InvocationHandle
 from .past import Past
 from .promise_handle import PromiseHandle
 from .requests import Answer, CallRequest, request_of
+from .state_reads import StateDocument, StateQuestion, StateSnapshot
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -252,6 +253,41 @@ class Outside:
         """
         self._check_open()
         return Past(self._core).read(cls, key, at, entry)
+
+    def wait_state(
+        self,
+        cls: type | str,
+        key: str,
+        *,
+        since: str | None = None,
+        timeout: timedelta | None = None,
+    ) -> "asyncio.Future[StateSnapshot]":
+        """What an object holds, with a tag; given the tag of before, once it is another state.
+
+        ``seen = await runtime.wait_state(Cart, "sam")`` answers at once, and ``await
+        runtime.wait_state(Cart, "sam", since=seen.tag)`` when the stored state is not that any
+        more. Waiting costs no invocation, and whoever cancels it is forgotten.
+
+        Args:
+            cls: the class, or its name.
+            key: of the object.
+            since: the tag of a snapshot, also one from before a restart.
+            timeout: after this long it answers all the same; the tag tells that nothing changed.
+
+        The future is done when what it tells is durable. It raises ``InvalidArgumentError`` when
+        what is stored is not of the types that the class declares.
+
+        Raises:
+            InvalidArgumentError: ``cls`` has no keys, or ``key`` cannot be one.
+            UnknownTargetError: the runtime has no such class.
+        """
+        self._check_open()
+        return self._core.states.wait_snapshot(cls, key, since, timeout)
+
+    def read_state(self, question: StateQuestion) -> "asyncio.Future[StateDocument]":
+        """As ``state`` or ``wait_state``, for callers who read JSON; raises what these raise."""
+        self._check_open()
+        return self._core.states.read_document(question)
 
     def fork(
         self,

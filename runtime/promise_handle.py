@@ -1,6 +1,7 @@
 """A promise of a workflow, for a program outside of handlers."""
 
 from asyncio import Future
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from ..journal import keys
@@ -12,6 +13,7 @@ from .core import Core
 from .failures import error_of, failure_of
 from .open_invocation import Result
 from .promises import complete_promise, describe_completed, find_promise
+from .watches import WAIT_ON
 
 T = TypeVar("T")
 
@@ -63,6 +65,45 @@ class PromiseHandle(Generic[T]):
         core.check_open()
         result = find_promise(core.commits, self._object, self._name)
         return core.answers.when_durable(self._decoded(result))
+
+    def wait(self) -> "Future[T]":
+        """What it is resolved with, once it is, however long that takes.
+
+        Whoever cancels the future is forgotten, and nothing else happens.
+
+        Raises:
+            TerminalError: (from the future) it is rejected.
+            InvalidArgumentError: (from the future) its value is of another type.
+        """
+        return self._wait(None, self._decoded)
+
+    def wait_outcome(self, timeout_s: float) -> "Future[bytes | None]":
+        """Its value as JSON, whatever its type; ``None``: it has none after so many seconds.
+
+        Raises:
+            TerminalError: (from the future) it is rejected.
+        """
+        return self._wait(
+            timeout_s, lambda result: error_of(result) if isinstance(result, Failure) else result
+        )
+
+    def complete(self, outcome: bytes | TerminalError) -> "Future[None]":
+        """As ``resolve`` with a value that is JSON already, or as ``reject``."""
+        return self._complete(
+            failure_of(outcome) if isinstance(outcome, TerminalError) else outcome
+        )
+
+    def _wait(self, timeout_s: float | None, show: Callable[[Result], Any]) -> "Future[Any]":
+        core = self._core
+        core.check_open()
+
+        def look() -> Any:
+            result = find_promise(core.commits, self._object, self._name)
+            return WAIT_ON if result is None else show(result)
+
+        return core.watches.wait(
+            keys.promise(self._object, self._name), look, timeout_s, lambda: None
+        )
 
     def _decoded(self, result: Result | None) -> Any:
         if result is None:

@@ -5,8 +5,9 @@ import holdfast
 PUBLIC = """
 AwaitedInfo Awakeable AwakeableInfo AwakeablePage Client Completed CompletedFailure Context
 HandlerOptions Happened Inbox Intent InvocationHandle InvocationInfo ManualClock MemoryStore
-Mismatch MismatchCause NeverHappened NotCompensated Origin Promise RetryPolicy Runtime RuntimeConfig
-Saga Service StepInfo StepOptions Target VirtualObject Workflow handler shared state step_info
+Mismatch MismatchCause NeverHappened NotCompensated Origin Promise RetryPolicy Runtime
+RuntimeConfig Saga Service StateSnapshot StepInfo StepOptions Target VirtualObject Workflow handler
+shared state step_info
 
 AnswerLostError AwakeableExpiredError CanceledError ConflictError ContextMisuseError DeadlockError
 ForbiddenInHandlerError HandlerStuckError HoldfastError InvalidArgumentError InvalidDefinitionError

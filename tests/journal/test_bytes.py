@@ -342,3 +342,12 @@ def test_a_row_of_a_later_format_is_refused_with_a_sentence() -> None:
         codec.decode_entry(codec.pack([99, 0, ""]))
     with pytest.raises(StoreDamagedError, match="cannot be read"):
         codec.decode_entry(b"\x01\x94\x10")
+
+
+@pytest.mark.parametrize("name", ["sam", "", "a\0b", "\0\1", "\0\xff\0\1"])
+def test_what_is_waited_for_is_found_in_the_keys_of_its_rows(name: str) -> None:
+    object_ = keys.object_key("Cart", name)
+    assert keys.watched(keys.state(object_, "total", b"\0\1part")) == keys.STATE + object_
+    promise = keys.promise(object_, "signed")
+    assert keys.watched(promise) == promise
+    assert keys.watched(keys.undo(object_, 1, 2, "total", b"")) is None

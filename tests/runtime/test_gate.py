@@ -100,6 +100,24 @@ async def test_an_answer_waits_until_its_outcome_is_durable(threads: HeldThreads
     assert answer.result() == 1
 
 
+async def test_a_state_is_told_when_it_is_durable_also_to_whoever_waits(
+    threads: HeldThreads,
+) -> None:
+    runtime = await start(threads, MemoryStore())
+    before = runtime.wait_state(Ledger, "a")
+    waiting = runtime.wait_state(Ledger, "a", since=(await before).tag)
+    answer = asyncio.ensure_future(runtime.object(Ledger, "a").add(1))
+    await settle()
+    asked_between = runtime.wait_state(Ledger, "a")
+    await settle()
+    assert [each.done() for each in (answer, waiting, asked_between)] == [False] * 3
+    await threads.let_sync_end()
+
+    assert answer.result() == 1
+    assert waiting.result().values == {"total": 1}
+    assert asked_between.result() == waiting.result()
+
+
 async def test_an_action_waits_until_its_intent_is_durable(threads: HeldThreads) -> None:
     runtime = await start(threads, MemoryStore())
     answer = asyncio.ensure_future(runtime.object(Ledger, "a").effect())
