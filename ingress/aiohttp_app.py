@@ -11,10 +11,10 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from .asgi import LifespanEngine
+from .bodies import respond_to, to_aiohttp
 from .callers import CallersDoor
 from .messages import Head
 from .options import DEFAULT_OPTIONS, HttpOptions
-from .server import respond_to, to_aiohttp
 
 _BELOW = "/{below:.*}"
 

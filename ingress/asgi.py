@@ -67,26 +67,36 @@ class AsgiApp:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         door = self._door
-        caller = _Caller(receive, door.options)
+        caller = _Caller(receive, door)
         if sum(name.lower() == b"idempotency-key" for name, _ in scope["headers"]) > 1:
             await _reply(send, door.refusal(_two_keys()), scope)
             return
         head = Head(scope["method"].upper(), _path_of(scope), _headers_of(scope))
-        response = door.open(head)
-        if not isinstance(response, Response):
-            opened = response
-            try:
-                body = await caller.read_body()
-            except RefusedError as error:
-                response = door.refusal(error)
-            else:
-                if body is None:
-                    return  # It went away before it had said what it wanted.
-                answered = await caller.wait_for(door.answer(opened, Request(head, body)))
-                if answered is None:
-                    return  # It went away; its invocation goes on.
-                response = answered
-        await _reply(send, response, scope)
+        response = await self._respond(head, caller)
+        if response is not None:  # Else it went away, and is owed nothing.
+            await _reply(send, response, scope)
+
+    async def _respond(self, head: Head, caller: "_Caller") -> Response | None:
+        """The answer, or ``None`` when the caller went away; what it has called goes on."""
+        door = self._door
+        opened = door.open(head)
+        if isinstance(opened, Response):
+            return opened
+        try:
+            door.bounds.enter()
+        except RefusedError as error:
+            return door.refusal(error)
+        try:
+            body = await caller.read_body()
+            if body is None:
+                return None  # It had not said yet what it wanted.
+            answering = door.answer(opened, Request(head, body))
+            del body  # The caller may wait for days.
+            return await caller.wait_for(answering)
+        except RefusedError as error:
+            return door.refusal(error)
+        finally:
+            door.bounds.leave()
 
     async def _live(self, receive: Receive, send: Send) -> None:
         is_ours = False
@@ -108,18 +118,20 @@ class AsgiApp:
 class _Caller:
     """Whoever sent one request."""
 
-    def __init__(self, receive: Receive, options: HttpOptions) -> None:
+    def __init__(self, receive: Receive, door: Door) -> None:
         self._receive = receive
-        self._options = options
+        self._options = door.options
+        self._bounds = door.bounds
 
     async def read_body(self) -> bytes | None:
         """The whole body; ``None`` when the caller went away in the middle of it.
 
         Raises:
-            RefusedError: it is too long, or too slow.
+            RefusedError: it is too long, or too slow, or there is no room for it now.
         """
         chunks: list[bytes] = []
         size = 0
+        held = 0
         try:
             async with asyncio.timeout(self._options.body_seconds_max):
                 while True:
@@ -133,10 +145,14 @@ class _Caller:
                     chunks.append(chunk)
                     if not message.get("more_body", False):
                         return b"".join(chunks)
+                    self._bounds.receive(size - held)
+                    held = size
         except TimeoutError:
             seconds = self._options.body_seconds_max
             late = f"the body was not complete after {seconds:g} seconds"
             raise RefusedError(Refusal.SLOW_BODY, late) from None
+        finally:
+            self._bounds.release(held)
 
     async def wait_for(self, answering: Awaitable[Response]) -> Response | None:
         """The answer, or ``None`` when the caller goes away before it is there."""

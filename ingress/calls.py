@@ -58,6 +58,7 @@ class Call:
         try:
             future = self.engine.submit(request, wait=not path.is_send)
             was_submitted = True
+            del request, body  # The engine has them; here they would be kept for a long wait.
             answer = await future
         except HoldfastError as error:
             return response_of_error(

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from ..objects.errors import HoldfastError
 from .access import unauthorized
+from .bounds import Bounds
 from .browsers import check_browser, find_cors_headers, find_preflight_answer
 from .headers import check_length, check_not_encoded, too_large
 from .messages import Head, Request, Response
@@ -48,6 +49,7 @@ class Door:
         """Nothing is opened here."""
         self.options = options
         self._tokens = tokens_of(options)
+        self.bounds = Bounds(options)
 
     async def respond(self, request: Request) -> Response:
         """The answer to a whole request."""
@@ -66,13 +68,16 @@ class Door:
 
     async def answer(self, opened: Opened, request: Request) -> Response:
         """Do what an opened request asks for, now that its body is here."""
+        head = request.head
         try:
             if len(request.body) > self.options.body_bytes_max:
                 raise too_large(self.options)  # noqa: TRY301 - answered like every other refusal
-            response = await opened.answer(request.body)
+            answering = opened.answer(request.body)
+            del request  # A caller may wait for days, and his body should not.
+            response = await answering
         except Exception as error:  # noqa: BLE001 - as in ``open``
-            response = self._answer_to(error, request.head)
-        return self._with_cors(response, request.head)
+            response = self._answer_to(error, head)
+        return self._with_cors(response, head)
 
     def refusal(
         self, error: Exception, *, is_keyed: bool = False, was_submitted: bool = False

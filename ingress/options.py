@@ -28,6 +28,13 @@ _SECRET_PARTS = (
     "session",
 )
 
+_LIMITS = (
+    *("body_bytes_max", "target_bytes_max", "head_bytes_max", "headers_max", "bodies_bytes_max"),
+    *("requests_max", "connections_max", "head_seconds_max", "body_seconds_max"),
+    *("answer_seconds_max", "keepalive_seconds"),
+)
+_PAIRS = (("body_bytes_max", "bodies_bytes_max"), ("target_bytes_max", "head_bytes_max"))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpOptions:
@@ -41,24 +48,43 @@ class HttpOptions:
             browser, besides its own; ``"*"`` for any.
         headers: further request headers that a handler sees, which also means that they are
             recorded. Names of secrets are refused.
+        target_bytes_max: a longer request target, path and query, is refused with 414.
+        head_bytes_max: a longer head is refused with 431; longer than a target.
+        headers_max: more headers are refused with 431.
+        bodies_bytes_max: bytes of bodies that are being received, over all requests; beyond it a
+            body is refused with 503. At least as large as one body.
+        requests_max: requests being answered at a time, calls that wait for their outcome
+            included; beyond it they are refused with 429. Health is always answered.
+        connections_max: open connections; beyond it idle ones are closed, and where none is idle
+            new ones are answered 503. Half as many as the process may open files at most.
         head_seconds_max: a request whose head is not complete after this long is cut off.
         body_seconds_max: the same for its body, counted from the end of the head.
+        answer_seconds_max: a caller that has not taken an answer after this long is cut off.
         keepalive_seconds: how long an idle connection is kept.
         tokens: a request must carry one of these (``authorization: Bearer ...``), each of 16
             characters or more. Only hashes are kept, and no ``repr`` shows any. Without tokens
             whoever reaches the door may come in.
         allow_anonymous: listen also where strangers can come, although there are no tokens.
+        unix_mode: the permissions of a unix socket.
     """
 
     body_bytes_max: int = 32 * 1024 * 1024
+    target_bytes_max: int = 8 * 1024
+    head_bytes_max: int = 32 * 1024
+    headers_max: int = 100
+    bodies_bytes_max: int = 256 * 1024 * 1024
+    requests_max: int = 10_000
+    connections_max: int = 10_000
     hosts: frozenset[str] = frozenset()
     origins: frozenset[str] = frozenset()
     headers: frozenset[str] = frozenset()
     head_seconds_max: float = 10.0
     body_seconds_max: float = 30.0
+    answer_seconds_max: float = 60.0
     keepalive_seconds: float = 75.0
     tokens: Iterable[str] | Tokens = field(default=NO_TOKENS, repr=False)
     allow_anonymous: bool = False
+    unix_mode: int = 0o600
 
     def __post_init__(self) -> None:
         """Bring names to lower case, and refuse what could not be meant.
@@ -79,11 +105,20 @@ class HttpOptions:
                     f"check it in front of Holdfast and pass on who the caller is"
                 )
                 raise InvalidArgumentError(message)
-        limits = ("body_bytes_max", "head_seconds_max", "body_seconds_max", "keepalive_seconds")
-        for limit in limits:
+        for limit in _LIMITS:
             if not getattr(self, limit) > 0:
                 message = f"HttpOptions: {limit} is {getattr(self, limit)}; it must be above 0"
                 raise InvalidArgumentError(message)
+        for smaller, larger in _PAIRS:
+            if getattr(self, smaller) > getattr(self, larger):
+                message = (
+                    f"HttpOptions: {smaller} is {getattr(self, smaller)} and {larger} only "
+                    f"{getattr(self, larger)}; raise {larger} as well"
+                )
+                raise InvalidArgumentError(message)
+        if not 0 < self.unix_mode <= 0o777:
+            message = f"HttpOptions: unix_mode is {self.unix_mode:#o}; it is at most 0o777"
+            raise InvalidArgumentError(message)
 
 
 def tokens_of(options: HttpOptions) -> Tokens:

@@ -58,8 +58,12 @@ class Refusal(Enum):
     METHOD = auto()
     SLOW_BODY = auto()
     TOO_LARGE = auto()
+    TARGET_TOO_LONG = auto()
     ENCODED = auto()
     MISDIRECTED = auto()
+    BUSY = auto()
+    HEAD_TOO_LARGE = auto()
+    CROWDED = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +94,12 @@ PROBLEMS: dict[type[HoldfastError] | Refusal, Problem] = {
     Refusal.METHOD: Problem(405),
     Refusal.SLOW_BODY: Problem(408, Retry.SAFE),
     Refusal.TOO_LARGE: Problem(413),
+    Refusal.TARGET_TOO_LONG: Problem(414),
     Refusal.ENCODED: Problem(415),
     Refusal.MISDIRECTED: Problem(421),
+    Refusal.BUSY: Problem(429, Retry.SAFE, retry_after_s=1),
+    Refusal.HEAD_TOO_LARGE: Problem(431),
+    Refusal.CROWDED: Problem(503, Retry.SAFE, retry_after_s=1),
 }
 
 UNFORESEEN = Problem(500, Retry.SAME_KEY)
@@ -118,7 +126,10 @@ class RefusedError(Exception):
 def response_of_refusal(error: RefusedError) -> Response:
     """The answer to a request that the ingress turned away."""
     problem = PROBLEMS[error.refusal]
-    return _response(problem.status, error.message, Source.INGRESS, error.headers)
+    headers = error.headers
+    if problem.retry_after_s:
+        headers = {**headers, "retry-after": str(problem.retry_after_s)}
+    return _response(problem.status, error.message, Source.INGRESS, headers)
 
 
 def response_of_error(error: Exception, *, is_keyed: bool, was_submitted: bool) -> Response:

@@ -1,51 +1,36 @@
-"""HTTP/1.1 around a door: connections, deadlines, bodies.
+"""HTTP/1.1 around a door: where it listens, what is in flight, and how it closes.
 
 aiohttp's low-level server is used, without an application or a router: a request costs half as much
-(17 000 against 8 000 a second on one core), and the paths here are not a router's. What aiohttp
-leaves to whoever uses it is done here:
-
-* a head must be complete within ten seconds and a body within thirty, or the connection is closed;
-* a malformed request is answered with 400 in JSON and leaves no traceback in the log;
-* bodies are not decompressed, and none is read that will be refused for its head;
-* an answer does not say which software and versions sent it;
-* a caller that goes away stops nothing: its invocation goes on.
+(17 000 against 8 000 a second on one core), and the paths here are not a router's. ``connections``
+has what aiohttp leaves to whoever uses it, ``bodies`` reads requests.
 """
 
 import asyncio
 import os
-from asyncio import AbstractEventLoop
-from collections.abc import Awaitable, Callable
+import resource
 from dataclasses import dataclass
 from datetime import timedelta
 from errno import EADDRINUSE
-from logging import getLogger
-from typing import Any, cast
+from typing import Any
 
 from aiohttp import web
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.http_parser import RawRequestMessage
-from aiohttp.streams import StreamReader
 
 from ..objects.errors import InvalidArgumentError, RuntimeClosedError
 from .binding import check_address
+from .bodies import respond_to, to_aiohttp
 from .callers import CallersDoor
+from .connections import Listener
 from .door import Door
-from .headers import too_large
-from .messages import Head, Request, Response
+from .messages import Head, Response
 from .options import DEFAULT_OPTIONS, HttpOptions
 from .port import IngressEngine
-from .problems import Refusal, RefusedError
+from .unix_sockets import UnixSocket, bind_unix_socket
 
-# How often overdue heads are looked for, at most; more often where they are due sooner.
+# How often deadlines are looked at, at most; more often where they are due sooner.
 _SWEEP_SECONDS = 1.0
-# What a refused sender may still send into the void, so that it gets to read why.
-_LINGERING_SECONDS = 5.0
 # After the grace of ``close``: for answers that are being written.
 _GOODBYE_SECONDS = 1.0
 _BACKLOG = 1024
-
-_log = getLogger("holdfast.ingress")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +38,19 @@ class HttpStatistics:
     """A moment's view of a server, for metrics and tests."""
 
     connections: int
+    connections_max: int
+    """What the options say, or less where the process may not open so many files."""
     requests_in_flight: int
+    body_bytes: int
+    """Of bodies that are being received."""
 
 
 async def serve(
     engine: IngressEngine,
     *,
     host: str = "127.0.0.1",
-    port: int = 8080,
+    port: int | None = 8080,
+    unix_path: str | os.PathLike[str] | None = None,
     options: HttpOptions = DEFAULT_OPTIONS,
 ) -> "HttpServer":
     """Start answering HTTP requests for ``engine``; with port 0 the system chooses one.
@@ -69,7 +59,14 @@ async def serve(
         InvalidArgumentError: the address cannot be listened on; nothing was started.
     """
     server = HttpServer(CallersDoor(engine, options))
-    await server.listen(host, port)
+    try:
+        if port is not None:
+            await server.listen(host, port)
+        if unix_path is not None:
+            await server.listen_unix(unix_path)
+    except InvalidArgumentError:
+        await server.close()
+        raise
     return server
 
 
@@ -77,12 +74,15 @@ class HttpServer:
     """Connections to one door. Made by ``serve``; belongs to the loop it was made on."""
 
     def __init__(self, door: Door) -> None:
-        """Make a server that is still shut; call ``listen`` once."""
+        """Make a server that is still shut; call ``listen`` or ``listen_unix``, or both."""
         self._door = door
         self._options = door.options
         self._loop = asyncio.get_running_loop()
-        self._listener = _Listener(self._handle, door, self._loop)
-        self._runner = web.ServerRunner(self._listener, shutdown_timeout=_GOODBYE_SECONDS)
+        self._listener = Listener(self._handle, door, self._loop)
+        self._listener.connections_max = _find_connections_max(door.options)
+        # What accepts connections, and the files of those that are at paths.
+        self._acceptors: list[asyncio.Server] = []
+        self._unix_sockets: list[UnixSocket] = []
         # The tasks of requests that have not been answered.
         self._in_flight: set[asyncio.Task[Any]] = set()
         self._sweep_handle: asyncio.TimerHandle | None = None
@@ -101,24 +101,42 @@ class HttpServer:
             raise InvalidArgumentError(message)
         try:
             await check_address(host, self._options, self._door.purpose)
+            acceptor = await self._loop.create_server(self._listener, host, port, backlog=_BACKLOG)
         except OSError as error:
             raise _cannot_listen(host, port, error) from None
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, host, port, backlog=_BACKLOG).start()
-        except OSError as error:
-            await self._runner.cleanup()
-            raise _cannot_listen(host, port, error) from None
-        self._schedule_sweep()
+        self._begin(acceptor)
+
+    async def listen_unix(self, path: str | os.PathLike[str]) -> None:
+        """Start accepting connections at a path; the file is removed by ``close``.
+
+        Raises:
+            InvalidArgumentError: the path is taken or cannot be used; what is there is left alone.
+        """
+        unix_socket = bind_unix_socket(path, self._options.unix_mode, _BACKLOG)
+        self._unix_sockets.append(unix_socket)
+        acceptor = await self._loop.create_unix_server(
+            self._listener, sock=unix_socket.socket, backlog=_BACKLOG
+        )
+        self._begin(acceptor)
 
     @property
     def port(self) -> int:
-        """The port it listens on."""
-        return int(self._runner.addresses[0][1])
+        """The port it listens on; 0 where it listens at a path only."""
+        for acceptor in self._acceptors:
+            for each in acceptor.sockets:
+                address = each.getsockname()
+                if isinstance(address, tuple):
+                    return int(address[1])
+        return 0
 
     def statistics(self) -> HttpStatistics:
         """How busy it is."""
-        return HttpStatistics(len(self._listener.connections), len(self._in_flight))
+        return HttpStatistics(
+            connections=len(self._listener.connections),
+            connections_max=self._listener.connections_max,
+            requests_in_flight=len(self._in_flight),
+            body_bytes=self._door.bounds.body_bytes,
+        )
 
     async def close(self, grace: timedelta = timedelta(seconds=5)) -> None:
         """Stop listening, and return when every connection is closed. Idempotent.
@@ -133,8 +151,10 @@ class HttpServer:
     async def _close(self, grace: timedelta) -> None:
         if self._sweep_handle is not None:
             self._sweep_handle.cancel()
-        for site in self._runner.sites:
-            await site.stop()
+        for acceptor in self._acceptors:
+            acceptor.close()
+        for unix_socket in self._unix_sockets:
+            unix_socket.remove_file()
         if self._in_flight:
             await asyncio.wait(self._in_flight, timeout=grace.total_seconds())
         late = set(self._in_flight)
@@ -142,21 +162,28 @@ class HttpServer:
             task.cancel()
         if late:
             await asyncio.wait(late, timeout=_GOODBYE_SECONDS)
-        await self._runner.cleanup()
+        # What has just arrived is answered as well.
+        await asyncio.sleep(0)
+        self._listener.pre_shutdown()
+        await self._listener.shutdown(_GOODBYE_SECONDS)
+        self._listener.abort()
 
     def _is_closing(self) -> bool:
         return self._closing is not None
 
+    def _begin(self, acceptor: asyncio.Server) -> None:
+        self._acceptors.append(acceptor)
+        if self._sweep_handle is None:
+            self._schedule_sweep()
+
     def _sweep(self) -> None:
-        now_s = self._loop.time()
-        for connection in self._listener.connections:
-            assert isinstance(connection, _Connection), "not one of our connections"
-            if connection.is_late(now_s):
-                connection.force_close()
+        self._listener.sweep()
         self._schedule_sweep()
 
     def _schedule_sweep(self) -> None:
-        seconds = min(_SWEEP_SECONDS, self._options.head_seconds_max / 4)
+        options = self._options
+        soonest = min(options.head_seconds_max, options.answer_seconds_max)
+        seconds = min(_SWEEP_SECONDS, soonest / 4)
         self._sweep_handle = self._loop.call_later(seconds, self._sweep)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -198,167 +225,12 @@ class HttpServer:
         return reply
 
 
-class _Listener(web.Server):
-    """aiohttp's server, but its connections are ours."""
-
-    def __init__(
-        self,
-        handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
-        door: Door,
-        loop: AbstractEventLoop,
-    ) -> None:
-        super().__init__(handler, request_factory=self._open_request, loop=loop)
-        self._door = door
-        self._own_loop = loop
-
-    def __call__(self) -> "_Connection":
-        return _Connection(self, self._door, self._own_loop)
-
-    def _open_request(
-        self,
-        message: RawRequestMessage,
-        payload: StreamReader,
-        protocol: web.RequestHandler,
-        writer: AbstractStreamWriter,
-        task: "asyncio.Task[None]",
-    ) -> web.BaseRequest:
-        cast("_Connection", protocol).head_arrived()
-        return web.BaseRequest(message, payload, protocol, writer, task, self._own_loop)
-
-
-class _Connection(web.RequestHandler):
-    """aiohttp's connection, with a deadline for heads, and quiet about what strangers send.
-
-    aiohttp closes a connection that is idle between two requests, but not one that sends a head a
-    byte at a time.
-    """
-
-    __slots__ = ("clock", "door", "head_since_s", "is_busy")
-
-    def __init__(self, listener: _Listener, door: Door, loop: AbstractEventLoop) -> None:
-        super().__init__(
-            listener,
-            loop=loop,
-            keepalive_timeout=door.options.keepalive_seconds,
-            logger=_log,
-            lingering_time=_LINGERING_SECONDS,
-            auto_decompress=False,
-        )
-        self.clock = loop.time
-        self.door = door
-        # From the end of a head until its answer is written.
-        self.is_busy = False
-        # When the head that is now awaited began; a fresh connection owes one at once.
-        # Invariant: ``None`` while busy, and while an answered connection is silent.
-        self.head_since_s: float | None = loop.time()
-
-    def data_received(self, data: bytes) -> None:
-        if self.head_since_s is None and not self.is_busy:
-            self.head_since_s = self.clock()
-        super().data_received(data)
-
-    def head_arrived(self) -> None:
-        """Say that a whole head is here, and that its request is being handled from now on."""
-        self.is_busy = True
-        self.head_since_s = None
-
-    def is_late(self, now_s: float) -> bool:
-        """Whether a head is overdue."""
-        if self.head_since_s is None:
-            return False
-        return now_s - self.head_since_s > self.door.options.head_seconds_max
-
-    def log_access(self, *_args: Any, **_kw: Any) -> None:
-        """Note that an answer is written, which is when aiohttp calls this. Nothing is logged."""
-        self.is_busy = False
-
-    def log_exception(self, *args: Any, **kw: Any) -> None:
-        """Log a traceback, unless it only says what a stranger sent."""
-        strangers = (web.RequestPayloadError, HttpProcessingError, ConnectionError)
-        if not isinstance(kw.get("exc_info"), strangers):
-            super().log_exception(*args, **kw)
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Answer what aiohttp could not parse, or could not get an answer to."""
-        if request.writer.output_size > 0:
-            broken = "an answer was begun already"
-            raise ConnectionError(broken)
-        error: Exception
-        if isinstance(exc, HttpProcessingError):
-            # The further lines quote the request.
-            detail = (message or "").strip().partition("\n")[0].rstrip(":")
-            error = InvalidArgumentError(f"malformed HTTP request: {detail:.200}")
-        else:
-            self.log_exception("a request failed with status %s", status, exc_info=exc)
-            error = RuntimeError("unforeseen")
-        reply = to_aiohttp(self.door.refusal(error))
-        reply.force_close()
-        return reply
-
-
-async def respond_to(door: Door, request: web.BaseRequest, head: Head) -> Response:
-    """The answer to a request of aiohttp's, whose head says what ``door`` is asked."""
-    opened = door.open(head)
-    if isinstance(opened, Response):
-        return opened
-    try:
-        _check_single(request)
-        body = await _read_body(request, door.options) if request.body_exists else b""
-    except (RefusedError, InvalidArgumentError) as error:
-        return door.refusal(error)
-    return await door.answer(opened, Request(head, body))
-
-
-async def _read_body(request: web.BaseRequest, options: HttpOptions) -> bytes:
-    """The whole body.
-
-    Raises:
-        RefusedError: it is too long, or too slow.
-        InvalidArgumentError: it is not framed as HTTP says, or ended early.
-    """
-    content = request.content
-    try:
-        if content.is_eof():  # It came with the head, as small ones do: no timer is needed.
-            return content.read_nowait()
-        async with asyncio.timeout(options.body_seconds_max):
-            if request.headers.get("expect", "").lower() == "100-continue":
-                await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-                request.writer.output_size = 0  # That was not yet the answer.
-            body = bytearray()
-            while chunk := await content.readany():
-                body += chunk
-                if len(body) > options.body_bytes_max:
-                    raise too_large(options)
-            return bytes(body)
-    except TimeoutError:
-        message = f"the body was not complete after {options.body_seconds_max:g} seconds"
-        raise RefusedError(Refusal.SLOW_BODY, message) from None
-    except (web.RequestPayloadError, HttpProcessingError, ConnectionError):
-        message = "the body is malformed or ended early"
-        raise InvalidArgumentError(message) from None
-
-
-def _check_single(request: web.BaseRequest) -> None:
-    """Refuse two idempotency keys: whichever were taken, the sender may mean the other.
-
-    Raises:
-        InvalidArgumentError: there are two.
-    """
-    if len(request.headers.getall("idempotency-key", ())) > 1:
-        message = "the idempotency-key header is given more than once"
-        raise InvalidArgumentError(message)
-
-
-def to_aiohttp(response: Response) -> web.Response:
-    """The same for aiohttp, which would otherwise say who it is and of what version."""
-    headers = {**response.headers, "server": "holdfast"}
-    return web.Response(status=response.status, headers=headers, body=response.body)
+def _find_connections_max(options: HttpOptions) -> int:
+    """As many as the options say, but half of the files the process may open are for others."""
+    files_max = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if files_max == resource.RLIM_INFINITY:
+        return options.connections_max
+    return min(options.connections_max, max(1, files_max // 2))
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> InvalidArgumentError:

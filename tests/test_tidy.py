@@ -30,6 +30,8 @@ OWNERS: dict[str, set[str]] = {
     # The scripted model answers over HTTP as a provider does; its server is no part of the runtime.
     "aiohttp": {
         "ingress/server.py",
+        "ingress/connections.py",
+        "ingress/bodies.py",
         "ingress/aiohttp_app.py",
         "ingress/callbacks.py",
         "holdfast/client/transport.py",

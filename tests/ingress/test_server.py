@@ -82,9 +82,6 @@ ODD_BYTES = {
     "NUL in a header": b"GET /Counter/sam/get" + HEAD + b"x: a\0b\r\n\r\n",
     "folded header": b"GET /Counter/sam/get" + HEAD + b"x: a\r\n b\r\n\r\n",
     "blank before colon": b"GET /Counter/sam/get" + HEAD + b"x : a\r\n\r\n",
-    "long header": b"GET /Counter/sam/get" + HEAD + b"x: " + b"a" * 9_000 + b"\r\n\r\n",
-    "long path": b"GET /Counter/" + b"a" * 9_000 + b"/get" + HEAD + b"\r\n",
-    "many headers": b"GET /Counter/sam/get" + HEAD + b"x: a\r\n" * 200 + b"\r\n",
     "two lengths": JSON_HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n55",
     "signed length": JSON_HEAD + b"Content-Length: +1\r\n\r\n5",
     "length and chunks": JSON_HEAD
@@ -147,8 +144,8 @@ async def test_a_caller_who_goes_away_does_not_stop_the_invocation(
         engine.is_holding = False
         assert (await other.ask(get("/Counter/sam/get"))).status == 200
 
-    assert engine.finish() == 1
-    await wait_in_flight(server, 0)
+        await wait_in_flight(server, 0)  # Nobody waits, so nothing is kept for anybody.
+        assert len(engine.accepted) == 2
     assert caplog.records == []
 
 

@@ -1,0 +1,350 @@
+"""Connections: how many there may be, who is let go when there are too many, and their deadlines.
+
+aiohttp frames requests. What it leaves to whoever uses it is done here, through methods that its
+classes offer to subclasses:
+
+* a head must be complete within a time, and within so many bytes, or the connection is closed;
+* an answer must be taken within a time, or the connection is cut off and the answer forgotten;
+* a caller that sends requests ahead of their answers is not read from until it is their turn;
+* a malformed request is answered in JSON and leaves no traceback in the log;
+* a caller that goes away is no longer waited for; what it has called goes on.
+
+Deadlines are looked after once a second for all connections, so that a request pays nothing for
+them but a look at the clock.
+
+When there are as many connections as there may be, a new one takes the place of the one that is
+missed least: the longest idle between two requests, then the one that owes a head for longest. When
+all are at work, it may ask one request and is answered 503; when too many of those are open as well
+it is closed at once.
+"""
+
+from asyncio import AbstractEventLoop, BaseTransport, Task, WriteTransport
+from collections import deque
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from logging import getLogger
+from typing import Any, cast
+
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.streams import StreamReader
+
+from ..objects.errors import InvalidArgumentError
+from .bodies import to_aiohttp
+from .door import Door
+from .messages import Response
+from .problems import Refusal, RefusedError
+
+# What a refused sender may still send into the void, so that it gets to read why.
+_LINGERING_SECONDS = 5.0
+# A head may be late by this much before its connection has to make room for another one.
+_PATIENCE_SECONDS = 1.0
+# Between two looks at all connections for one that could make room.
+_LOOK_SECONDS = 0.1
+# Connections beyond the bound that are told so.
+TURNED_AWAY_MAX = 256
+
+_log = getLogger("holdfast.ingress")
+
+_Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class Listener(web.Server):
+    """aiohttp's server, but its connections are ours, and bounded."""
+
+    def __init__(self, handler: _Handler, door: Door, loop: AbstractEventLoop) -> None:
+        """Make one without connections; ``handler`` answers the requests of those to come."""
+        super().__init__(
+            handler, request_factory=self._open_request, handler_cancellation=True, loop=loop
+        )
+        self.door = door
+        self.clock = loop.time
+        self.connections_max = door.options.connections_max
+        # Those within the bound, in the order in which they came.
+        self.admitted: dict[Connection, None] = {}
+        # Those beyond it, which are answered 503.
+        self.turned_away: set[Connection] = set()
+        # Whom to let go of next, found at the last look; some have become busy or left since then.
+        self._spare: deque[Connection] = deque()
+        self._looked_s = -_LOOK_SECONDS
+        self._own_loop = loop
+
+    def __call__(self) -> "Connection":
+        """What the loop calls for each connection that it accepts."""
+        return Connection(self, self.door, self._own_loop)
+
+    def admit(self, connection: "Connection") -> bool:
+        """Count a new connection; ``False``: there is no room for it."""
+        if len(self.admitted) >= self.connections_max and not self._make_room():
+            return False
+        self.admitted[connection] = None
+        return True
+
+    def forget(self, connection: "Connection") -> None:
+        """Stop counting a connection, wherever it was counted."""
+        self.admitted.pop(connection, None)
+        self.turned_away.discard(connection)
+
+    def sweep(self) -> None:
+        """Close the connections that are too late with something."""
+        now_s = self.clock()
+        for connection in [*self.admitted, *self.turned_away]:
+            connection.check_deadlines(now_s)
+
+    def abort(self) -> None:
+        """Close what is still open, whatever it has not been sent."""
+        for connection in [*self.admitted, *self.turned_away]:
+            connection.abort()
+
+    async def answer_crowded(self, _: web.BaseRequest) -> web.StreamResponse:
+        """The answer on a connection beyond the bound."""
+        message = (
+            f"{len(self.admitted)} connections are open and at work, which is as many as there may "
+            f"be (HttpOptions.connections_max); try again soon"
+        )
+        reply = to_aiohttp(self.door.refusal(RefusedError(Refusal.CROWDED, message)))
+        reply.force_close()
+        return reply
+
+    def _make_room(self) -> bool:
+        now_s = self.clock()
+        if not self._spare and now_s - self._looked_s >= _LOOK_SECONDS:
+            self._looked_s = now_s
+            ranked = [(each.spare_since(now_s), each) for each in self.admitted]
+            found = [(rank, each) for rank, each in ranked if rank is not None]
+            found.sort(key=lambda pair: pair[0])
+            self._spare.extend(each for _, each in found)
+        while self._spare:
+            connection = self._spare.popleft()
+            if connection in self.admitted and connection.spare_since(now_s) is not None:
+                self.forget(connection)
+                connection.force_close()
+                return True
+        return False
+
+    def _open_request(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: web.RequestHandler,
+        writer: AbstractStreamWriter,
+        task: "Task[None]",
+    ) -> web.BaseRequest:
+        cast("Connection", protocol).head_arrived(payload)
+        return web.BaseRequest(message, payload, protocol, writer, task, self._own_loop)
+
+
+class Connection(web.RequestHandler):
+    """aiohttp's connection, with the deadlines and bounds that it lacks."""
+
+    __slots__ = (
+        "ahead_bytes",
+        "clock",
+        "door",
+        "head_seconds_max",
+        "head_since_s",
+        "idle_since_s",
+        "is_busy",
+        "is_held",
+        "link",
+        "listener",
+        "payload",
+        "unread_since_s",
+    )
+
+    def __init__(self, listener: Listener, door: Door, loop: AbstractEventLoop) -> None:
+        """Make one that is not connected yet."""
+        options = door.options
+        super().__init__(
+            listener,
+            loop=loop,
+            keepalive_timeout=options.keepalive_seconds,
+            logger=_log,
+            lingering_time=_LINGERING_SECONDS,
+            auto_decompress=False,
+            max_line_size=options.target_bytes_max,
+            max_field_size=options.head_bytes_max,
+            max_headers=options.headers_max,
+        )
+        self.listener = listener
+        self.clock = loop.time
+        self.door = door
+        # aiohttp forgets its own once it has asked it to close, which may take for ever.
+        self.link: WriteTransport | None = None
+        self.head_seconds_max = options.head_seconds_max
+        # From the end of a head until its answer is written.
+        self.is_busy = False
+        # The body of the request that is being answered, or was last.
+        self.payload: StreamReader | None = None
+        # Since when there has been nothing to do; looked at only while that is so.
+        self.idle_since_s = 0.0
+        # When the head that is now awaited began; a fresh connection owes one at once.
+        # Invariant: ``None`` while busy, and while an answered connection is silent.
+        self.head_since_s: float | None = loop.time()
+        # What has arrived of heads and requests that it is not yet the turn of.
+        self.ahead_bytes = 0
+        # Whether nothing is read until it is.
+        self.is_held = False
+        # Since when the system has not taken all that was written; seen by the sweep only.
+        self.unread_since_s: float | None = None
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        """Begin, if there is room; else refuse one request, or close at once."""
+        # uvloop's transports are no subclasses of asyncio's.
+        self.link = link = cast("WriteTransport", transport)
+        listener = self.listener
+        if not listener.admit(self):
+            if len(listener.turned_away) >= TURNED_AWAY_MAX:
+                self.close()
+                link.abort()
+                return
+            listener.turned_away.add(self)
+            self.head_seconds_max = min(self.head_seconds_max, _PATIENCE_SECONDS)
+            self._request_handler = listener.answer_crowded
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Give the room back."""
+        self.listener.forget(self)
+        self.link = None
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand bytes to aiohttp's parser, as many as may be here before their turn."""
+        # Else it is of a body, which whoever reads it counts, or throws away.
+        is_ahead = self.payload is None or self.payload.is_eof()
+        if is_ahead:
+            self.ahead_bytes += len(data)
+            if self.head_since_s is None and not self.is_busy:
+                self.head_since_s = self.clock()
+        super().data_received(data)
+        if is_ahead and self.ahead_bytes > self.door.options.head_bytes_max:
+            self._hold()
+
+    def head_arrived(self, payload: StreamReader) -> None:
+        """Say that a whole head is here, and that its request is being handled from now on."""
+        self.is_busy = True
+        self.payload = payload
+        self.head_since_s = None
+        if not self._messages:
+            self.ahead_bytes = 0
+            if self.is_held:
+                self._go_on()
+
+    def spare_since(self, now_s: float) -> tuple[bool, float] | None:
+        """Since when nobody would miss this connection much, in the order of missing less."""
+        if self.is_busy or self._messages:
+            return None
+        if self.head_since_s is None:
+            return (False, self.idle_since_s)
+        late = now_s - self.head_since_s > _PATIENCE_SECONDS
+        return (True, self.head_since_s) if late else None
+
+    def check_deadlines(self, now_s: float) -> None:
+        """Close the connection if a head is overdue, cut it off if an answer is not taken."""
+        link = self.link
+        if link is None:
+            return
+        if link.get_write_buffer_size() == 0:
+            self.unread_since_s = None
+        elif self.unread_since_s is None:
+            self.unread_since_s = now_s
+        elif now_s - self.unread_since_s > self.door.options.answer_seconds_max:
+            self.abort()
+            return
+        if self.head_since_s is not None and now_s - self.head_since_s > self.head_seconds_max:
+            self.force_close()
+
+    def abort(self) -> None:
+        """Cut the connection off: what was not sent is forgotten."""
+        self.force_close()
+        if self.link is not None:
+            self.link.abort()
+
+    def log_access(self, *_args: Any, **_kw: Any) -> None:
+        """Note that an answer is written, which is when aiohttp calls this. Nothing is logged."""
+        self.is_busy = False
+        self.idle_since_s = self.clock()
+        self.unread_since_s = None
+        if self.is_held:
+            self._hold()
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """Log a traceback, unless it only says what a stranger sent."""
+        strangers = (web.RequestPayloadError, HttpProcessingError, ConnectionError)
+        if not isinstance(kw.get("exc_info"), strangers):
+            super().log_exception(*args, **kw)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what aiohttp could not parse, or could not get an answer to."""
+        if request.writer.output_size > 0:
+            broken = "an answer was begun already"
+            raise ConnectionError(broken)
+        error: Exception
+        if isinstance(exc, HttpProcessingError):
+            error = self._explain(exc, message or "")
+        else:
+            self.log_exception("a request failed with status %s", status, exc_info=exc)
+            error = RuntimeError("unforeseen")
+        reply = to_aiohttp(self.door.refusal(error))
+        reply.force_close()
+        return reply
+
+    def _explain(self, error: HttpProcessingError, message: str) -> Exception:
+        options = self.door.options
+        if isinstance(error, LineTooLong):
+            # It says which limit was passed, and that of the target is always the lower one.
+            if error.args[1] == options.target_bytes_max:
+                said = f"the request target is longer than {options.target_bytes_max} bytes"
+                return RefusedError(Refusal.TARGET_TOO_LONG, said)
+            return self._head_too_large()
+        if message == "Too many headers received":
+            said = f"the request has more than {options.headers_max} headers"
+            return RefusedError(Refusal.HEAD_TOO_LARGE, said)
+        # The further lines quote the request.
+        detail = message.strip().partition("\n")[0].rstrip(":")
+        return InvalidArgumentError(f"malformed HTTP request: {detail:.200}")
+
+    def _head_too_large(self) -> RefusedError:
+        said = f"the head of the request is longer than {self.door.options.head_bytes_max} bytes"
+        return RefusedError(Refusal.HEAD_TOO_LARGE, said)
+
+    def _hold(self) -> None:
+        """Read no further until what has arrived was answered, or refuse a head that has no end."""
+        if self.is_busy or self._messages:
+            self.is_held = True
+            self._pause_transport_reading()
+        elif self.link is not None and not self._close and not self._force_close:
+            self.link.write(_encode(self.door.refusal(self._head_too_large())))
+            # Not at once: it may still be sending, and would be told nothing but a reset.
+            self.link.write_eof()
+            self.close()
+            self._loop.call_later(_LINGERING_SECONDS, self.abort)
+
+    def _go_on(self) -> None:
+        self.is_held = False
+        # aiohttp has reasons of its own to wait.
+        if not self._reading_paused and not self._buffer_paused:
+            self._resume_transport_reading()
+
+
+def _encode(response: Response) -> bytes:
+    """An answer that ends its connection, as bytes."""
+    headers = {
+        **response.headers,
+        "content-length": str(len(response.body)),
+        "server": "holdfast",
+        "connection": "close",
+    }
+    status = HTTPStatus(response.status)
+    lines = [f"HTTP/1.1 {status.value} {status.phrase}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + response.body
