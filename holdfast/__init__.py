@@ -56,7 +56,9 @@ from .version import __version__
 
 if TYPE_CHECKING:
     from .app import Runtime
+    from .client.any_client import AnyClient
     from .client.client import Client
+    from .client.sync_client import SyncClient
     from .journal.memory import MemoryStore
     from .runtime.config import RuntimeConfig
     from .runtime.invocation_handle import InvocationHandle
@@ -66,6 +68,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AnswerLostError",
+    "AnyClient",
     "AwaitedInfo",
     "Awakeable",
     "AwakeableExpiredError",
@@ -120,6 +123,7 @@ __all__ = [
     "StoreFormatError",
     "StoreFullError",
     "StoreLockedError",
+    "SyncClient",
     "Target",
     "TerminalError",
     "UnknownTargetError",
@@ -133,6 +137,7 @@ __all__ = [
 ]
 
 _LOADED_AT_FIRST_USE = {
+    "AnyClient": ".client.any_client",
     "Client": ".client.client",
     "InvocationHandle": ".runtime.invocation_handle",
     "InvocationInfo": ".runtime.invocation_info",
@@ -142,6 +147,7 @@ _LOADED_AT_FIRST_USE = {
     "Runtime": ".app",
     "RuntimeConfig": ".runtime.config",
     "StateSnapshot": ".runtime.state_reads",
+    "SyncClient": ".client.sync_client",
 }
 
 

@@ -8,6 +8,7 @@ HandlerOptions Happened Inbox Intent InvocationHandle InvocationInfo ManualClock
 Mismatch MismatchCause NeverHappened NotCompensated Origin Promise RetryPolicy Runtime
 RuntimeConfig Saga Service StateSnapshot StepInfo StepOptions Target VirtualObject Workflow handler
 shared state step_info
+AnyClient SyncClient
 
 AnswerLostError AwakeableExpiredError CanceledError ConflictError ContextMisuseError DeadlockError
 ForbiddenInHandlerError HandlerStuckError HoldfastError InvalidArgumentError InvalidDefinitionError

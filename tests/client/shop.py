@@ -1,11 +1,13 @@
 """Objects for tests of clients, and the seams of a client that never waits."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 
 from holdfast import (
     Context,
+    Runtime,
     Service,
     TerminalError,
     VirtualObject,
@@ -108,3 +110,12 @@ class Patience:
     async def _sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
         self.now += seconds
+
+
+async def open_awakeables(runtime: Runtime, key: str | None = None) -> list[str]:
+    """The ids of those that carts wait for, once there is one."""
+    while True:
+        page = await runtime.awakeables(Cart, key)
+        if page.awakeables:
+            return [each.id for each in page]
+        await asyncio.sleep(0)

@@ -19,7 +19,7 @@ from holdfast import (
     UnknownTargetError,
 )
 from holdfast.ingress.server import serve
-from tests.client.shop import CLASSES, Cart, Mailer, Order
+from tests.client.shop import CLASSES, Cart, Mailer, Order, open_awakeables
 from tests.processes import free_port
 
 
@@ -221,11 +221,3 @@ async def test_a_closed_client_says_so(client: Client) -> None:
     await client.close()
     with pytest.raises(RuntimeClosedError, match="the client was closed"):
         await client.object(Cart, "sam").look()
-
-
-async def open_awakeables(runtime: Runtime, key: str) -> list[str]:
-    """The ids of those at ``key``, once there is one."""
-    while True:
-        page = await runtime.awakeables(Cart, key)
-        if page.awakeables:
-            return [each.id for each in page]

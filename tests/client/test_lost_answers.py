@@ -17,7 +17,7 @@ from holdfast import (
 )
 from holdfast.client.asking import DEFAULT_RETRY
 from holdfast.ingress.server import HttpServer
-from tests.client.shop import Cart, Order, Patience
+from tests.client.shop import Cart, Order, Patience, open_awakeables
 from tests.client.wires import Fate, Wire, refusal, wire_to
 from tests.processes import free_port
 
@@ -230,12 +230,3 @@ async def test_somebody_else_on_the_port_is_named(server: HttpServer, patience: 
     async with over(server, patience, other) as (client, _):
         with pytest.raises(NotReachedError, match="look whether this is its URL and port"):
             await client.object(Cart, "sam").add("tea")
-
-
-async def open_awakeables(runtime: Runtime) -> list[str]:
-    """The ids of those that are open, once there is one."""
-    while True:
-        page = await runtime.awakeables(Cart)
-        if page.awakeables:
-            return [each.id for each in page]
-        await asyncio.sleep(0)

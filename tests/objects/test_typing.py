@@ -1,4 +1,4 @@
-"""What users see in their editor: one run of each checker over ``typing_sample``."""
+"""What users see in their editor: one run of each checker over each ``typing_sample``."""
 
 import re
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-SAMPLE = "tests/objects/typing_sample.py"
+SAMPLES = ("tests/objects/typing_sample.py", "tests/client/typing_sample.py")
 ROOT = Path(__file__).parents[2]
 
 
@@ -29,15 +29,19 @@ def _for_pyright_alone(text: str) -> str:
     return without.replace(strict, f"{strict}, reportUnnecessaryTypeIgnoreComment=true", 1)
 
 
-def test_mypy_refuses_the_wrong_lines_of_the_sample_and_no_other() -> None:
+def test_mypy_refuses_the_wrong_lines_of_the_samples_and_no_others() -> None:
     pytest.importorskip("mypy")
-    assert _complaints("mypy", "--strict", SAMPLE) == []
+    assert _complaints("mypy", "--strict", *SAMPLES) == []
 
 
-def test_pyright_refuses_the_wrong_lines_of_the_sample_and_no_other(
+def test_pyright_refuses_the_wrong_lines_of_the_samples_and_no_others(
     tmp_path: Path,
 ) -> None:
     pytest.importorskip("pyright")
-    copy = tmp_path / "typing_sample.py"
-    copy.write_text(_for_pyright_alone((ROOT / SAMPLE).read_text(encoding="utf-8")))
-    assert _complaints("pyright", f"--pythonpath={sys.executable}", str(copy)) == []
+    copies: list[str] = []
+    for number, sample in enumerate(SAMPLES):
+        copy = tmp_path / str(number) / "typing_sample.py"
+        copy.parent.mkdir()
+        copy.write_text(_for_pyright_alone((ROOT / sample).read_text(encoding="utf-8")))
+        copies.append(str(copy))
+    assert _complaints("pyright", f"--pythonpath={sys.executable}", *copies) == []
