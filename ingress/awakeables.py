@@ -14,9 +14,9 @@ from typing import Any
 
 from ..objects.errors import HoldfastError, InvalidArgumentError, TerminalError
 from ..objects.serde import json_serde
+from .awakeable_paths import AwakeablePath
 from .headers import check_json, split_content_type
 from .messages import Head, Response
-from .paths import AwakeablePath
 from .port import IngressEngine
 from .problems import Refusal, RefusedError, response_of_error
 

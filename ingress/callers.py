@@ -3,12 +3,14 @@
 import json
 from typing import assert_never
 
+from .awakeable_paths import AwakeablePath
 from .awakeables import open_completion
+from .call_paths import CallPath
 from .calls import open_call
 from .door import Door, Opened
 from .messages import Head, Response
 from .options import DEFAULT_OPTIONS, HttpOptions
-from .paths import AwakeablePath, CallPath, HealthPath, parse_path
+from .paths import HealthPath, parse_path
 from .port import IngressEngine
 from .problems import Refusal, RefusedError
 

@@ -14,11 +14,11 @@ from ..objects.call_options import Mode
 from ..objects.definition import HandlerDefinition
 from ..objects.errors import HoldfastError, InvalidArgumentError, TerminalError
 from ..runtime.requests import Answer, CallRequest
+from .call_paths import NO_QUERY, CallPath, parse_query
 from .durations import parse_delay
 from .headers import check_json, find_idempotency_key, missing_content_type, passed_headers
 from .messages import Head, Response
 from .options import HttpOptions
-from .paths import NO_QUERY, CallPath, parse_query
 from .port import IngressEngine
 from .problems import Refusal, RefusedError, response_of_error, response_of_outcome
 

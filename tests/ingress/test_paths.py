@@ -6,14 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.ingress.paths import (
-    AwakeablePath,
-    CallPath,
-    HealthPath,
-    Query,
-    parse_path,
-    parse_query,
-)
+from holdfast.ingress.awakeable_paths import AwakeablePath
+from holdfast.ingress.call_paths import CallPath, Query, parse_query
+from holdfast.ingress.paths import HealthPath, parse_path
 from holdfast.ingress.problems import RefusedError
 from holdfast.objects.errors import InvalidArgumentError, UnknownTargetError
 from holdfast.objects.identity import KEY_BYTES_MAX, Target
@@ -49,6 +44,11 @@ def key_of(segment: str) -> str | None:
         ("/Mailer/mail", Target("Mailer", None, "mail"), False),
         ("/Mailer/mail/send", Target("Mailer", None, "mail"), True),
         ("/%43ounter/sam/g%65t", Target("Counter", "sam", "get"), False),
+        ("/restate/call/Counter/sam/get", Target("Counter", "sam", "get"), False),
+        ("/restate/call/Counter/send/get/", Target("Counter", "send", "get"), False),
+        ("/restate/send/Counter/sam/add", Target("Counter", "sam", "add"), True),
+        ("/restate/call/Mailer/mail", Target("Mailer", None, "mail"), False),
+        ("/restate/send/Mailer/mail", Target("Mailer", None, "mail"), True),
     ],
 )
 def test_a_path_names_a_handler(path: str, target: Target, is_send: bool) -> None:  # noqa: FBT001
@@ -110,6 +110,8 @@ def test_two_keys_never_share_a_path(one: str, other: str) -> None:
         ("/Counter/sam/get//", "Counter is an object"),
         ("/Mailer/sam/mail", "Mailer is a service"),
         ("/Mailer/mail/send/x", "Mailer is a service"),
+        ("/restate/call/Counter/sam/add/send", "Counter is an object"),
+        ("/restate/send/Mailer/sam/mail", "Mailer is a service"),
         ("/Counter/%ff/get", "not UTF-8"),
         ("/Counter/%C3/get", "not UTF-8"),
         ("/Counter/%ED%A0%80/get", "not UTF-8"),
@@ -142,6 +144,11 @@ def test_what_is_no_path_is_refused_with_its_reason(path: str, said: str) -> Non
             "/counter/sam/get",
             f"service 'counter' not found; {SERVED}; did you mean 'Counter'?",
         ),
+        ("/restate/call", f"service '' not found; {SERVED}"),
+        (
+            "/restate/send/Countr/sam/get",
+            f"service 'Countr' not found; {SERVED}; did you mean 'Counter'?",
+        ),
         ("/Counter/sam/nope", f"Counter has no handler 'nope'; {HANDLERS}"),
         ("/Counter/sam/gett", f"Counter has no handler 'gett'; {HANDLERS}; did you mean 'get'?"),
     ],
@@ -154,7 +161,9 @@ def test_what_does_not_exist_is_not_found_and_a_near_name_is_offered(
     assert raised.value.message == message
 
 
-@pytest.mark.parametrize("path", ["/restate", "/restate/nope", "/restate/awakeables/x/y"])
+@pytest.mark.parametrize(
+    "path", ["/restate", "/restate/nope", "/restate/awakeables/x/y", "/restate/health/x"]
+)
 def test_the_system_has_no_other_paths(path: str) -> None:
     with pytest.raises(RefusedError, match="not found"):
         parse_path(path, REGISTRY)
@@ -165,7 +174,7 @@ def test_the_system_has_its_own_paths() -> None:
     assert parse_path(f"/restate/awakeables/{AWAKEABLE}/resolve", REGISTRY) == AwakeablePath(
         AWAKEABLE, "resolve"
     )
-    assert parse_path(f"/restate/awakeables/{AWAKEABLE}/reject/", REGISTRY) == AwakeablePath(
+    assert parse_path(f"/restate/a/{AWAKEABLE}/reject/", REGISTRY) == AwakeablePath(
         AWAKEABLE, "reject"
     )
 
