@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from .client.sync_client import SyncClient
     from .journal.memory import MemoryStore
     from .runtime.config import RuntimeConfig
+    from .runtime.effects import EffectInfo, EffectPage
     from .runtime.invocation_handle import InvocationHandle
     from .runtime.invocation_info import AwaitedInfo, InvocationInfo
     from .runtime.state_reads import StateSnapshot
@@ -82,6 +83,8 @@ __all__ = [
     "Context",
     "ContextMisuseError",
     "DeadlockError",
+    "EffectInfo",
+    "EffectPage",
     "ForbiddenInHandlerError",
     "HandlerOptions",
     "HandlerStuckError",
@@ -138,6 +141,8 @@ __all__ = [
 
 _LOADED_AT_FIRST_USE = {
     "AnyClient": ".client.any_client",
+    "EffectInfo": ".runtime.effects",
+    "EffectPage": ".runtime.effects",
     "Client": ".client.client",
     "InvocationHandle": ".runtime.invocation_handle",
     "InvocationInfo": ".runtime.invocation_info",

@@ -12,6 +12,7 @@ outcome     := version [service, key | nil, handler, sequence, completed_ms, kep
                 then, where there is anything: details, see ``OutcomeDetails``
 step        := version [state, attempt, failures, next_attempt_ms, last_failure]
                 then, where there is anything: began_ms, details | nil
+                then, where it has failed: failed_ms
 timer       := one byte, see ``TimerKind``
 awakeable   := empty, or version [message | nil, schema | nil, due_ms, created_ms]
 promise     := version [completed_ms, bytes | failure]
@@ -310,6 +311,13 @@ class StepRecord:
     """When the first attempt began, as far as that is known."""
     details: bytes | None = None
     """What the action said last of how far it has come, as MessagePack."""
+    failed_ms: int = 0
+    """When ``last_failure`` was."""
+
+    @property
+    def attempts_begun(self) -> int:
+        """How many attempts have begun, or may have."""
+        return self.attempt - (self.state is StepState.NOT_STARTED)
 
     def encode(self) -> bytes:
         """The row."""
@@ -320,8 +328,10 @@ class StepRecord:
             self.next_attempt_ms,
             self.last_failure,
         ]
-        if self.began_ms or self.details is not None:
+        if self.began_ms or self.details is not None or self.failed_ms:
             fields += [self.began_ms, self.details]
+        if self.failed_ms:
+            fields.append(self.failed_ms)
         return pack(fields)
 
 
@@ -336,6 +346,7 @@ def decode_step(row: bytes) -> StepRecord:
         last_failure=fields[4],
         began_ms=fields[5] if len(fields) > 5 else 0,
         details=fields[6] if len(fields) > 6 else None,
+        failed_ms=fields[7] if len(fields) > 7 else 0,
     )
 
 

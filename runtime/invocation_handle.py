@@ -20,6 +20,7 @@ from .attachments import describe_lost, describe_unknown
 from .cancellation import cancel, check_reason
 from .control import check_known, kill, pause, resume
 from .core import Core
+from .effects import EffectPage, read_effects
 from .failures import error_of, failure_of
 from .invocation_info import InvocationInfo, describe_invocation
 from .open_invocation import Result
@@ -105,6 +106,24 @@ class InvocationHandle(Generic[R_co]):
         info = describe_invocation(core.lifecycle, self._id)
         unknown = UnknownTargetError(describe_unknown(self._id))
         return core.answers.when_durable(unknown if info is None else info)
+
+    async def effects(self, *, after: int = -1, limit: int = 100) -> EffectPage:
+        """Its steps in the order of asking, and what is known of what each did outside.
+
+        It says what to look up, and by which idempotency key, where an outcome is unknown. A long
+        journal is read in slices between which others have their turn.
+
+        Args:
+            after: ``next`` of the page before.
+            limit: how many a page has at most, up to 1,000.
+
+        Raises:
+            InvalidArgumentError: a page cannot have that many, or there is no such entry.
+            UnknownTargetError: there is no such invocation.
+            NotKeptError: it is completed, and its journal is not kept.
+        """
+        self._core.check_open()
+        return await read_effects(self._core, self._id, after, limit)
 
     def cancel(self, reason: str = "") -> "asyncio.Future[bool]":
         """Tell it to end, so that it can clean up first.

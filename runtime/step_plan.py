@@ -30,6 +30,11 @@ class StepPlan:
     such an action may be about to do."""
 
 
+def idempotency_key_of(id_: InvocationId, index: int) -> str:
+    """The key of the step that command ``index`` of an invocation asks for."""
+    return f"{format_invocation_id(id_)}-{index}"
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class Step:
     """One attempt of an action, from its intent to its end."""
@@ -70,14 +75,19 @@ class Step:
     @property
     def idempotency_key(self) -> str:
         """The same for every attempt of this step, for ever."""
-        return f"{format_invocation_id(self.invocation_id)}-{self.index}"
+        return idempotency_key_of(self.invocation_id, self.index)
 
     def begin_again(self, *, verifies: bool) -> None:
         """What ran has ended, and ``verify``, or the action again, is next."""
         self.is_verifying, self.timed_out, self.task = verifies, "", None
 
     def record(
-        self, state: StepState, *, next_attempt_ms: int = 0, last_failure: str = ""
+        self,
+        state: StepState,
+        *,
+        next_attempt_ms: int = 0,
+        last_failure: str = "",
+        failed_ms: int = 0,
     ) -> StepRecord:
         """What is written down of this attempt."""
         return StepRecord(
@@ -88,4 +98,5 @@ class Step:
             last_failure=last_failure,
             began_ms=self.began_ms,
             details=self.details,
+            failed_ms=failed_ms,
         )

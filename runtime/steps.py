@@ -180,6 +180,7 @@ class Steps:
                 attempt=record.attempt + is_approved,
                 last_failure=record.last_failure,
                 details=record.details,
+                failed_ms=record.failed_ms,
             )
             self._commits.put(key, again)
 
@@ -399,8 +400,11 @@ class Steps:
 
     def _put_off(self, step: Step, state: StepState, delay_ms: int | None, reason: str) -> None:
         """Write down where the step stands; without a delay, only a person brings it back."""
-        next_attempt_ms = 0 if delay_ms is None else self._clock.now_ms() + delay_ms
-        record = step.record(state, next_attempt_ms=next_attempt_ms, last_failure=reason)
+        now_ms = self._clock.now_ms()
+        next_attempt_ms = 0 if delay_ms is None else now_ms + delay_ms
+        record = step.record(
+            state, next_attempt_ms=next_attempt_ms, last_failure=reason, failed_ms=now_ms
+        )
         self._commits.put(keys.step(step.invocation_id, step.index), record)
         if next_attempt_ms:
             self._lifecycle.timers.add(

@@ -3,12 +3,11 @@
 import holdfast
 
 PUBLIC = """
-AwaitedInfo Awakeable AwakeableInfo AwakeablePage Client Completed CompletedFailure Context
-HandlerOptions Happened Inbox Intent InvocationHandle InvocationInfo ManualClock MemoryStore
-Mismatch MismatchCause NeverHappened NotCompensated Origin Promise RetryPolicy Runtime
-RuntimeConfig Saga Service StateSnapshot StepInfo StepOptions Target VirtualObject Workflow handler
-shared state step_info
-AnyClient SyncClient
+AnyClient AwaitedInfo Awakeable AwakeableInfo AwakeablePage Client Completed CompletedFailure
+Context EffectInfo EffectPage HandlerOptions Happened Inbox Intent InvocationHandle InvocationInfo
+ManualClock MemoryStore Mismatch MismatchCause NeverHappened NotCompensated Origin Promise
+RetryPolicy Runtime RuntimeConfig Saga Service StateSnapshot StepInfo StepOptions SyncClient Target
+VirtualObject Workflow handler shared state step_info
 
 AnswerLostError AwakeableExpiredError CanceledError ConflictError ContextMisuseError DeadlockError
 ForbiddenInHandlerError HandlerStuckError HoldfastError InvalidArgumentError InvalidDefinitionError

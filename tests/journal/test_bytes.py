@@ -242,6 +242,9 @@ def test_records_do_not_change() -> None:
     assert records.decode_outcome(outcome.encode()) == outcome
     assert step.encode() == bytes.fromhex("01 95 01 02 01 09 a165")
     assert records.decode_step(step.encode()) == step
+    step = records.StepRecord(failures=1, last_failure="e", failed_ms=9)
+    assert step.encode() == bytes.fromhex("01 98 00 01 01 00 a165 00 c0 09")
+    assert records.decode_step(step.encode()) == step
     step = records.StepRecord(began_ms=7, details=b"x")
     assert step.encode() == bytes.fromhex("01 97 00 01 00 00 a0 07 c401 78")
     assert records.decode_step(step.encode()) == step

@@ -1,0 +1,311 @@
+"""What is known of the effects of one invocation: each step of its journal, and where it stands.
+
+Read from rows alone, so it is the same for one that runs, is suspended or is completed. What the
+rows do not say is ``None`` and never guessed: the counters of a step go when it has its result.
+
+A journal may be long, so it is read a slice at a time. Entries never change and are only appended,
+so slices of different moments fit together; whether the journal is still kept is asked anew for
+each. What is said of steps without a result is read together with the journal's last slice.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final, Literal
+
+from ..journal import codec, keys
+from ..journal.entry import Cancel, Completion, Entry, Failure, Issued, Run
+from ..journal.records import (
+    InvocationDetails,
+    Kept,
+    OutcomeDetails,
+    StepRecord,
+    StepState,
+    decode_step,
+)
+from ..objects.errors import (
+    HoldfastError,
+    InvalidArgumentError,
+    NotKeptError,
+    OutcomeUnknownError,
+    UnknownTargetError,
+)
+from ..objects.identity import InvocationId, format_invocation_id
+from .attachments import describe_unknown
+from .budget import read_slice
+from .core import Core
+from .step_plan import idempotency_key_of
+
+EFFECTS_MAX: Final = 1_000
+"""On one page."""
+
+_SLICE_ROWS: Final = 256
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+EffectStatus = Literal["not started", "unknown", "done", "failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectInfo:
+    """One step of an invocation at a moment.
+
+    Attributes:
+        name: as given to ``ctx.run``.
+        index: of its entry in the journal.
+        status: what is known of what it did outside.
+
+            * ``not started``: its action certainly did not run;
+            * ``unknown``: its action may have run, and no result of it is recorded: it runs now,
+              was interrupted, or is no longer wanted;
+            * ``done``: its result is recorded;
+            * ``failed``: its last attempt raised, or took longer than it may. With
+              ``next_attempt_at`` it is tried again; with ``completed_at`` the handler has been
+              told. Where ``attempts`` is more than ``failures``, others were interrupted.
+
+        is_canceled: the handler gave it up before it had a result.
+        attempts: how many have begun.
+        failures: attempts that count against its policy.
+        began_at: when the first attempt began.
+        last_failed_at: when an attempt failed last.
+        next_attempt_at: when the next one is due.
+        completed_at: when its result, or its last failure, was recorded.
+        last_failure: what the last failed attempt said.
+        idempotency_key: what its action got from ``step_info()``, the same in every attempt.
+        source: the line that asks for it, ``"assistant.py:12"``.
+
+    What is not recorded, or not any more, is ``None``.
+    """
+
+    name: str
+    index: int
+    status: EffectStatus
+    is_canceled: bool = False
+    attempts: int | None = None
+    failures: int | None = None
+    began_at: datetime | None = None
+    last_failed_at: datetime | None = None
+    next_attempt_at: datetime | None = None
+    completed_at: datetime | None = None
+    last_failure: str | None = None
+    idempotency_key: str | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EffectPage:
+    """Some of the steps of an invocation, in the order in which it asked for them.
+
+    Attributes:
+        effects: what is on this page.
+        next: what to pass as ``after`` for the next page; ``None``: this is the last one.
+    """
+
+    effects: tuple[EffectInfo, ...]
+    next: int | None
+
+    def __iter__(self) -> Iterator[EffectInfo]:
+        """Walk what is on this page."""
+        return iter(self.effects)
+
+    def __len__(self) -> int:
+        """How many are on this page."""
+        return len(self.effects)
+
+
+@dataclass(slots=True)
+class _Found:
+    """A step in the journal, and what its later entries say of it."""
+
+    index: int
+    name: str
+    source: str
+    ended_at: int | None = None
+    """The index of what ended it: its completion, or its cancellation."""
+    completion: Completion | None = None
+
+    @property
+    def is_canceled(self) -> bool:
+        return self.ended_at is not None and self.completion is None
+
+
+@dataclass(slots=True)
+class _Page:
+    """The steps of one page while the journal is read."""
+
+    limit: int
+    steps: dict[int, _Found] = field(default_factory=dict[int, _Found])
+    open_count: int = 0
+    has_more: bool = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing further in the journal could change it."""
+        return self.has_more and self.open_count == 0
+
+    def add(self, index: int, entry: Entry) -> None:
+        match entry:
+            case Issued(Run(name), _, source) if len(self.steps) < self.limit:
+                self.steps[index] = _Found(index, name, source.partition("#")[0])
+                self.open_count += 1
+            case Issued(Run()):
+                self.has_more = True
+            case Completion(of):
+                self._end(of, index, entry)
+            case Issued(Cancel(of)):
+                self._end(of, index, None)
+            case _:
+                pass
+
+    def _end(self, of: int, index: int, completion: Completion | None) -> None:
+        step = self.steps.get(of)
+        if step is not None and step.ended_at is None:
+            step.ended_at, step.completion = index, completion
+            self.open_count -= 1
+
+
+async def read_effects(core: Core, id_: InvocationId, after: int, limit: int) -> EffectPage:
+    """The steps behind entry ``after`` of the journal, at most ``limit``; durable on return.
+
+    Raises:
+        InvalidArgumentError: a page cannot have that many, or there is no such entry.
+        UnknownTargetError: there is no such invocation.
+        NotKeptError: it is completed, and its journal is not kept.
+    """
+    if not 1 <= limit <= EFFECTS_MAX:
+        message = f"a page has 1 to {EFFECTS_MAX} steps, not {limit!r:.40}"
+        raise InvalidArgumentError(message)
+    if not -1 <= after < 1 << 32:
+        message = f"after={after!r:.40} is the index of no entry"
+        raise InvalidArgumentError(message)
+    page = _Page(limit)
+    try:
+        is_open = await _read_journal(core, id_, after, page)
+    except HoldfastError as error:
+        await core.answers.when_durable(error)
+        raise
+    steps = tuple(_describe(core, id_, step, is_open=is_open) for step in page.steps.values())
+    last = steps[-1].index if page.has_more else None
+    answer: EffectPage = await core.answers.when_durable(EffectPage(steps, last))
+    return answer
+
+
+async def _read_journal(core: Core, id_: InvocationId, after: int, page: _Page) -> bool:
+    """Fill a page; whether the invocation is open, in the decision that read the last slice."""
+    start, end = keys.journal(id_, after + 1), keys.prefix_range(keys.JOURNAL + id_)[1]
+    while True:
+        is_open = _check_kept(core, id_)
+        rows, is_all = read_slice(core.commits, start, end, _SLICE_ROWS)
+        for key, row in rows:
+            page.add(int.from_bytes(key[-4:], "big"), codec.decode_entry(row))
+        if is_all or page.is_complete:
+            return is_open
+        start = rows[-1][0] + b"\0"
+        await _next_round()
+        core.check_open()
+
+
+def _check_kept(core: Core, id_: InvocationId) -> bool:
+    """Whether the invocation is open.
+
+    Raises:
+        UnknownTargetError, NotKeptError: it has no journal any more.
+    """
+    if core.lifecycle.find(id_) is not None:
+        return True
+    outcome = core.lifecycle.outcomes.find(id_)
+    if outcome is None:
+        raise UnknownTargetError(describe_unknown(id_))
+    if outcome.kept is not Kept.JOURNAL:
+        message = (
+            f"the journal of {outcome.target} ({format_invocation_id(id_)}) is not kept, so "
+            f"nothing is known of its steps; a call without steps leaves none, and others are kept "
+            f"for their retention"
+        )
+        raise NotKeptError(message)
+    return False
+
+
+def _describe(core: Core, id_: InvocationId, step: _Found, *, is_open: bool) -> EffectInfo:
+    row = core.commits.get(keys.step(id_, step.index)) if step.ended_at is None else None
+    record = None if row is None else decode_step(row)
+    if record is None and step.ended_at is None and is_open:
+        record = StepRecord()  # The command itself is the first attempt's intent.
+    failure = _failure_of(step)
+    return EffectInfo(
+        name=step.name,
+        index=step.index,
+        status=_find_status(step, record),
+        is_canceled=step.is_canceled,
+        attempts=None if record is None else record.attempts_begun,
+        failures=None if record is None else record.failures,
+        began_at=None if record is None else _moment(record.began_ms),
+        last_failed_at=None if record is None else _moment(record.failed_ms),
+        next_attempt_at=None if record is None else _moment(record.next_attempt_ms),
+        completed_at=None if step.completion is None else _moment(step.completion.at_ms),
+        last_failure=(record and record.last_failure) or (failure and failure.message) or None,
+        idempotency_key=_find_key(core, id_, step),
+        source=step.source or None,
+    )
+
+
+def _find_status(step: _Found, record: StepRecord | None) -> EffectStatus:
+    if step.completion is not None:
+        failure = _failure_of(step)
+        if failure is None:
+            return "done"
+        return "unknown" if failure.kind == OutcomeUnknownError.code else "failed"
+    match None if record is None else record.state:
+        case StepState.NOT_STARTED if record is not None and record.attempts_begun == 0:
+            return "not started"
+        case StepState.FAILED:
+            return "failed"
+        case _:
+            return "unknown"
+
+
+def _failure_of(step: _Found) -> Failure | None:
+    completion = step.completion
+    if completion is None or not isinstance(completion.result, Failure):
+        return None
+    return completion.result
+
+
+def _find_key(core: Core, id_: InvocationId, step: _Found) -> str | None:
+    """The key that its action got: that of the invocation under which it was run.
+
+    A restart from an entry copies what had ended there, so that was run by the one it was made
+    from, which may itself have copied it. What had not ended runs anew, with a key of its own.
+    """
+    details = _find_details(core, id_)
+    if details is None:
+        return None
+    if step.ended_at is None or step.ended_at >= details.restarted_at:
+        return idempotency_key_of(id_, step.index)
+    assert details.restarted_from is not None, "restarted at an entry of nothing"
+    return _find_key(core, InvocationId(details.restarted_from), step)
+
+
+def _find_details(core: Core, id_: InvocationId) -> InvocationDetails | OutcomeDetails | None:
+    invocation = core.lifecycle.find(id_)
+    if invocation is not None:
+        return invocation.record.details or InvocationDetails()
+    outcome = core.lifecycle.outcomes.find(id_)
+    return None if outcome is None else outcome.details or OutcomeDetails()
+
+
+def _moment(time_ms: int) -> datetime | None:
+    return _EPOCH + timedelta(milliseconds=time_ms) if time_ms else None
+
+
+def _next_round() -> "asyncio.Future[None]":
+    """Awaited, it gives everybody else their turn."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[None] = loop.create_future()
+    loop.call_soon(_set_done, future)
+    return future
+
+
+def _set_done(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
