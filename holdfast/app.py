@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import cached_property
+from os import PathLike
 from typing import TYPE_CHECKING
 
 from .ingress.aiohttp_app import make_app
@@ -22,6 +23,10 @@ from .runtime.engine import Engine
 
 if TYPE_CHECKING:
     from aiohttp.web import Application
+
+
+DEFAULT_PORT = 8080
+"""Restate's, so that its users' curl lines work."""
 
 
 class Runtime(Engine):
@@ -39,7 +44,8 @@ class Runtime(Engine):
         self,
         *,
         host: str = "127.0.0.1",
-        port: int = 8080,
+        port: int | None = None,
+        unix_path: str | PathLike[str] | None = None,
         options: HttpOptions = DEFAULT_OPTIONS,
         on_listening: Callable[[int], None] | None = None,
     ) -> None:
@@ -50,16 +56,23 @@ class Runtime(Engine):
         Args:
             host: the address to listen on. Anything but loopback needs ``options.tokens``, or
                 ``options.allow_anonymous``, and then whoever can reach it can call every handler.
-            port: the port, or 0 for any free one.
+            port: the port, or 0 for any free one. Unless said it is 8080, and none at all where
+                there is a ``unix_path``.
+            unix_path: a unix socket to listen on, alone or beside the port. It is made with
+                ``options.unix_mode``, and removed when the server closes; that of a server which
+                has died is replaced.
             options: limits, tokens, and which hosts and browsers are let in.
-            on_listening: called once with the port, when connections are accepted.
+            on_listening: called once with the port (0 where there is none), when connections are
+                accepted.
 
         Raises:
             InvalidArgumentError: the address cannot be listened on, or strangers could reach it
                 and there are no tokens; nothing was started.
             StoreFailedError: the disk failed while serving. The server was closed.
         """
-        server = await serve_http(self, host=host, port=port, options=options)
+        if port is None and unix_path is None:
+            port = DEFAULT_PORT
+        server = await serve_http(self, host=host, port=port, unix_path=unix_path, options=options)
         self._servers.add(server)
         stopping = asyncio.ensure_future(self._stopping.wait())
         failing = asyncio.ensure_future(self.wait_failed())

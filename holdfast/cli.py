@@ -33,7 +33,7 @@ from typing import Any, Literal, NoReturn, TypeVar
 import click
 
 from .access_options import CALLERS_VARIABLE, access_options, read_http_options
-from .app import Runtime
+from .app import DEFAULT_PORT, Runtime
 from .checking_command import check, check_before_serving
 from .demo.story import tell
 from .ingress.options import HttpOptions
@@ -46,6 +46,7 @@ from .objects.errors import (
 )
 from .objects.mismatch import Mismatch
 from .runtime.config import RuntimeConfig
+from .serving_limits import limit_options, raise_descriptor_limit, with_limits
 from .version import __version__
 from .watching import POLL_SECONDS, SourceWatch
 
@@ -73,7 +74,10 @@ class ServeOptions:
 
     target: str
     host: str
-    port: int
+    port: int | None
+    """``None`` where it listens on a unix socket only."""
+    unix: Path | None
+    max_concurrent: int | None
     data: Path
     durability: Literal["fsync", "process"]
     grace: float
@@ -152,11 +156,10 @@ def _serving_options(command: Command) -> Command:
         click.option(
             "--port",
             type=click.IntRange(0, 65535),
-            default=8080,
-            show_default=True,
-            help="The port to listen on; 0 takes any free one.",
+            help=f"The port to listen on; 0 takes any free one. {DEFAULT_PORT} unless said.",
         ),
         click.option("--host", default="127.0.0.1", show_default=True, help="The address."),
+        limit_options,
         click.argument("target"),
     ):
         command = decorate(command)
@@ -248,6 +251,7 @@ async def _serve(
     except StoreFailedError as error:
         # Nothing ran yet, so there is nothing that starting again would recover.
         raise click.ClickException(str(error)) from error
+    raise_descriptor_limit()
     _tune_collector()
     serving = asyncio.ensure_future(_serve_http(runtime, options, callers))
     leaving = asyncio.ensure_future(_wait_leave(runtime, options, watch))
@@ -270,7 +274,11 @@ async def _serve_http(runtime: Runtime, options: ServeOptions, callers: HttpOpti
         click.echo(_startup_line(runtime, options, port))
 
     await runtime.serve(
-        host=options.host, port=options.port, options=callers, on_listening=announce
+        host=options.host,
+        port=options.port,
+        unix_path=options.unix,
+        options=with_limits(callers, options.max_concurrent),
+        on_listening=announce,
     )
 
 
@@ -330,8 +338,11 @@ def _startup_line(runtime: Runtime, options: ServeOptions, port: int) -> str:
     ]
     served = " and ".join(filter(None, counts))
     host = f"[{options.host}]" if ":" in options.host else options.host
+    places = [f"http://{host}:{port}"] if port else []
+    if options.unix is not None:
+        places.append(f"unix:{_show_path(options.unix)}")
     data = f"data in {_show_path(options.data)} ({options.durability})"
-    return f"Holdfast {__version__}: {served} on http://{host}:{port}, {data}"
+    return f"Holdfast {__version__}: {served} on {' and '.join(places)}, {data}"
 
 
 def _count(noun: str, names: list[str]) -> str:

@@ -47,6 +47,7 @@ OWNERS: dict[str, set[str]] = {
         "holdfast/checking_command.py",
         "holdfast/cli.py",
         "holdfast/demo/story.py",
+        "holdfast/serving_limits.py",
         "holdfast/testing/llm/__main__.py",
     },
     "pytest": {"holdfast/testing/plugin.py"},

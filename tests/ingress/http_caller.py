@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,17 @@ class Connection:
 @asynccontextmanager
 async def connect(port: int) -> AsyncGenerator[Connection, None]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield Connection(reader, writer)
+    finally:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+@asynccontextmanager
+async def connect_unix(path: Path) -> AsyncGenerator[Connection, None]:
+    reader, writer = await asyncio.open_unix_connection(path)
     try:
         yield Connection(reader, writer)
     finally:

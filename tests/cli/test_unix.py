@@ -1,0 +1,80 @@
+"""``holdfast serve --unix`` as a real process, also after a real kill."""
+
+import http.client
+import json
+import signal
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_serve import COUNTER, assert_one_sentence
+from tests.processes import Running, holdfast
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    (tmp_path / "counter.py").write_text(COUNTER)
+    return tmp_path
+
+
+def serve(here: Path, *options: str) -> Running:
+    return holdfast("serve", "counter.py", "--unix", "holdfast.sock", *options, cwd=here)
+
+
+def add(place: Path, amount: int) -> tuple[int, object]:
+    """Call as ``curl --unix-socket`` does."""
+    connection = http.client.HTTPConnection("localhost", timeout=30)
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(str(place))
+    connection.request("POST", "/Counter/a/add", str(amount), {"content-type": "application/json"})
+    response = connection.getresponse()
+    answer = json.loads(response.read())
+    connection.close()
+    return response.status, answer
+
+
+def test_it_serves_its_own_user_at_a_path_and_cleans_up(here: Path) -> None:
+    place = here / "holdfast.sock"
+    with serve(here) as server:
+        server.wait_line(r" on unix:\./holdfast\.sock, data in ")
+        assert add(place, 5) == (200, 5)
+        assert stat.S_IMODE(place.stat().st_mode) == 0o600
+        server.signal(signal.SIGTERM)
+        assert server.wait_exit() == 0
+    assert not place.exists()
+
+
+def test_a_killed_server_is_started_again_at_the_same_path(here: Path) -> None:
+    place = here / "holdfast.sock"
+    with serve(here) as server:
+        server.wait_line(" on unix:")
+        add(place, 5)
+        server.signal(signal.SIGKILL)
+        server.wait_exit()
+    assert place.is_socket()
+    with serve(here) as server:
+        server.wait_line(" on unix:")
+        assert add(place, 1) == (200, 6)
+
+
+def test_a_second_server_at_the_path_is_refused_in_one_sentence(here: Path) -> None:
+    with serve(here) as first:
+        first.wait_line(" on unix:")
+        with serve(here, "--data", "other") as second:
+            assert second.wait_exit() == 1
+            assert_one_sentence(second.stderr)
+            assert "holdfast.sock" in second.stderr
+        assert add(here / "holdfast.sock", 1) == (200, 1)
+
+
+def test_of_one_directory_started_twice_the_directory_is_what_is_said(here: Path) -> None:
+    """Whatever else would be in the way: a free path and a free port would not help."""
+    with serve(here, "--port", "0") as first:
+        port = first.wait_line(r" on http://127\.0\.0\.1:(\d+) and unix:\./holdfast\.sock,")[1]
+        with serve(here, "--port", port) as second:
+            assert second.wait_exit() == 1
+            assert_one_sentence(second.stderr)
+            assert str(first.pid) in second.stderr
+        assert add(here / "holdfast.sock", 1) == (200, 1)
