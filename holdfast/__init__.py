@@ -12,6 +12,7 @@ from .objects.awakeable import Awakeable, AwakeableInfo, AwakeablePage
 from .objects.callback import Completed, CompletedFailure
 from .objects.context import Context
 from .objects.errors import (
+    AccessDeniedError,
     AnswerLostError,
     AwakeableExpiredError,
     CanceledError,
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from .runtime.testing import ManualClock
 
 __all__ = [
+    "AccessDeniedError",
     "AnswerLostError",
     "AnyClient",
     "AwaitedInfo",

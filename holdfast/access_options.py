@@ -73,6 +73,16 @@ def read_http_options(
     return HttpOptions(tokens=tokens, hosts=frozenset(hosts), allow_anonymous=allow_anonymous)
 
 
+def find_token(variable: str, file: Path | None) -> str | None:
+    """The token that a client sends: the first one in ``file``, else in ``variable``, if any.
+
+    Raises:
+        InvalidArgumentError: what is there is no token, or the file cannot be read or holds none.
+    """
+    tokens = _read_file(file) if file is not None else _read_variable(variable)
+    return tokens[0] if tokens else None
+
+
 def _read_variable(variable: str) -> list[str]:
     return _checked(filter(None, _DIVIDERS.split(os.environ.get(variable, ""))), variable)
 

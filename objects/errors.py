@@ -26,7 +26,8 @@
     ├── StoreDamagedError        HF0033  the data directory has lost acknowledged data
     ├── StoreFullError           HF0034  too little disk space left for new work
     ├── NotReachedError          HF0040  a client could not reach the server; nothing was accepted
-    └── AnswerLostError          HF0041  a client has no answer, and the request may be accepted
+    ├── AnswerLostError          HF0041  a client has no answer, and the request may be accepted
+    └── AccessDeniedError        HF0042  the server wants a token, or lets nobody of there in
 
 A code is for ever, and each has a page: ``objects/error_codes/HF0001.md`` and so on.
 """
@@ -368,3 +369,12 @@ class AnswerLostError(HoldfastError, TimeoutError):
         """For clients: say what was asked, and with which key to ask again."""
         super().__init__(message)
         self.idempotency_key = idempotency_key
+
+
+class AccessDeniedError(HoldfastError, PermissionError):
+    """The server did not let this client in: it wants another token, or a host name of its own.
+
+    Nothing was accepted.
+    """
+
+    code = "HF0042"

@@ -9,6 +9,7 @@ import json
 from typing import Any, Final, cast
 
 from ..objects.errors import (
+    AccessDeniedError,
     AnswerLostError,
     AwakeableExpiredError,
     CanceledError,
@@ -61,6 +62,9 @@ _REFUSALS: Final[dict[str, type[HoldfastError]]] = {
     )
 }
 _BY_STATUS: Final[dict[int, type[HoldfastError]]] = {
+    401: AccessDeniedError,
+    403: AccessDeniedError,
+    421: AccessDeniedError,
     404: UnknownTargetError,
     409: ConflictError,
     410: NotKeptError,

@@ -16,7 +16,8 @@ class ServerHealth:
 
     Attributes:
         status: ``"ok"`` while new work is welcome.
-        services: the names of the classes that it serves.
+        services: the names of the classes that it serves; none where it wants a token that this
+            client has not.
     """
 
     status: str
@@ -38,6 +39,6 @@ async def ask_health(asker: Asker) -> ServerHealth:
     reply = await asker.ask_once(ask)
     try:
         body = msgspec.json.decode(reply.body, type=dict[str, Any])
-        return ServerHealth(status=str(body.get("status", "ok")), services=tuple(body["services"]))
+        return ServerHealth(status=str(body["status"]), services=tuple(body.get("services", ())))
     except (msgspec.DecodeError, KeyError, TypeError):
         raise error_of(ask, reply, asker.server) from None

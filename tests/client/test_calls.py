@@ -1,10 +1,14 @@
 """Calls and sends through a client, to a real runtime behind a real server."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from holdfast import (
+    AccessDeniedError,
     Client,
     ConflictError,
     InvalidArgumentError,
@@ -18,6 +22,7 @@ from holdfast import (
     TerminalError,
     UnknownTargetError,
 )
+from holdfast.ingress.options import HttpOptions
 from holdfast.ingress.server import serve
 from tests.client.shop import CLASSES, Cart, Mailer, Order, open_awakeables
 from tests.processes import free_port
@@ -221,3 +226,36 @@ async def test_a_closed_client_says_so(client: Client) -> None:
     await client.close()
     with pytest.raises(RuntimeClosedError, match="the client was closed"):
         await client.object(Cart, "sam").look()
+
+
+async def test_a_token_opens_the_door_and_without_it_nothing_is_accepted(
+    runtime: Runtime, ran: list[str]
+) -> None:
+    token = "a-token-of-this-test"  # noqa: S105  # of a test
+    server = await serve(runtime, port=0, options=HttpOptions(tokens=[token]))
+    url = f"http://127.0.0.1:{server.port}"
+    async with Client(url) as stranger, Client(url, token=token) as caller:
+        with pytest.raises(AccessDeniedError):
+            await stranger.object(Cart, "sam").add("milk")
+        assert await caller.object(Cart, "sam").add("tea") == ["tea"]
+        assert (await stranger.health()).is_ok
+    assert ran == ["add tea"]
+    await server.close(timedelta(0))
+
+
+async def test_a_unix_socket_is_an_address(runtime: Runtime, tmp_path: Path) -> None:
+    path = tmp_path / "holdfast.sock"
+    server = await serve(runtime, port=None, unix_path=path)
+    async with Client(f"unix://{path}") as client:
+        assert await client.object(Cart, "sam").add("tea") == ["tea"]
+    async with Client(f"unix://{path}.not", retry=None) as client:
+        with pytest.raises(NotReachedError, match="cannot be reached"):
+            await client.object(Cart, "sam").add("tea")
+    await server.close(timedelta(0))
+
+
+async def test_a_path_behind_the_url_is_where_the_runtime_is_mounted(runtime: Runtime) -> None:
+    app = web.Application()
+    app.add_subapp("/agents", runtime.app())
+    async with TestServer(app) as outer, Client(str(outer.make_url("/agents/"))) as client:
+        assert await client.object(Cart, "sam").add("tea") == ["tea"]
