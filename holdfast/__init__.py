@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from .client.client import Client
     from .client.sync_client import SyncClient
     from .journal.memory import MemoryStore
+    from .objects.webhooks import GitHub, Slack, StandardWebhooks, Stripe
     from .runtime.config import RuntimeConfig
     from .runtime.effects import EffectInfo, EffectPage
     from .runtime.invocation_handle import InvocationHandle
@@ -88,6 +89,7 @@ __all__ = [
     "EffectInfo",
     "EffectPage",
     "ForbiddenInHandlerError",
+    "GitHub",
     "HandlerOptions",
     "HandlerStuckError",
     "Happened",
@@ -119,6 +121,8 @@ __all__ = [
     "RuntimeConfig",
     "Saga",
     "Service",
+    "Slack",
+    "StandardWebhooks",
     "StateSnapshot",
     "StepFailedError",
     "StepInfo",
@@ -128,6 +132,7 @@ __all__ = [
     "StoreFormatError",
     "StoreFullError",
     "StoreLockedError",
+    "Stripe",
     "SyncClient",
     "Target",
     "TerminalError",
@@ -149,6 +154,10 @@ _LOADED_AT_FIRST_USE = {
     "InvocationHandle": ".runtime.invocation_handle",
     "InvocationInfo": ".runtime.invocation_info",
     "AwaitedInfo": ".runtime.invocation_info",
+    "GitHub": ".objects.webhooks",
+    "Slack": ".objects.webhooks",
+    "StandardWebhooks": ".objects.webhooks",
+    "Stripe": ".objects.webhooks",
     "ManualClock": ".runtime.testing",
     "MemoryStore": ".journal.memory",
     "Runtime": ".app",

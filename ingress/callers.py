@@ -13,6 +13,7 @@ from .options import DEFAULT_OPTIONS, HttpOptions
 from .paths import HealthPath, parse_path
 from .port import IngressEngine
 from .problems import Refusal, RefusedError
+from .webhooks import open_webhook, read_secrets
 
 
 class CallersDoor(Door):
@@ -21,14 +22,21 @@ class CallersDoor(Door):
     purpose = "call every handler"
 
     def __init__(self, engine: IngressEngine, options: HttpOptions = DEFAULT_OPTIONS) -> None:
-        """Nothing is opened here."""
+        """Nothing is opened here.
+
+        Raises:
+            InvalidArgumentError: a handler takes webhooks, and there is no secret to verify them.
+        """
         super().__init__(options)
         self._engine = engine
+        self._secrets = read_secrets(engine.registry)
 
     def _route(self, head: Head) -> Opened | Response:
         raw_path, _, query = head.path.partition("?")
         path = parse_path(raw_path, self._engine.registry)
         match path:
+            case CallPath() if path.handler.options.webhook is not None:
+                return open_webhook(self._engine, path, query, head, self.options, self._secrets)
             case CallPath():
                 return open_call(self._engine, path, query, head, self.options)
             case AwakeablePath():
@@ -39,11 +47,13 @@ class CallersDoor(Door):
                 assert_never(path)
 
     def _is_open(self, head: Head) -> bool:
-        """As ``Door._is_open``: whoever balances load may ask for the health without a token."""
+        """As ``Door._is_open``: the health, and what a provider's signature will open."""
         raw_path = head.path.partition("?")[0]
         match parse_path(raw_path, self._engine.registry):
             case HealthPath():
                 return True
+            case CallPath(handler=handler):
+                return handler.options.webhook is not None
             case _:
                 return False
 

@@ -1,6 +1,6 @@
 """The request headers that mean something here, and those that are handed on to the handler."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ..objects.errors import InvalidArgumentError
 from .options import HEADERS_PASSED, HttpOptions
@@ -115,14 +115,16 @@ def find_idempotency_key(headers: Mapping[str, str]) -> str | None:
     return key
 
 
-def passed_headers(headers: Mapping[str, str], options: HttpOptions) -> dict[str, str]:
+def passed_headers(
+    headers: Mapping[str, str], options: HttpOptions, more: Iterable[str] = ()
+) -> dict[str, str]:
     """What the handler sees of the headers. It is recorded, so it is a list of what is let in."""
     passed: dict[str, str] = {}
     for name in HEADERS_PASSED:
         value = headers.get(name)
         if value is not None:
             passed[name] = _readable(value)
-    for name in options.headers:
+    for name in (*options.headers, *more):
         value = headers.get(name)
         if value is not None:
             passed[name] = _readable(value)

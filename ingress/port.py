@@ -29,6 +29,14 @@ class IngressEngine(Protocol):
         """One word for how it is; new work is welcome where that is ``"ok"``."""
         ...
 
+    def now_ms(self) -> int:
+        """Milliseconds since 1970.
+
+        Raises:
+            RuntimeClosedError, StoreFailedError: it does not run.
+        """
+        ...
+
     def submit(self, request: CallRequest, *, wait: bool) -> Future[Answer]:
         """Accept a call.
 

@@ -214,14 +214,18 @@ def _inspect_handler(
     except InvalidDefinitionError as error:
         message = f"{where}: {error.message}"
         raise InvalidDefinitionError(message) from error.__cause__
+    is_run = handler.name == RUN and issubclass(cls, Workflow)
+    options = handler.options.merged(declaration.options)
+    if options.webhook is not None:
+        _check_webhook(parameters, where, is_run=is_run)
     return HandlerDefinition(
         service=declaration.name,
         name=handler.name,
         attribute=handler.attribute,
         shared=handler.is_shared,
-        is_run=handler.name == RUN and issubclass(cls, Workflow),
+        is_run=is_run,
         function=handler.function,
-        options=handler.options.merged(declaration.options),
+        options=options,
         parameters=parameters,
         returns=returns,
         result=result,
@@ -229,6 +233,21 @@ def _inspect_handler(
         source=handler.source,
         documentation=getdoc(handler.function),
     )
+
+
+def _check_webhook(parameters: tuple[ArgumentParameter, ...], where: str, *, is_run: bool) -> None:
+    if is_run:
+        message = (
+            f"{where}: a webhook's id is an idempotency key, and {RUN!r} of a Workflow takes none; "
+            f"let a Service take the webhook and send to the workflow"
+        )
+        raise InvalidDefinitionError(message)
+    if len(parameters) != 1:
+        message = (
+            f"{where}: a handler that takes webhooks has one parameter, the event, for example "
+            f"`event: dict[str, Any]`"
+        )
+        raise InvalidDefinitionError(message)
 
 
 def _resolve(cls: type, handler: Handler[..., Any], raw: Any, where: str) -> Any:

@@ -15,6 +15,7 @@ from .errors import InvalidDefinitionError
 from .handle import DirectHandle, Handle
 from .options import HandlerOptions
 from .retry import RetryPolicy
+from .webhook import Webhook
 
 if TYPE_CHECKING:
     from .context import Context
@@ -95,6 +96,7 @@ def handler(
     journal_retention: timedelta | None = None,
     idempotency_retention: timedelta | None = None,
     workflow_retention: timedelta | None = None,
+    webhook: Webhook | None = None,
 ) -> (
     "Callable[[Callable[Concatenate[Any, Context, P], Coroutine[Any, Any, R]]], Handler[P, R]]"
 ): ...
@@ -124,6 +126,7 @@ def shared(
     journal_retention: timedelta | None = None,
     idempotency_retention: timedelta | None = None,
     workflow_retention: timedelta | None = None,
+    webhook: Webhook | None = None,
 ) -> (
     "Callable[[Callable[Concatenate[Any, Context, P], Coroutine[Any, Any, R]]], Handler[P, R]]"
 ): ...

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from .errors import InvalidDefinitionError
 from .retry import RetryPolicy
+from .webhook import Webhook
 
 RETENTIONS = (
     "retention",
@@ -38,6 +39,8 @@ class HandlerOptions:
             retention keeps the outcome for that long. Said nowhere: as ``retention``.
         workflow_retention: for a workflow, how long after its ``run`` it is kept: outcome, state,
             promises, and that its key was used. Said nowhere: as ``retention``.
+        webhook: whose webhooks it takes: over HTTP it is called by what they have signed, and by
+            nobody else.
     """
 
     retry: RetryPolicy | None = None
@@ -47,6 +50,7 @@ class HandlerOptions:
     journal_retention: timedelta | None = None
     idempotency_retention: timedelta | None = None
     workflow_retention: timedelta | None = None
+    webhook: Webhook | None = None
 
     def __post_init__(self) -> None:
         """Refuse options that could not be followed.
@@ -57,6 +61,7 @@ class HandlerOptions:
         self._check("retry", RetryPolicy)
         self._check("idle_ms_max", int)
         self._check("mailbox_invocations_max", int)
+        self._check("webhook", Webhook)
         for name in RETENTIONS:
             self._check(name, timedelta)
             problem = find_retention_problem(name, getattr(self, name))

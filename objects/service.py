@@ -15,6 +15,7 @@ from .handler import Handler, check_name, unknown_options
 from .members import Members, collect_members
 from .options import HandlerOptions
 from .retry import RetryPolicy
+from .webhook import Webhook
 
 OWN_NAMES: Final = "holdfast."
 """How the names of Holdfast's own classes begin, which are served beside the user's."""
@@ -63,6 +64,7 @@ class Declared:
             journal_retention: timedelta | None = None,
             idempotency_retention: timedelta | None = None,
             workflow_retention: timedelta | None = None,
+            webhook: Webhook | None = None,
         ) -> None:
             """Check the class that was just written; below is what runs."""
 

@@ -123,6 +123,16 @@ class Outside:
         said = outside_options(options)
         return send_by_name(self, service, key, handler, argument, delay=delay, options=said)
 
+    def now_ms(self) -> int:
+        """Milliseconds since 1970, by the clock that this runtime goes by.
+
+        Raises:
+            RuntimeClosedError, StoreFailedError: nothing is accepted now.
+            ForbiddenInHandlerError: called by a handler, which has ``ctx.now()`` for that.
+        """
+        self._check_open()
+        return self._core.clock.now_ms()
+
     def submit(self, request: CallRequest, *, wait: bool) -> "asyncio.Future[Answer]":
         """Accept a call; the future is done when that, or the outcome (``wait``), is durable.
 

@@ -9,6 +9,8 @@ ManualClock MemoryStore Mismatch MismatchCause NeverHappened NotCompensated Orig
 RetryPolicy Runtime RuntimeConfig Saga Service StateSnapshot StepInfo StepOptions SyncClient Target
 VirtualObject Workflow handler shared state step_info
 
+GitHub Slack StandardWebhooks Stripe
+
 AccessDeniedError AnswerLostError
 AwakeableExpiredError CanceledError ConflictError ContextMisuseError DeadlockError
 ForbiddenInHandlerError HandlerStuckError HoldfastError InvalidArgumentError InvalidDefinitionError

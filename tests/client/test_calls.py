@@ -181,7 +181,7 @@ async def test_a_password_in_a_url_is_refused_and_not_shown() -> None:
 
 
 async def test_tokens_are_not_shown() -> None:
-    client = Client(token="s3cret")  # noqa: S106  # of a test
+    client = Client(token="s3cret")  # of a test
     assert "s3cret" not in repr(client) + repr(vars(client))
 
 

@@ -85,6 +85,9 @@ class FakeEngine:
     async def stop(self) -> None:
         self.lives.append("stop")
 
+    def now_ms(self) -> int:
+        return NOW_MS
+
     def submit(self, request: CallRequest, *, wait: bool) -> asyncio.Future[Answer]:
         _, definition = self.registry.get_handler(request.target)
         definition.decode_argument(request.argument)
