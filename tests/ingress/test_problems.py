@@ -18,6 +18,9 @@ INTERNAL = {
     "StoreLockedError",
     "StoreFormatError",
     "StoreDamagedError",
+    # What a client says of a server, and no server says itself.
+    "NotReachedError",
+    "AnswerLostError",
 }
 
 
