@@ -231,7 +231,7 @@ async def test_a_closed_client_says_so(client: Client) -> None:
 async def test_a_token_opens_the_door_and_without_it_nothing_is_accepted(
     runtime: Runtime, ran: list[str]
 ) -> None:
-    token = "a-token-of-this-test"  # noqa: S105  # of a test
+    token = "a-token-of-this-test"  # of a test
     server = await serve(runtime, port=0, options=HttpOptions(tokens=[token]))
     url = f"http://127.0.0.1:{server.port}"
     async with Client(url) as stranger, Client(url, token=token) as caller:

@@ -21,6 +21,7 @@ INTERNAL = {
     # What a client says of a server, and no server says itself.
     "NotReachedError",
     "AnswerLostError",
+    "AccessDeniedError",
 }
 
 
