@@ -22,6 +22,7 @@ INTERNAL = {
     "NotReachedError",
     "AnswerLostError",
     "AccessDeniedError",
+    "AccessDeniedError",
 }
 
 
