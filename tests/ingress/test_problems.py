@@ -22,7 +22,6 @@ INTERNAL = {
     "NotReachedError",
     "AnswerLostError",
     "AccessDeniedError",
-    "AccessDeniedError",
 }
 
 
