@@ -105,6 +105,16 @@ def parse_key(key: str) -> str:
     return check_key(key)
 
 
+def parse_target(segments: list[str], service: ServiceDefinition) -> Target:
+    """The handler that the name of ``service``, a key where it has one, and a name say.
+
+    Raises:
+        InvalidArgumentError: these are too many, or too few, or the key cannot be one.
+        UnknownTargetError: there is no such handler.
+    """
+    return _parse(segments, service, is_send=False).target
+
+
 def _parse(segments: list[str], service: ServiceDefinition, *, is_send: bool) -> CallPath:
     handler_at = 2 if service.keyed else 1
     if len(segments) != handler_at + 1:

@@ -8,8 +8,10 @@ from .awakeables import open_completion
 from .call_paths import CallPath
 from .calls import open_call
 from .door import Door, Opened
+from .invocation_paths import LookupPath, OutcomePath
 from .messages import Head, Response
 from .options import DEFAULT_OPTIONS, HttpOptions
+from .outcomes import open_lookup, open_outcome
 from .paths import HealthPath, parse_path
 from .port import IngressEngine
 from .problems import Refusal, RefusedError
@@ -39,6 +41,10 @@ class CallersDoor(Door):
                 return open_webhook(self._engine, path, query, head, self.options, self._secrets)
             case CallPath():
                 return open_call(self._engine, path, query, head, self.options)
+            case OutcomePath():
+                return open_outcome(self._engine, path, head)
+            case LookupPath():
+                return open_lookup(self._engine, path, head)
             case AwakeablePath():
                 return open_completion(self._engine, path, head)
             case HealthPath():

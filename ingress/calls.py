@@ -5,24 +5,21 @@ comes back as an error that names the field. So a call costs one look at the hea
 the body.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
 from ..objects.call_options import Mode
 from ..objects.definition import HandlerDefinition
-from ..objects.errors import HoldfastError, InvalidArgumentError, TerminalError
-from ..runtime.requests import Answer, CallRequest
+from ..objects.errors import HoldfastError, InvalidArgumentError
+from ..runtime.requests import CallRequest
+from .answers import response_of_answer, response_of_send
 from .call_paths import NO_QUERY, CallPath, parse_query
 from .durations import parse_delay
 from .headers import check_json, find_idempotency_key, missing_content_type, passed_headers
 from .messages import Head, Response
 from .options import HttpOptions
 from .port import IngressEngine
-from .problems import Refusal, RefusedError, response_of_error, response_of_outcome
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from .problems import Refusal, RefusedError, response_of_error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +61,7 @@ class Call:
             return response_of_error(
                 error, is_keyed=self.idempotency_key is not None, was_submitted=was_submitted
             )
-        return _response_of_send(answer) if path.is_send else _response_of_call(answer)
+        return response_of_send(answer) if path.is_send else response_of_answer(answer)
 
 
 def open_call(
@@ -132,37 +129,3 @@ def _may_be_empty(handler: HandlerDefinition) -> bool:
     except InvalidArgumentError:
         return False
     return True
-
-
-def _response_of_call(answer: Answer) -> Response:
-    headers = _headers_of(answer)
-    outcome = answer.outcome
-    if isinstance(outcome, TerminalError):
-        return response_of_outcome(outcome, headers)
-    assert outcome is not None, "a call was answered without an outcome"
-    if outcome:
-        headers["content-type"] = "application/json"
-    return Response(200, headers, outcome)
-
-
-def _response_of_send(answer: Answer) -> Response:
-    headers = _headers_of(answer)
-    headers["content-type"] = "application/json"
-    body = {"invocationId": answer.invocation_id}
-    if answer.execution_time_ms is not None:
-        body["executionTime"] = format_time(answer.execution_time_ms)
-    body["status"] = "PreviouslyAccepted" if answer.is_duplicate else "Accepted"
-    return Response(202, headers, json.dumps(body, separators=(",", ":")).encode())
-
-
-def _headers_of(answer: Answer) -> dict[str, str]:
-    headers = {"x-restate-id": answer.invocation_id}
-    if answer.is_other_body:
-        headers["x-holdfast-idempotency"] = "other-body"
-    return headers
-
-
-def format_time(time_ms: int) -> str:
-    """A time in milliseconds since 1970 as ``2026-01-31T12:34:56.789000000Z``."""
-    moment = _EPOCH + timedelta(milliseconds=time_ms)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{time_ms % 1000:03d}000000Z"

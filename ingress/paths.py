@@ -4,6 +4,7 @@
     path       := "/" call ["/send"] ["/"]           see ``call_paths``
                 | "/restate/call/" call ["/"]
                 | "/restate/send/" call ["/"]
+                | named ["/"]                        see ``invocation_paths``
                 | awakeable ["/"]                    see ``awakeable_paths``
                 | "/restate/health" ["/"]
 
@@ -19,6 +20,13 @@ from typing import Final
 from ..objects.registry import Registry
 from .awakeable_paths import AwakeablePath, parse_awakeable
 from .call_paths import CallPath, parse_call, parse_versioned_call
+from .invocation_paths import (
+    LookupPath,
+    OutcomePath,
+    parse_invocation,
+    parse_verb,
+    parse_workflow,
+)
 from .problems import Refusal, RefusedError
 from .segments import split_path
 from .unknown_names import bad_path, did_you_mean, unknown_service
@@ -31,7 +39,7 @@ class HealthPath:
     """The question how the runtime is."""
 
 
-Path = CallPath | AwakeablePath | HealthPath
+Path = CallPath | OutcomePath | LookupPath | AwakeablePath | HealthPath
 
 
 def parse_path(path: str, registry: Registry) -> Path:
@@ -46,7 +54,7 @@ def parse_path(path: str, registry: Registry) -> Path:
     if segments is None:
         raise bad_path(path, registry)
     service = registry.services.get(segments[0])
-    if service is not None and segments[0] != _SYSTEM:
+    if service is not None:
         return parse_call(segments, service)
     if segments[0] == _SYSTEM:
         return _parse_system(segments, registry)
@@ -66,6 +74,11 @@ def _parse_health(segments: list[str], registry: Registry) -> HealthPath:
 _PARSERS: Final[Mapping[str, Callable[[list[str], Registry], Path]]] = {
     "call": parse_versioned_call,
     "send": parse_versioned_call,
+    "attach": parse_verb,
+    "output": parse_verb,
+    "lookup": parse_verb,
+    "invocation": parse_invocation,
+    "workflow": parse_workflow,
     "awakeables": parse_awakeable,
     "a": parse_awakeable,
     "health": _parse_health,

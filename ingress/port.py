@@ -10,7 +10,7 @@ from typing import Protocol
 from ..objects.errors import TerminalError
 from ..objects.identity import AwakeableId
 from ..objects.registry import Registry
-from ..runtime.requests import Answer, CallRequest
+from ..runtime.requests import Answer, CallRequest, Named
 
 
 class IngressEngine(Protocol):
@@ -50,6 +50,25 @@ class IngressEngine(Protocol):
             MailboxFullError, ConflictError: the call was refused and left no trace.
             RuntimeClosedError, StoreFailedError: it may have been accepted.
         """
+        ...
+
+    def read_outcome(self, named: Named, *, wait: bool) -> Future[Answer]:
+        """The outcome of an invocation; with ``wait``, once there is one.
+
+        Raises:
+            InvalidArgumentError: what is named as a workflow is none.
+            UnknownTargetError: there is no such class or handler.
+            RuntimeClosedError, StoreFailedError: nothing can be asked now.
+
+        Raises (from the future):
+            UnknownTargetError: there is no such invocation, or its result is not kept.
+            NotReadyError: it has none, and ``wait`` was not asked for.
+            RuntimeClosedError, StoreFailedError: the runtime ended before the invocation did.
+        """
+        ...
+
+    def look_up(self, named: Named) -> Future[str]:
+        """The id of an invocation; raises what ``read_outcome`` raises."""
         ...
 
     def complete_awakeable(

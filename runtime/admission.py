@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from dataclasses import replace
 
 from ..journal import keys
 from ..objects.definition import HandlerDefinition
@@ -151,6 +152,7 @@ class Admission:
             return self._answers.when_durable(answer)
         if outcome is None:
             return self._answers.with_outcome(id_, answer)
+        answer = replace(answer, expires_ms=outcome.expires_ms)
         result = b"" if outcome.result is None else outcome.result
         return self._answers.when_durable(add_outcome(answer, result))
 

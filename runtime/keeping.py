@@ -66,6 +66,12 @@ class Keeping:
         # An outcome without a word of its own follows the runtime as it is configured now.
         return max(outcome.expires_ms, own_ms or outcome.completed_ms + self._default.outcome_ms)
 
+    def counts_until_ms(self, outcome: OutcomeRecord) -> int:
+        """Until when the outcome answers those who ask again: its key, or itself, is gone then."""
+        if outcome.idempotency_key is not None:
+            return outcome.expires_ms
+        return self.outcome_until_ms(outcome)
+
     def journal_until_ms(self, outcome: OutcomeRecord) -> int:
         """When the journal is to go."""
         details = outcome.details

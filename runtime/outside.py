@@ -38,9 +38,10 @@ from .core import Core
 from .failures import failure_of
 from .finding import find_invocation
 from .invocation_handle import InvocationHandle
+from .outcome_reads import look_up, read_outcome
 from .past import Past
 from .promise_handle import PromiseHandle
-from .requests import Answer, CallRequest, request_of
+from .requests import Answer, CallRequest, Named, request_of
 from .state_reads import StateDocument, StateQuestion, StateSnapshot
 
 T = TypeVar("T")
@@ -364,6 +365,25 @@ class Outside:
         id_ = find_invocation(core, service, key, handler, idempotency_key)
         await core.answers.when_durable(None)
         return None if id_ is None else InvocationHandle(core, id_)
+
+    def read_outcome(self, named: Named, *, wait: bool) -> "asyncio.Future[Answer]":
+        """The outcome of an invocation, for callers who read bytes.
+
+        The future is done when there is one and it is durable. Without ``wait`` it raises
+        ``NotReadyError`` where there is none yet; ``UnknownTargetError`` where there is no such
+        invocation, it was kept long enough, or its result was not kept.
+
+        Raises:
+            InvalidArgumentError: what is named as a workflow is none.
+            UnknownTargetError: there is no such class or handler.
+        """
+        self._check_open()
+        return read_outcome(self._core, named, wait=wait)
+
+    def look_up(self, named: Named) -> "asyncio.Future[str]":
+        """The id of an invocation; raises what ``read_outcome`` raises."""
+        self._check_open()
+        return look_up(self._core, named)
 
     def _started_core(self) -> Core:
         if self.health == "new":

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from ..objects.call_options import CallOptions, Mode
 from ..objects.errors import TerminalError
-from ..objects.identity import Target
+from ..objects.identity import InvocationId, Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +23,33 @@ class CallRequest:
     mode: Mode = "queue"
     callback: Target | str | None = None
     """Who is told the outcome: a handler, or a URL."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdNamed:
+    """An invocation by its id."""
+
+    invocation_id: InvocationId
+
+
+@dataclass(frozen=True, slots=True)
+class KeyNamed:
+    """A call that came with an idempotency key, by that and by whom it called."""
+
+    target: Target
+    idempotency_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowNamed:
+    """The ``run`` of a workflow, by its class and key."""
+
+    workflow: str
+    key: str
+
+
+Named = IdNamed | KeyNamed | WorkflowNamed
+"""What somebody says who means one invocation; there may be no such one."""
 
 
 def request_of(target: Target, argument: bytes, options: CallOptions) -> CallRequest:
@@ -50,6 +77,8 @@ class Answer:
     """When a delayed invocation will start, milliseconds since 1970."""
     outcome: bytes | TerminalError | None = None
     """The result's JSON, or the failure; ``None`` when only the acceptance was asked for."""
+    expires_ms: int | None = None
+    """Where the outcome was there already: until when it is, milliseconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

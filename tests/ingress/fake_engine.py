@@ -9,7 +9,7 @@ from holdfast import Context, Service, VirtualObject, handler, shared
 from holdfast.objects.errors import HoldfastError, TerminalError, UnknownTargetError
 from holdfast.objects.identity import AwakeableId, InvocationId
 from holdfast.objects.registry import Registry
-from holdfast.runtime.requests import Answer, CallRequest
+from holdfast.runtime.requests import Answer, CallRequest, Named
 
 AWAKEABLE = AwakeableId(InvocationId(bytes(range(16))), 7)
 """The one awakeable that exists."""
@@ -126,6 +126,16 @@ class FakeEngine:
         else:
             future.set_result(awakeable not in self.completed)
             self.completed.setdefault(awakeable, outcome)
+        return future
+
+    def read_outcome(self, named: Named, *, wait: bool) -> asyncio.Future[Answer]:
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        future.set_exception(self.failure or UnknownTargetError(f"invocation not found: {named}"))
+        return future
+
+    def look_up(self, named: Named) -> asyncio.Future[str]:
+        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        future.set_exception(self.failure or UnknownTargetError(f"invocation not found: {named}"))
         return future
 
     def _accept(self, request: CallRequest) -> Answer:

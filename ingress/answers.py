@@ -1,0 +1,65 @@
+"""What a call, a send and a question for an outcome are answered, as HTTP.
+
+    x-restate-id             the invocation
+    idempotency-expires      where its outcome was there already: until when it is
+    x-holdfast-idempotency   "other-body", where the key came with another body before
+
+A failed outcome is ``problems``'.
+"""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+from ..objects.errors import TerminalError
+from ..runtime.requests import Answer
+from .messages import Response
+from .problems import response_of_outcome
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_JSON = {"content-type": "application/json"}
+
+
+def response_of_answer(answer: Answer) -> Response:
+    """The outcome."""
+    headers = _headers_of(answer)
+    outcome = answer.outcome
+    if isinstance(outcome, TerminalError):
+        return response_of_outcome(outcome, headers)
+    assert outcome is not None, "answered without an outcome"
+    if outcome:
+        headers["content-type"] = "application/json"
+    return Response(200, headers, outcome)
+
+
+def response_of_send(answer: Answer) -> Response:
+    """The acceptance."""
+    body = {"invocationId": answer.invocation_id}
+    if answer.execution_time_ms is not None:
+        body["executionTime"] = format_time(answer.execution_time_ms)
+    body["status"] = "PreviouslyAccepted" if answer.is_duplicate else "Accepted"
+    return Response(202, {**_headers_of(answer), **_JSON}, _encode(body))
+
+
+def response_of_lookup(invocation_id: str) -> Response:
+    """The id that was looked up."""
+    return Response(200, _JSON, _encode({"invocationId": invocation_id}))
+
+
+def format_time(time_ms: int) -> str:
+    """A time in milliseconds since 1970 as ``2026-01-31T12:34:56.789000000Z``."""
+    moment = _EPOCH + timedelta(milliseconds=time_ms)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{time_ms % 1000:03d}000000Z"
+
+
+def _headers_of(answer: Answer) -> dict[str, str]:
+    headers = {"x-restate-id": answer.invocation_id}
+    if answer.is_other_body:
+        headers["x-holdfast-idempotency"] = "other-body"
+    if answer.expires_ms is not None:
+        moment = _EPOCH + timedelta(milliseconds=answer.expires_ms)
+        headers["idempotency-expires"] = moment.isoformat(timespec="milliseconds")
+    return headers
+
+
+def _encode(body: dict[str, str]) -> bytes:
+    return json.dumps(body, separators=(",", ":")).encode()
