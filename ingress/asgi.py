@@ -28,6 +28,8 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+# What has no body says nothing of its length, or that of what there would be.
+_WITHOUT_LENGTH = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 _UNRESERVED = "/-._~!$&'()*+,;=:@"
 
 
@@ -180,7 +182,7 @@ async def _reply(send: Send, response: Response, scope: Scope) -> None:
         (name.encode("latin-1"), value.encode("latin-1", "replace"))
         for name, value in response.headers.items()
     ]
-    if response.body or response.status != HTTPStatus.NO_CONTENT:
+    if response.body or response.status not in _WITHOUT_LENGTH:
         headers.append((b"content-length", str(len(response.body)).encode()))
     body = b"" if scope["method"] == "HEAD" else response.body
     await send({"type": "http.response.start", "status": response.status, "headers": headers})

@@ -3,28 +3,18 @@
 Both answer 202 with no body, also where the awakeable had been completed before: the first
 completion stands, and whoever repeats one after a lost answer must not be told that it failed. One
 that nobody completed and that is closed all the same, because its deadline has passed, is a 409.
-
-    resolve   the body is a JSON value (``application/json``); no body means null
-    reject    the body is the reason: text, or a JSON string (``application/json``)
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from ..objects.errors import HoldfastError, InvalidArgumentError, TerminalError
-from ..objects.serde import json_serde
+from ..objects.errors import HoldfastError
 from .awakeable_paths import AwakeablePath
-from .headers import check_json, split_content_type
+from .completions import parse_completion
 from .messages import Head, Response
+from .methods import check_method
 from .port import IngressEngine
-from .problems import Refusal, RefusedError, response_of_error
-
-REASON_BYTES_MAX = 64 * 1024
-"""A reason is a sentence that is stored, logged and answered."""
-
-_VALUE = json_serde(Any)
-_REASON = json_serde(str)
+from .problems import response_of_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +31,7 @@ class Completion:
         Raises:
             InvalidArgumentError: the body is not what the verb takes.
         """
-        outcome: bytes | TerminalError
-        if self.path.verb == "resolve":
-            outcome = _parse_value(self.headers, body)
-        else:
-            outcome = TerminalError(_parse_reason(self.headers, body))
+        outcome = parse_completion(self.path.verb, self.headers, body, "awakeable")
         try:
             await self.engine.complete_awakeable(self.path.awakeable, outcome)
         except HoldfastError as error:
@@ -60,31 +46,5 @@ def open_completion(engine: IngressEngine, path: AwakeablePath, head: Head) -> C
     Raises:
         RefusedError: it is not POST.
     """
-    if head.method != "POST":
-        raise RefusedError(Refusal.METHOD, "method not allowed: takes POST", {"allow": "POST"})
+    check_method(head, "POST")
     return Completion(engine, path, head.headers)
-
-
-def _parse_value(headers: Mapping[str, str], body: bytes) -> bytes:
-    if not body:
-        return b"null"
-    check_json(headers)
-    # A value that cannot be read must not reach the journal: its handler would fail at it on
-    # every attempt.
-    _VALUE.decode(body)
-    return body
-
-
-def _parse_reason(headers: Mapping[str, str], body: bytes) -> str:
-    if len(body) > REASON_BYTES_MAX:
-        message = f"a reason has at most {REASON_BYTES_MAX} bytes, and this one has {len(body)}"
-        raise InvalidArgumentError(message)
-    media_type, _ = split_content_type(headers.get("content-type") or "text/plain")
-    if media_type == "application/json" and body:
-        reason: str = _REASON.decode(body)
-        return reason
-    try:
-        return body.decode() or "the awakeable was rejected"
-    except UnicodeDecodeError:
-        message = "the reason in the body is not UTF-8"
-        raise InvalidArgumentError(message) from None

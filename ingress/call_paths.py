@@ -7,14 +7,14 @@ Whether a second segment is a key is decided by what the first one names, never 
 """
 
 from dataclasses import dataclass
-from urllib.parse import parse_qsl
 
 from ..objects.call_options import Mode, check_mode
 from ..objects.definition import HandlerDefinition, ServiceDefinition
 from ..objects.errors import InvalidArgumentError
 from ..objects.identity import Target, check_key
 from ..objects.registry import Registry
-from .unknown_names import did_you_mean, misshapen, unknown_handler, unknown_service
+from .queries import parse_parameters
+from .unknown_names import misshapen, unknown_handler, unknown_service
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,6 @@ class Query:
 
 
 NO_QUERY = Query()
-_PARAMETERS = ("delay", "mode")
 
 
 def parse_call(segments: list[str], service: ServiceDefinition) -> CallPath:
@@ -79,17 +78,7 @@ def parse_query(query: str) -> Query:
         InvalidArgumentError: one is given twice, there is another one (whoever misspells a delay
             must not have it run at once), or there is no such mode.
     """
-    given: dict[str, str] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True, errors="replace"):
-        if name not in _PARAMETERS:
-            known = "; there are 'delay', for sends, and 'mode'"
-            hint = did_you_mean(name, _PARAMETERS) or known
-            message = f"unknown query parameter {name!r:.80}{hint}"
-            raise InvalidArgumentError(message)
-        if name in given:
-            message = f"bad {name} query parameter, it is given more than once"
-            raise InvalidArgumentError(message)
-        given[name] = value
+    given = parse_parameters(query, ("delay", "mode"), "there are 'delay', for sends, and 'mode'")
     return Query(given.get("delay"), check_mode(given.get("mode", "queue")))
 
 

@@ -15,11 +15,14 @@ from .outcomes import open_lookup, open_outcome
 from .paths import HealthPath, parse_path
 from .port import IngressEngine
 from .problems import Refusal, RefusedError
+from .state_paths import StatePath
+from .states import open_state
+from .waits import Waits
 from .webhooks import open_webhook, read_secrets
 
 
 class CallersDoor(Door):
-    """Calls, sends and awakeables of one engine."""
+    """Calls, sends, awakeables and states of one engine."""
 
     purpose = "call every handler"
 
@@ -32,6 +35,11 @@ class CallersDoor(Door):
         super().__init__(options)
         self._engine = engine
         self._secrets = read_secrets(engine.registry)
+        self._waits = Waits(options.waits_max)
+
+    def end_waits(self) -> None:
+        """As ``Door.end_waits``."""
+        self._waits.end()
 
     def _route(self, head: Head) -> Opened | Response:
         raw_path, _, query = head.path.partition("?")
@@ -41,6 +49,8 @@ class CallersDoor(Door):
                 return open_webhook(self._engine, path, query, head, self.options, self._secrets)
             case CallPath():
                 return open_call(self._engine, path, query, head, self.options)
+            case StatePath():
+                return open_state(self._engine, self._waits, path, query, head)
             case OutcomePath():
                 return open_outcome(self._engine, path, head)
             case LookupPath():

@@ -93,6 +93,9 @@ class Door:
             return response_of_refusal(error)
         return response_of_error(error, is_keyed=is_keyed, was_submitted=was_submitted)
 
+    def end_waits(self) -> None:
+        """The door closes soon: answer whoever only waits for a change with what there is."""
+
     def _route(self, head: Head) -> Opened | Response:
         """What a request asks for that was let in.
 

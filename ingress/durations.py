@@ -1,4 +1,4 @@
-"""How long a send waits: the text of ``?delay=``, in milliseconds.
+"""How long something takes: the text of ``?delay=`` and ``?wait=``, in milliseconds.
 
     delay     := digits                              plain milliseconds
                | (number blank* unit blank*)+        1h30m, 1h 30m, 1.5s, 10 seconds
@@ -43,28 +43,35 @@ _ISO = re.compile(
 
 
 def parse_delay(text: str) -> int:
-    """The milliseconds that ``text`` means.
+    """The milliseconds that ``?delay=`` means; raises as ``parse_duration``."""
+    return parse_duration(text, "delay")
+
+
+def parse_duration(text: str, parameter: str) -> int:
+    """The milliseconds that the text of a query parameter means.
 
     Raises:
         InvalidArgumentError: it is no duration, or one above a hundred years.
     """
     stripped = text.strip(" ")
     if _MILLISECONDS.fullmatch(stripped):
-        delay_ms = Decimal(stripped)
+        delay_ms: Decimal | None = Decimal(stripped)
     elif stripped[:1] in {"P", "p"}:
-        delay_ms = _parse_iso(stripped.upper(), text)
+        delay_ms = _parse_iso(stripped.upper())
     else:
-        delay_ms = _parse_parts(stripped.lower(), text)
+        delay_ms = _parse_parts(stripped.lower())
+    if delay_ms is None:
+        raise _malformed(text, parameter)
     if delay_ms > DELAY_MS_MAX:
-        message = f"bad delay query parameter, {text!r:.80} is longer than a hundred years"
+        message = f"bad {parameter} query parameter, {text!r:.80} is longer than a hundred years"
         raise InvalidArgumentError(message)
     return int(delay_ms.to_integral_value(ROUND_CEILING))
 
 
-def _parse_iso(text: str, shown: str) -> Decimal:
+def _parse_iso(text: str) -> Decimal | None:
     match = _ISO.fullmatch(text)
     if match is None:
-        raise _malformed(shown)
+        return None
     numbers = zip(match.groups(), ("w", "d", "h", "m", "s"), strict=True)
     return sum(
         (Decimal(number) * _UNIT_MS[unit] for number, unit in numbers if number is not None),
@@ -72,7 +79,7 @@ def _parse_iso(text: str, shown: str) -> Decimal:
     )
 
 
-def _parse_parts(text: str, shown: str) -> Decimal:
+def _parse_parts(text: str) -> Decimal | None:
     total = Decimal(0)
     position = 0
     smallest_ms: int | None = None
@@ -80,21 +87,19 @@ def _parse_parts(text: str, shown: str) -> Decimal:
         match = _PART.match(text, position)
         unit = _UNIT_BY_NAME.get(match[2]) if match else None
         if match is None or unit is None:
-            raise _malformed(shown)
+            return None
         unit_ms = _UNIT_MS[unit]
         if smallest_ms is not None and unit_ms >= smallest_ms:
-            raise _malformed(shown)
+            return None
         total += Decimal(match[1]) * unit_ms
         smallest_ms = unit_ms
         position = match.end()
-    if smallest_ms is None:
-        raise _malformed(shown)
-    return total
+    return None if smallest_ms is None else total
 
 
-def _malformed(shown: str) -> InvalidArgumentError:
+def _malformed(shown: str, parameter: str) -> InvalidArgumentError:
     message = (
-        f"bad delay query parameter, {shown!r:.80} is no duration: write 10s, 1h30m or 500ms, an "
-        f"ISO 8601 duration like PT10S, or plain milliseconds"
+        f"bad {parameter} query parameter, {shown!r:.80} is no duration: write 10s, 1h30m or "
+        f"500ms, an ISO 8601 duration like PT10S, or plain milliseconds"
     )
     return InvalidArgumentError(message)

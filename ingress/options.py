@@ -30,7 +30,7 @@ _SECRET_PARTS = (
 
 _LIMITS = (
     *("body_bytes_max", "target_bytes_max", "head_bytes_max", "headers_max", "bodies_bytes_max"),
-    *("requests_max", "connections_max", "head_seconds_max", "body_seconds_max"),
+    *("requests_max", "waits_max", "connections_max", "head_seconds_max", "body_seconds_max"),
     *("answer_seconds_max", "keepalive_seconds"),
 )
 _PAIRS = (("body_bytes_max", "bodies_bytes_max"), ("target_bytes_max", "head_bytes_max"))
@@ -55,6 +55,8 @@ class HttpOptions:
             body is refused with 503. At least as large as one body.
         requests_max: requests being answered at a time, calls that wait for their outcome
             included; beyond it they are refused with 429. Health is always answered.
+        waits_max: callers that may wait for a change (``?wait=``) at a time; beyond it they are
+            refused with 429. They count among the requests, too.
         connections_max: open connections; beyond it idle ones are closed, and where none is idle
             new ones are answered 503. Half as many as the process may open files at most.
         head_seconds_max: a request whose head is not complete after this long is cut off.
@@ -74,6 +76,7 @@ class HttpOptions:
     headers_max: int = 100
     bodies_bytes_max: int = 256 * 1024 * 1024
     requests_max: int = 10_000
+    waits_max: int = 5_000
     connections_max: int = 10_000
     hosts: frozenset[str] = frozenset()
     origins: frozenset[str] = frozenset()

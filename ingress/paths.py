@@ -4,6 +4,7 @@
     path       := "/" call ["/send"] ["/"]           see ``call_paths``
                 | "/restate/call/" call ["/"]
                 | "/restate/send/" call ["/"]
+                | "/" state ["/"]                 see ``state_paths``
                 | named ["/"]                        see ``invocation_paths``
                 | awakeable ["/"]                    see ``awakeable_paths``
                 | "/restate/health" ["/"]
@@ -29,6 +30,7 @@ from .invocation_paths import (
 )
 from .problems import Refusal, RefusedError
 from .segments import split_path
+from .state_paths import StatePath, parse_state
 from .unknown_names import bad_path, did_you_mean, unknown_service
 
 _SYSTEM = "restate"
@@ -39,7 +41,7 @@ class HealthPath:
     """The question how the runtime is."""
 
 
-Path = CallPath | OutcomePath | LookupPath | AwakeablePath | HealthPath
+Path = CallPath | StatePath | OutcomePath | LookupPath | AwakeablePath | HealthPath
 
 
 def parse_path(path: str, registry: Registry) -> Path:
@@ -55,6 +57,8 @@ def parse_path(path: str, registry: Registry) -> Path:
         raise bad_path(path, registry)
     service = registry.services.get(segments[0])
     if service is not None:
+        if len(segments) == 2 and service.keyed:
+            return parse_state(segments, service)
         return parse_call(segments, service)
     if segments[0] == _SYSTEM:
         return _parse_system(segments, registry)

@@ -11,6 +11,7 @@ from ..objects.errors import TerminalError
 from ..objects.identity import AwakeableId
 from ..objects.registry import Registry
 from ..runtime.requests import Answer, CallRequest, Named
+from ..runtime.state_reads import StateDocument, StateQuestion
 
 
 class IngressEngine(Protocol):
@@ -69,6 +70,19 @@ class IngressEngine(Protocol):
 
     def look_up(self, named: Named) -> Future[str]:
         """The id of an invocation; raises what ``read_outcome`` raises."""
+        ...
+
+    def read_state(self, question: StateQuestion) -> Future[StateDocument]:
+        """Tell the state of an object; cancelling the future forgets a caller who waits.
+
+        Raises:
+            InvalidArgumentError: the key, or the id of an invocation, cannot be one.
+            RuntimeClosedError, StoreFailedError: nothing is told now.
+
+        Raises (from the future):
+            NotKeptError, UnknownTargetError, ConflictError, InvalidArgumentError: that past cannot
+                be told; see ``Outside.state``.
+        """
         ...
 
     def complete_awakeable(

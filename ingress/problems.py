@@ -64,6 +64,7 @@ class Refusal(Enum):
     BUSY = auto()
     HEAD_TOO_LARGE = auto()
     CROWDED = auto()
+    UNREADABLE = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ PROBLEMS: dict[type[HoldfastError] | Refusal, Problem] = {
     Refusal.BUSY: Problem(429, Retry.SAFE, retry_after_s=1),
     Refusal.HEAD_TOO_LARGE: Problem(431),
     Refusal.CROWDED: Problem(503, Retry.SAFE, retry_after_s=1),
+    Refusal.UNREADABLE: Problem(500),
 }
 
 UNFORESEEN = Problem(500, Retry.SAME_KEY)

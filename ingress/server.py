@@ -155,6 +155,7 @@ class HttpServer:
             acceptor.close()
         for unix_socket in self._unix_sockets:
             unix_socket.remove_file()
+        self._door.end_waits()
         if self._in_flight:
             await asyncio.wait(self._in_flight, timeout=grace.total_seconds())
         late = set(self._in_flight)

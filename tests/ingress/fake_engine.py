@@ -10,6 +10,7 @@ from holdfast.objects.errors import HoldfastError, TerminalError, UnknownTargetE
 from holdfast.objects.identity import AwakeableId, InvocationId
 from holdfast.objects.registry import Registry
 from holdfast.runtime.requests import Answer, CallRequest, Named
+from holdfast.runtime.state_reads import StateDocument, StateQuestion
 
 AWAKEABLE = AwakeableId(InvocationId(bytes(range(16))), 7)
 """The one awakeable that exists."""
@@ -114,6 +115,9 @@ class FakeEngine:
             future.set_result(answer)
         self._held.clear()
         return len(listening)
+
+    def read_state(self, question: StateQuestion) -> asyncio.Future[StateDocument]:
+        raise NotImplementedError
 
     def complete_awakeable(
         self, awakeable: AwakeableId, outcome: bytes | TerminalError
