@@ -1,13 +1,14 @@
 """``Client``: a server, used as if its runtime were in this process."""
 
 import ssl
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar, Unpack
+from typing import Any, Final, Self, TypeVar, Unpack, overload
 
 from ..objects.durations import to_duration
 from ..objects.errors import InvalidArgumentError, TerminalError
+from ..objects.handler import Handler
 from ..objects.identity import parse_awakeable_id
 from ..objects.proxy import (
     NO_ARGUMENT,
@@ -19,16 +20,22 @@ from ..objects.proxy import (
 )
 from ..objects.retry import RetryPolicy
 from ..objects.serde import json_serde
+from ..runtime.state_reads import StateSnapshot
 from .address import parse_address
 from .asking import DEFAULT_RETRY, NO_RETRY, Asker
 from .calls import JSON, Calls, ClientCallKeywords, remote_options
 from .exchange import Ask
+from .lookup import look_up
+from .operators import Operators
 from .remote_health import ServerHealth, ask_health
-from .remote_promise import reason_text
+from .remote_invocation import RemoteInvocation
+from .remote_promise import RemotePromise, make_promise, reason_text
+from .remote_state import RemoteStates
 from .seams import SYSTEM, Seams
 from .transport import Transport
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 _ANY_JSON: Final = json_serde(Any)
 _TEXT: Final = json_serde(str)
@@ -91,6 +98,11 @@ class Client:
         self._asker = Asker(callers, policy, seams)
         if admin_url is not None:
             self._transports.append(open_(admin_url, admin_token))
+            admin: Asker | None = Asker(self._transports[1], policy, seams)
+        else:
+            admin = None
+        self._operators = Operators(admin)
+        self._states = RemoteStates(self._asker, seams)
         self._calls = Calls(self._asker, seams, makes_keys=retry is not None)
 
     def __repr__(self) -> str:
@@ -181,6 +193,99 @@ class Client:
             InvalidArgumentError: that is no awakeable's id.
         """
         return await self._complete(awakeable_id, "reject", _TEXT.encode(reason_text(reason)))
+
+    @overload
+    def promise(self, cls: type, key: str, name: str) -> RemotePromise[Any]: ...
+    @overload
+    def promise(self, cls: type, key: str, name: str, type: type[T]) -> RemotePromise[T]: ...
+    @overload
+    def promise(self, cls: type, key: str, name: str, type: Any) -> RemotePromise[Any]: ...
+    def promise(self, cls: type, key: str, name: str, type: Any = Any) -> RemotePromise[Any]:  # noqa: A002  # it is the type
+        """The promise ``name`` of the workflow ``cls`` at ``key``, with a value of ``type``.
+
+        Nothing is looked up before it is asked for.
+
+        Raises:
+            InvalidArgumentError: that is no workflow, no key, or no name.
+        """
+        return make_promise(self._asker, cls, key, name, type)
+
+    async def state(
+        self, cls: type | str, key: str, *, at: str | None = None, entry: int | None = None
+    ) -> Mapping[str, Any]:
+        """What an object holds, now or at a past moment; see ``Runtime.state``.
+
+        Raises:
+            InvalidArgumentError: ``cls`` has no keys, ``key`` cannot be one, or ``at`` is no id, or
+                that of an invocation of another object.
+            UnknownTargetError: the server has no such class, or there is no such invocation.
+            ConflictError: that is not completed (and no ``entry`` is named), or never began.
+            NotKeptError: the state at that moment is not known any more.
+        """
+        return await self._states.read(cls, key, at, entry)
+
+    async def wait_state(
+        self,
+        cls: type | str,
+        key: str,
+        *,
+        since: str | None = None,
+        timeout: timedelta | None = None,  # noqa: ASYNC109  # as that of Runtime
+    ) -> StateSnapshot:
+        """What an object holds, with a tag; given the tag of before, once it is another state.
+
+        See ``Runtime.wait_state``. ``timeout``: after this long it answers all the same.
+
+        Raises:
+            InvalidArgumentError: ``cls`` has no keys, or ``key`` cannot be one.
+            UnknownTargetError: the server has no such class.
+        """
+        return await self._states.wait(cls, key, since, timeout)
+
+    @overload
+    def invocation(self, invocation_id: str) -> RemoteInvocation[Any]: ...
+    @overload
+    def invocation(self, invocation_id: str, handler: Handler[..., R]) -> RemoteInvocation[R]: ...
+    def invocation(
+        self, invocation_id: str, handler: Handler[..., Any] | None = None
+    ) -> RemoteInvocation[Any]:
+        """What can be done to one invocation; nothing is looked up before it is asked for.
+
+        ``handler``, as in ``client.invocation(id, Cart.add)``, says what ``attach`` gives. Without
+        it that is what its JSON says.
+
+        Raises:
+            InvalidArgumentError: this is no invocation id.
+        """
+        return RemoteInvocation(self._asker, self._operators, invocation_id, handler)
+
+    async def find_invocation(
+        self,
+        service: type | str,
+        key: str | None = None,
+        handler: Handler[..., Any] | str = "run",
+        *,
+        idempotency_key: str | None = None,
+    ) -> RemoteInvocation[Any] | None:
+        """The invocation that is known by something else than its id, if there is one.
+
+        As ``Runtime.find_invocation``: ``find_invocation(Signup, "sam")`` for the ``run`` of a
+        workflow, ``find_invocation(Cart, "sam", Cart.add, idempotency_key="order-7")`` for a call.
+
+        Raises:
+            InvalidArgumentError: that names neither.
+            UnknownTargetError: the server has no such class or handler.
+        """
+        id_ = await look_up(self._asker, service, key, handler, idempotency_key)
+        return None if id_ is None else self.invocation(id_)
+
+    async def sql(self, query: str) -> list[dict[str, Any]]:
+        """The rows of an SQL query over what the server holds, each by the names of its columns.
+
+        Raises:
+            InvalidArgumentError: it is no query, or the client has no ``admin_url``.
+        """
+        return await self._operators.query(query)
 
     async def health(self) -> ServerHealth:
         """How the server is, and what it serves; one that is stopping is no error."""

@@ -15,6 +15,9 @@ from .exchange import Ask
 T = TypeVar("T")
 
 _TEXT: Final = json_serde(str)
+WAIT_MS: Final = 60_000
+"""One request waits for so long; then the next one does."""
+NOT_READY: Final = 470
 _REPEAT: Final = "completing it again is refused if it was completed"
 
 
@@ -44,6 +47,22 @@ class RemotePromise(Generic[T]):
         except NotReadyError:
             return None
         return self._serde.decode(answered.reply.body)
+
+    async def wait(self) -> T:
+        """What it is resolved with, once it is, however long that takes.
+
+        Raises:
+            TerminalError: it is rejected.
+            InvalidArgumentError: its value is of another type.
+        """
+        ask = Ask(
+            method="GET", path=f"{self._path}?wait={WAIT_MS}", what=f"waiting for {self._what}"
+        )
+        while True:
+            answered = await self._asker.ask(ask)
+            if answered.reply.status != NOT_READY:
+                self._asker.check(ask, answered, 200)
+                return self._serde.decode(answered.reply.body)
 
     async def resolve(self, value: T) -> None:
         """Give it its value, of its type.
@@ -98,7 +117,9 @@ def reason_text(reason: str | TerminalError) -> str:
     return reason.message if isinstance(reason, TerminalError) else reason
 
 
-def make_promise(asker: Asker, cls: type, key: str, name: str, annotation: Any) -> Any:
+def make_promise(
+    asker: Asker, cls: type, key: str, name: str, annotation: Any
+) -> RemotePromise[Any]:
     """As ``Client.promise``."""
     definition = define_workflow(cls)
     checked = check_label(name, "promise")

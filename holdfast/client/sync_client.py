@@ -4,22 +4,27 @@ Everything is ``Client``'s; here is only that somebody waits for it.
 """
 
 import ssl
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Self, TypeVar, Unpack, overload
 
 from ..objects.errors import TerminalError
+from ..objects.handler import Handler
 from ..objects.proxy import NO_ARGUMENT
 from ..objects.retry import RetryPolicy
+from ..runtime.state_reads import StateSnapshot
 from .asking import DEFAULT_RETRY
 from .calls import ClientCallKeywords
 from .client import Client
 from .loop_thread import LoopThread
 from .remote_health import ServerHealth
+from .remote_invocation import RemoteInvocation
+from .remote_promise import RemotePromise
 from .seams import SYSTEM, Seams
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class SyncClient:
@@ -139,6 +144,62 @@ class SyncClient:
     def reject_awakeable(self, awakeable_id: str, reason: str | TerminalError) -> bool:
         """As ``Client.reject_awakeable``."""
         return self.wait(self._client.reject_awakeable(awakeable_id, reason))
+
+    @overload
+    def promise(self, cls: type, key: str, name: str) -> RemotePromise[Any]: ...
+    @overload
+    def promise(self, cls: type, key: str, name: str, type: type[T]) -> RemotePromise[T]: ...
+    @overload
+    def promise(self, cls: type, key: str, name: str, type: Any) -> RemotePromise[Any]: ...
+    def promise(self, cls: type, key: str, name: str, type: Any = Any) -> RemotePromise[Any]:  # noqa: A002  # it is the type
+        """As ``Client.promise``; what it gives is for ``wait``."""
+        return self._client.promise(cls, key, name, type)
+
+    @overload
+    def invocation(self, invocation_id: str) -> RemoteInvocation[Any]: ...
+    @overload
+    def invocation(self, invocation_id: str, handler: Handler[..., R]) -> RemoteInvocation[R]: ...
+    def invocation(
+        self, invocation_id: str, handler: Handler[..., Any] | None = None
+    ) -> RemoteInvocation[Any]:
+        """As ``Client.invocation``; what it gives is for ``wait``."""
+        if handler is None:
+            return self._client.invocation(invocation_id)
+        return self._client.invocation(invocation_id, handler)
+
+    def find_invocation(
+        self,
+        service: type | str,
+        key: str | None = None,
+        handler: Handler[..., Any] | str = "run",
+        *,
+        idempotency_key: str | None = None,
+    ) -> RemoteInvocation[Any] | None:
+        """As ``Client.find_invocation``."""
+        return self.wait(
+            self._client.find_invocation(service, key, handler, idempotency_key=idempotency_key)
+        )
+
+    def state(
+        self, cls: type | str, key: str, *, at: str | None = None, entry: int | None = None
+    ) -> Mapping[str, Any]:
+        """As ``Client.state``."""
+        return self.wait(self._client.state(cls, key, at=at, entry=entry))
+
+    def wait_state(
+        self,
+        cls: type | str,
+        key: str,
+        *,
+        since: str | None = None,
+        timeout: timedelta | None = None,
+    ) -> StateSnapshot:
+        """As ``Client.wait_state``."""
+        return self.wait(self._client.wait_state(cls, key, since=since, timeout=timeout))
+
+    def sql(self, query: str) -> list[dict[str, Any]]:
+        """As ``Client.sql``."""
+        return self.wait(self._client.sql(query))
 
     def health(self) -> ServerHealth:
         """As ``Client.health``."""

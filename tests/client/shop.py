@@ -70,7 +70,17 @@ class Order(Workflow):
         return f"{item}: {paid}"
 
 
+@dataclass
+class Price:
+    item: str
+    cents: int
+
+
 class Mailer(Service):
+    @handler
+    async def price(self, ctx: Context, item: str) -> Price:
+        return Price(item, len(item))
+
     @handler
     async def deliver(self, ctx: Context, to: str, text: str = "") -> str:
         ran.append(f"deliver {to}")

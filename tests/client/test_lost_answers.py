@@ -157,6 +157,15 @@ async def test_an_answer_that_stays_lost_says_how_to_ask_again(
     assert ran == ["add tea"]
 
 
+async def test_a_lost_run_waits_for_the_outcome_of_its_workflow(
+    server: HttpServer, patience: Patience, ran: list[str]
+) -> None:
+    async with over(server, patience, Fate.RESET_AFTER) as (client, wire):
+        assert await client.workflow(Order, "7").run("tea") == "tea: True"
+    assert ran == ["run tea"]
+    assert wire.header("idempotency-key") == [None, None, None]
+
+
 async def test_a_lost_send_of_run_gives_the_id_of_the_one_run(
     server: HttpServer, patience: Patience, runtime: Runtime, ran: list[str]
 ) -> None:

@@ -5,7 +5,7 @@ As ``tests/objects/typing_sample.py``: a line with two ``ignore`` comments is wr
 each checker, and every other line is right. This file is never run.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from datetime import timedelta
 from typing import Any, assert_type
 
@@ -50,6 +50,9 @@ async def remote(client: Client, hour: timedelta) -> None:
     assert_type(await client.call_by_name("Mailer", None, "deliver", "sam"), Any)
     assert_type(await client.send_by_name("Mailer", None, "deliver", "sam", delay=hour), str)
     assert_type(await client.resolve_awakeable("awk_", 5), bool)
+    assert_type(await client.invocation("inv_", Assistant.ask).attach(), str)
+    assert_type(await client.promise(Order, "7", "paid", bool).peek(), bool | None)
+    assert_type(await client.sql("SELECT 1"), list[dict[str, Any]])
     await assistant.ask(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     client.object(Assistant, 5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     client.service(Mailer, callback="x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
@@ -70,6 +73,15 @@ async def either(some: AnyClient) -> None:
     assert_type(await assistant.ask("why?"), str)
     assert_type(await some.workflow(Order, "7").run.send("tea"), str)
     assert_type(await some.reject_awakeable("awk_", "no"), bool)
+    assert_type(await some.invocation("inv_", Assistant.ask).attach(), str)
+    assert_type(await some.invocation("inv_").output(), Any)
+    assert_type(await some.promise(Order, "7", "paid", bool).wait(), bool)
+    assert_type(await some.state(Assistant, "sam"), Mapping[str, Any])
+    assert_type((await some.wait_state(Assistant, "sam", since="x")).tag, str)
+    found = await some.find_invocation(Order, "7")
+    if found is not None:
+        assert_type(await found.attach(), Any)
+    await some.promise(Order, "7", "paid", bool).resolve("yes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     some.object(Assistant, "sam", timeout=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 

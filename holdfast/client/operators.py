@@ -1,0 +1,95 @@
+"""What operators ask of a server, at its second port: invocations told what to do, and SQL."""
+
+from typing import Any, Final, cast
+
+import msgspec
+
+from ..objects.errors import InvalidArgumentError, UnknownTargetError
+from .asking import Answered, Asker
+from .calls import JSON, segment
+from .exchange import Ask
+
+_ROWS: Final = {**JSON, "accept": "application/json"}
+
+
+class Operators:
+    """The operators' door of one server; without its URL every question is refused."""
+
+    def __init__(self, asker: Asker | None) -> None:
+        """Nothing is opened here."""
+        self._asker = asker
+
+    async def query(self, sql: str) -> list[dict[str, Any]]:
+        """The rows of a query.
+
+        Raises:
+            InvalidArgumentError: it is no query, or this client has no ``admin_url``.
+        """
+        body = msgspec.json.encode({"query": sql})
+        ask = Ask(method="POST", path="/query", what="the query", body=body, headers=_ROWS)
+        answered = await self.asker.get(ask, 200)
+        rows = msgspec.json.decode(answered.reply.body, type=dict[str, Any])["rows"]
+        return cast("list[dict[str, Any]]", rows)
+
+    async def tell(self, id_: str, verb: str, *, query: str = "") -> Answered:
+        """Tell an invocation to do something that may be told twice; any 2xx is an answer.
+
+        Raises:
+            HoldfastError: as the verb of ``InvocationHandle``.
+        """
+        return await self._patch(id_, verb, query, may_repeat=True)
+
+    async def restart(self, id_: str, query: str) -> str:
+        """Make a new invocation of a completed one; gives its id.
+
+        Raises:
+            AnswerLostError: it may have been made; it is not asked for again.
+        """
+        answered = await self._patch(id_, "restart-as-new", query, may_repeat=False)
+        body = msgspec.json.decode(answered.reply.body, type=dict[str, Any])
+        return str(body["new_invocation_id"])
+
+    async def purge(self, id_: str) -> None:
+        """Forget an invocation.
+
+        Raises:
+            HoldfastError: as ``InvocationHandle.purge``.
+        """
+        ask = self._ask(id_, "purge", "", may_repeat=True)
+        answered = await self.asker.ask(ask)
+        try:
+            self.asker.check(ask, answered, *_DONE)
+        except UnknownTargetError:
+            if not answered.was_lost:
+                raise
+            # It is gone, most likely by the sending whose answer was lost.
+
+    async def _patch(self, id_: str, verb: str, query: str, *, may_repeat: bool) -> Answered:
+        return await self.asker.get(self._ask(id_, verb, query, may_repeat=may_repeat), *_DONE)
+
+    def _ask(self, id_: str, verb: str, query: str, *, may_repeat: bool) -> Ask:
+        return Ask(
+            method="PATCH",
+            path=f"/invocations/{segment(id_)}/{verb}{f'?{query}' if query else ''}",
+            what=f"the {verb} of {id_}",
+            may_repeat=may_repeat,
+            hint="" if may_repeat else "look for it before you ask again",
+        )
+
+    @property
+    def asker(self) -> Asker:
+        """Asks the operators' port.
+
+        Raises:
+            InvalidArgumentError: this client was not told where that is.
+        """
+        if self._asker is None:
+            message = (
+                "this is for operators, and the client has no admin_url; make it with "
+                "Client(url, admin_url='http://localhost:9070')"
+            )
+            raise InvalidArgumentError(message)
+        return self._asker
+
+
+_DONE: Final = (200, 202)

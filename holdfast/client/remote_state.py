@@ -1,0 +1,103 @@
+"""The state of an object behind a server: read, or waited for until it is another one."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import msgspec
+
+from ..objects.definition import ServiceDefinition, define
+from ..objects.errors import InvalidArgumentError
+from ..objects.identity import check_key
+from ..objects.serde import json_serde
+from ..runtime.state_reads import StateSnapshot
+from .asking import Asker
+from .calls import segment
+from .exchange import Ask, Reply
+from .seams import Seams
+
+WAIT_SECONDS: Final = 60.0
+"""One request waits for so long; then the next one does."""
+
+_FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class RemoteStates:
+    """Reads states from one server."""
+
+    def __init__(self, asker: Asker, seams: Seams) -> None:
+        """Nothing is opened here."""
+        self._asker = asker
+        self._seams = seams
+
+    async def read(
+        self, cls: type | str, key: str, at: str | None, entry: int | None
+    ) -> Mapping[str, Any]:
+        """As ``Client.state``."""
+        given = {"at": at, "entry": entry}
+        said = {name: value for name, value in given.items() if value is not None}
+        ask = _make_ask(cls, key, urlencode(said))
+        answered = await self._asker.get(ask, 200)
+        return _values_of(cls, answered.reply)
+
+    async def wait(
+        self,
+        cls: type | str,
+        key: str,
+        since: str | None,
+        timeout: timedelta | None,  # noqa: ASYNC109  # as that of Runtime
+    ) -> StateSnapshot:
+        """As ``Client.wait_state``."""
+        left = None if timeout is None else timeout.total_seconds()
+        deadline = None if left is None else self._seams.monotonic() + left
+        while since is not None:
+            wait_s = WAIT_SECONDS if left is None else min(WAIT_SECONDS, left)
+            if wait_s <= 0:
+                break
+            query = f"wait={max(1, round(wait_s * 1000))}"
+            ask = _make_ask(cls, key, query, {"if-none-match": f'"{since}"'})
+            reply = (await self._asker.get(ask, 200, 304)).reply
+            if reply.status == 200:
+                return _snapshot_of(cls, reply)
+            left = None if deadline is None else deadline - self._seams.monotonic()
+        answered = await self._asker.get(_make_ask(cls, key, ""), 200)
+        return _snapshot_of(cls, answered.reply)
+
+
+def _make_ask(
+    cls: type | str, key: str, query: str, headers: Mapping[str, str] | None = None
+) -> Ask:
+    definition = _definition_of(cls)
+    name = str(cls) if definition is None else definition.name
+    if definition is not None and not definition.keyed:
+        message = f"{name} is a service, which has no keys and no state"
+        raise InvalidArgumentError(message)
+    path = f"/{segment(name)}/{segment(check_key(key))}"
+    return Ask(
+        method="GET",
+        path=f"{path}?{query}" if query else path,
+        what=f"the reading of {name}/{key}",
+        headers=headers or {},
+    )
+
+
+def _definition_of(cls: type | str) -> ServiceDefinition | None:
+    return None if isinstance(cls, str) else define(cls)
+
+
+def _values_of(cls: type | str, reply: Reply) -> Mapping[str, Any]:
+    """What is stored: of the types that the class declares, and builtins where it does not."""
+    definition = _definition_of(cls)
+    fields = {} if definition is None else definition.fields
+    values = {
+        name: json_serde(fields[name].annotation if name in fields else Any).decode(bytes(raw))
+        for name, raw in _FIELDS.decode(reply.body).items()
+    }
+    return MappingProxyType(values)
+
+
+def _snapshot_of(cls: type | str, reply: Reply) -> StateSnapshot:
+    tag = reply.headers.get("etag", "").removeprefix("W/").strip('"')
+    return StateSnapshot(_values_of(cls, reply), tag)
