@@ -19,7 +19,7 @@ demo: $(VENV)/.installed
 	@$(BIN)/holdfast demo
 
 test: $(VENV)/.installed-test
-	@$(BIN)/python -m pytest -q $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .

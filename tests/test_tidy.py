@@ -192,7 +192,7 @@ def test_every_dependency_has_its_owners(path: Path) -> None:
         assert owners is None or name_of(path) in owners, f"{module} belongs to {owners}"
 
 
-@pytest.mark.parametrize(("package", "owners"), OWNERS.items(), ids=lambda value: str(value)[:20])
+@pytest.mark.parametrize(("package", "owners"), OWNERS.items(), ids=OWNERS)
 def test_every_owner_uses_what_it_owns(package: str, owners: set[str]) -> None:
     for owner in owners:
         assert any(module.split(".")[0] == package for module in imported_modules(ROOT / owner))

@@ -8,6 +8,7 @@ often the runtime dies under it.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from operator import methodcaller
 from typing import Any, Protocol, TypeVar, cast, overload
 
@@ -20,6 +21,7 @@ from ..runtime.invocation_handle import InvocationHandle
 from ..runtime.outside import Health, Outside
 from ..runtime.promise_handle import PromiseHandle
 from ..runtime.requests import Answer, CallRequest
+from ..runtime.state_reads import StateDocument, StateQuestion, StateSnapshot
 from ..runtime.testing import ManualClock
 from .virtual import VirtualRuntime
 
@@ -152,6 +154,23 @@ class Client(Outside):
         return asyncio.ensure_future(
             self.ask(lambda runtime: runtime.state(cls, key, at=at, entry=entry))
         )
+
+    def wait_state(
+        self,
+        cls: type | str,
+        key: str,
+        *,
+        since: str | None = None,
+        timeout: timedelta | None = None,
+    ) -> "asyncio.Future[StateSnapshot]":
+        """As ``Runtime.wait_state``, asked of one runtime after the other."""
+        return asyncio.ensure_future(
+            self.ask(lambda runtime: runtime.wait_state(cls, key, since=since, timeout=timeout))
+        )
+
+    def read_state(self, question: StateQuestion) -> "asyncio.Future[StateDocument]":
+        """As ``Runtime.read_state``, asked of one runtime after the other."""
+        return asyncio.ensure_future(self.ask(lambda runtime: runtime.read_state(question)))
 
     def fork(
         self,

@@ -211,7 +211,7 @@ def _cycle() -> list[Any]:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ({object()}, r"a object \(in a set\) cannot be encoded"),
+        pytest.param({object()}, r"a object \(in a set\) cannot be encoded", id="object"),
         (complex(1), "a complex cannot be encoded; use builtins, dataclasses"),
         (print, "builtin_function_or_method cannot be encoded"),
         ([ValueError("x")], r"a ValueError \(in a list\) cannot be encoded"),

@@ -17,6 +17,7 @@ from tests.runtime.loop_worlds import LoopWorld
 @pytest.fixture(autouse=True)
 def _nothing_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """No test here may make asyncio say a word: nobody's task was lost, all of them were ended."""
+    gc.collect()  # What other tests have left speaks now, or under the first of these.
     with caplog.at_level(logging.DEBUG, logger="asyncio"):
         yield
     gc.collect()
