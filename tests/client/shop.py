@@ -87,7 +87,22 @@ class Mailer(Service):
         return f"{to}: {text}"
 
 
-CLASSES: list[type] = [Cart, Order, Mailer]
+@dataclass
+class Pet:
+    name: str
+    tags: set[str]
+
+
+class Owner(VirtualObject):
+    pets: list[Pet] = state(default_factory=list)
+
+    @handler
+    async def adopt(self, ctx: Context, name: str) -> None:
+        self.pets.append(Pet(name, {"new"}))
+        ctx.set("last", name)
+
+
+CLASSES: list[type] = [Cart, Order, Mailer, Owner]
 
 
 def tell() -> None:

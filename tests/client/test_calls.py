@@ -188,7 +188,7 @@ async def test_tokens_are_not_shown() -> None:
 async def test_health_is_told(client: Client) -> None:
     health = await client.health()
     assert (health.status, health.is_ok) == ("ok", True)
-    assert health.services == ("Cart", "Mailer", "Order")
+    assert health.services == ("Cart", "Mailer", "Order", "Owner")
 
 
 async def test_health_says_at_once_that_nobody_is_there() -> None:

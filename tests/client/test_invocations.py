@@ -50,7 +50,7 @@ async def test_an_attachment_whose_connection_is_lost_is_made_again(
     server: HttpServer, patience: Patience, client: Client
 ) -> None:
     id_ = await client.object(Cart, "sam").add.send("tea")
-    fates = [Fate.RESET_BEFORE, Fate.RESET_AFTER, Fate.TRUNCATED, refusal(502)]
+    fates = (Fate.RESET_BEFORE, Fate.RESET_AFTER, Fate.TRUNCATED, refusal(502))
     async with over(server, patience, *fates) as (other, wire):
         assert await other.invocation(id_).attach() == ["tea"]
     assert len(wire.requests) == 5

@@ -1,0 +1,79 @@
+"""States of objects read through a client, and waited for."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from holdfast import (
+    Client,
+    InvalidArgumentError,
+    NotKeptError,
+    Runtime,
+    UnknownTargetError,
+)
+from holdfast.ingress.server import HttpServer
+from tests.client.shop import Cart, Mailer, Owner, Patience, Pet
+from tests.client.test_lost_answers import over
+from tests.client.wires import Fate
+
+
+async def test_a_state_has_the_types_that_its_class_declares(
+    client: Client, runtime: Runtime
+) -> None:
+    await client.object(Owner, "a/b").adopt("Rex")
+    read = await client.state(Owner, "a/b")
+    assert read == {"pets": [Pet("Rex", {"new"})], "last": "Rex"}
+    assert read == await runtime.state(Owner, "a/b")
+    assert await client.state("Owner", "a/b") == {
+        "pets": [{"name": "Rex", "tags": ["new"]}],
+        "last": "Rex",
+    }
+    assert await client.state(Owner, "nobody") == {}
+
+
+async def test_a_past_state_is_read_by_the_invocation_that_left_it(client: Client) -> None:
+    ids = [await client.object(Cart, "sam").add.send(item) for item in ("tea", "milk")]
+    await client.invocation(ids[1]).attach()
+    assert await client.state(Cart, "sam", at=ids[1]) == {"items": ["tea", "milk"]}
+    with pytest.raises(NotKeptError):
+        await client.state(Cart, "sam", at=ids[0])
+
+
+async def test_waiting_answers_when_the_state_is_another_one(
+    client: Client, runtime: Runtime
+) -> None:
+    seen = await client.wait_state(Cart, "sam")
+    assert seen.values == {}
+    waiting = asyncio.ensure_future(client.wait_state(Cart, "sam", since=seen.tag))
+    await runtime.object(Cart, "sam").add("tea")
+    changed = await waiting
+    assert changed.values == {"items": ["tea"]}
+    assert changed.tag == (await runtime.wait_state(Cart, "sam")).tag
+
+
+async def test_waiting_ends_after_its_time_with_the_state_as_it_was(
+    client: Client, patience: Patience
+) -> None:
+    seen = await client.wait_state(Cart, "sam")
+    patience.takes = lambda: 1.0
+    same = await client.wait_state(Cart, "sam", since=seen.tag, timeout=timedelta(milliseconds=20))
+    assert same == seen
+
+
+async def test_a_lost_wait_goes_on(server: HttpServer, patience: Patience, client: Client) -> None:
+    await client.object(Cart, "sam").add("tea")
+    async with over(server, patience, Fate.RESET_AFTER, Fate.RESET_BEFORE) as (other, _):
+        seen = await other.wait_state(Cart, "sam", since="other")
+    assert seen.values == {"items": ["tea"]}
+
+
+async def test_what_has_no_state_is_refused(client: Client) -> None:
+    with pytest.raises(InvalidArgumentError, match="no keys"):
+        await client.state(Mailer, "sam")
+    with pytest.raises(UnknownTargetError, match="Carts"):
+        await client.state("Carts", "sam")
+    with pytest.raises(InvalidArgumentError):
+        await client.state(Cart, "")
+    with pytest.raises(InvalidArgumentError, match="invocation id"):
+        await client.state(Cart, "sam", at="yesterday")
