@@ -25,8 +25,8 @@ from .problems import Refusal, RefusedError
 _LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1"})
 _METHODS = "GET, POST"
 _EXPOSED = (
-    "x-restate-id, x-restate-error-source, x-holdfast-error, x-holdfast-idempotency, retry-after, "
-    "etag"
+    "x-restate-id, x-restate-error-source, x-holdfast-error, x-holdfast-error-type, "
+    "x-holdfast-idempotency, retry-after, etag"
 )
 
 

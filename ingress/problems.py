@@ -108,6 +108,7 @@ UNFORESEEN = Problem(500, Retry.SAME_KEY)
 """An exception nobody planned for, which is a bug of Holdfast's."""
 
 _CODE_HEADER = "x-holdfast-error"
+_TYPE_HEADER = "x-holdfast-error-type"
 _UNFORESEEN_MESSAGE = "internal error; the outcome is unknown, and the log of the server says more"
 _NO_KEY_WARNING = "This request had no idempotency key, so sending it again may do it twice."
 
@@ -170,10 +171,18 @@ def response_of_outcome(failure: TerminalError, headers: Mapping[str, str]) -> R
         headers={
             **headers,
             **_failure_headers(Source.INVOCATION),
+            **_type_header(failure),
             _CODE_HEADER: failure.code,
         },
         body=_encode(body),
     )
+
+
+def _type_header(failure: TerminalError) -> dict[str, str]:
+    """What the exception was called, where its code does not say that already."""
+    name = failure.type_name
+    is_told = name == type(failure).__name__ or not name.isascii() or not name.isidentifier()
+    return {} if is_told else {_TYPE_HEADER: name}
 
 
 def _find_problem(error: Exception) -> Problem:

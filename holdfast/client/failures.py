@@ -34,6 +34,7 @@ from .exchange import Ask, Reply
 
 ERROR_SOURCE: Final = "x-restate-error-source"
 ERROR_CODE: Final = "x-holdfast-error"
+ERROR_TYPE: Final = "x-holdfast-error-type"
 INVOCATION_ID: Final = "x-restate-id"
 
 _OUTCOMES: Final = {
@@ -123,7 +124,7 @@ def _outcome_of(
         message,
         status_code=code if isinstance(code, int) else reply.status,
         metadata=cast("dict[str, str]", metadata) if isinstance(metadata, dict) else None,
-        type_name=reply.headers.get("x-holdfast-error-type"),
+        type_name=reply.headers.get(ERROR_TYPE),
         origin=_origin_of(body.get("origin"), reply, target),
     )
 

@@ -7,6 +7,7 @@ from itertools import count
 
 from holdfast import (
     Context,
+    RetryPolicy,
     Runtime,
     Service,
     TerminalError,
@@ -41,6 +42,10 @@ class Cart(VirtualObject):
         ran.append("refuse")
         message = "sold out"
         raise TerminalError(message, status_code=status, metadata={"shelf": "3"})
+
+    @handler
+    async def spill(self, ctx: Context) -> None:
+        await ctx.step(retry=RetryPolicy(max_attempts=1)).run("spill", spill)
 
     @handler
     async def pass_on(self, ctx: Context) -> None:
@@ -103,6 +108,11 @@ class Owner(VirtualObject):
 
 
 CLASSES: list[type] = [Cart, Order, Mailer, Owner]
+
+
+def spill() -> None:
+    message = "all over the floor"
+    raise KeyError(message)
 
 
 def tell() -> None:

@@ -18,6 +18,7 @@ from holdfast import (
     Runtime,
     RuntimeClosedError,
     RuntimeConfig,
+    StepFailedError,
     Target,
     TerminalError,
     UnknownTargetError,
@@ -95,6 +96,15 @@ async def test_a_terminal_error_comes_back_as_the_runtime_gives_it(
         assert error.metadata == {"shelf": "3"}
         assert error.origin is not None
         assert error.origin.target == Target("Cart", "sam", "refuse")
+
+
+async def test_a_failed_step_comes_back_as_the_runtime_gives_it(
+    client: Client, runtime: Runtime
+) -> None:
+    for caller in (client, runtime):
+        with pytest.raises(StepFailedError, match="all over the floor") as caught:
+            await caller.object(Cart, "sam").spill()
+        assert (caught.value.code, caught.value.type_name) == ("HF0002", "KeyError")
 
 
 async def test_the_origin_is_whoever_failed_first(client: Client) -> None:
