@@ -33,6 +33,7 @@ from .commits import Commits
 from .config import RuntimeConfig
 from .core import Core
 from .failures import describe
+from .for_doors import ForDoors
 from .lifecycle import Lifecycle
 from .maintenance import Maintenance
 from .outside import Health, Outside
@@ -58,7 +59,7 @@ _CUT_OFF_SECONDS = 1.0
 _LAST_TURNS_MAX = 100
 
 
-class Engine(Outside):
+class Engine(Outside, ForDoors):
     """Runs objects and services from one data directory, in one process, on one loop.
 
     Use it as ``async with Engine(...)``: entering starts it, leaving stops it.

@@ -38,11 +38,10 @@ from .core import Core
 from .failures import failure_of
 from .finding import find_invocation
 from .invocation_handle import InvocationHandle
-from .outcome_reads import look_up, read_outcome
 from .past import Past
 from .promise_handle import PromiseHandle
-from .requests import Answer, CallRequest, Named, request_of
-from .state_reads import StateDocument, StateQuestion, StateSnapshot
+from .requests import Answer, CallRequest, request_of
+from .state_reads import StateSnapshot
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -123,16 +122,6 @@ class Outside:
         """Send to a handler without its class; gives the invocation's id."""
         said = outside_options(options)
         return send_by_name(self, service, key, handler, argument, delay=delay, options=said)
-
-    def now_ms(self) -> int:
-        """Milliseconds since 1970, by the clock that this runtime goes by.
-
-        Raises:
-            RuntimeClosedError, StoreFailedError: nothing is accepted now.
-            ForbiddenInHandlerError: called by a handler, which has ``ctx.now()`` for that.
-        """
-        self._check_open()
-        return self._core.clock.now_ms()
 
     def submit(self, request: CallRequest, *, wait: bool) -> "asyncio.Future[Answer]":
         """Accept a call; the future is done when that, or the outcome (``wait``), is durable.
@@ -295,11 +284,6 @@ class Outside:
         self._check_open()
         return self._core.states.wait_snapshot(cls, key, since, timeout)
 
-    def read_state(self, question: StateQuestion) -> "asyncio.Future[StateDocument]":
-        """As ``state`` or ``wait_state``, for callers who read JSON; raises what these raise."""
-        self._check_open()
-        return self._core.states.read_document(question)
-
     def fork(
         self,
         cls: type | str,
@@ -365,25 +349,6 @@ class Outside:
         id_ = find_invocation(core, service, key, handler, idempotency_key)
         await core.answers.when_durable(None)
         return None if id_ is None else InvocationHandle(core, id_)
-
-    def read_outcome(self, named: Named, *, wait: bool) -> "asyncio.Future[Answer]":
-        """The outcome of an invocation, for callers who read bytes.
-
-        The future is done when there is one and it is durable. Without ``wait`` it raises
-        ``NotReadyError`` where there is none yet; ``UnknownTargetError`` where there is no such
-        invocation, it was kept long enough, or its result was not kept.
-
-        Raises:
-            InvalidArgumentError: what is named as a workflow is none.
-            UnknownTargetError: there is no such class or handler.
-        """
-        self._check_open()
-        return read_outcome(self._core, named, wait=wait)
-
-    def look_up(self, named: Named) -> "asyncio.Future[str]":
-        """The id of an invocation; raises what ``read_outcome`` raises."""
-        self._check_open()
-        return look_up(self._core, named)
 
     def _started_core(self) -> Core:
         if self.health == "new":

@@ -21,7 +21,7 @@ from ..runtime.invocation_handle import InvocationHandle
 from ..runtime.outside import Health, Outside
 from ..runtime.promise_handle import PromiseHandle
 from ..runtime.requests import Answer, CallRequest
-from ..runtime.state_reads import StateDocument, StateQuestion, StateSnapshot
+from ..runtime.state_reads import StateSnapshot
 from ..runtime.testing import ManualClock
 from .virtual import VirtualRuntime
 
@@ -167,10 +167,6 @@ class Client(Outside):
         return asyncio.ensure_future(
             self.ask(lambda runtime: runtime.wait_state(cls, key, since=since, timeout=timeout))
         )
-
-    def read_state(self, question: StateQuestion) -> "asyncio.Future[StateDocument]":
-        """As ``Runtime.read_state``, asked of one runtime after the other."""
-        return asyncio.ensure_future(self.ask(lambda runtime: runtime.read_state(question)))
 
     def fork(
         self,

@@ -1,0 +1,56 @@
+"""What a door asks of a runtime and a program does not: answers as bytes, not as values.
+
+``outside`` is the same for programs. Decided and read elsewhere; this is where it is let in.
+"""
+
+import asyncio
+
+from .core import Core
+from .outcome_reads import look_up, read_outcome
+from .requests import Answer, Named
+from .state_reads import StateDocument, StateQuestion
+
+
+class ForDoors:
+    """A runtime as a door sees it, beside what programs see; ``Engine`` is the one there is."""
+
+    # Made when the runtime starts.
+    _core: Core
+
+    def _check_open(self) -> None:
+        """Raise when nothing is accepted now, or when a handler calls from inside."""
+        raise NotImplementedError
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970, by the clock that this runtime goes by.
+
+        Raises:
+            RuntimeClosedError, StoreFailedError: nothing is accepted now.
+            ForbiddenInHandlerError: called by a handler, which has ``ctx.now()`` for that.
+        """
+        self._check_open()
+        return self._core.clock.now_ms()
+
+    def read_state(self, question: StateQuestion) -> "asyncio.Future[StateDocument]":
+        """As ``state`` or ``wait_state``, for callers who read JSON; raises what these raise."""
+        self._check_open()
+        return self._core.states.read_document(question)
+
+    def read_outcome(self, named: Named, *, wait: bool) -> "asyncio.Future[Answer]":
+        """The outcome of an invocation, for callers who read bytes.
+
+        The future is done when there is one and it is durable. Without ``wait`` it raises
+        ``NotReadyError`` where there is none yet; ``UnknownTargetError`` where there is no such
+        invocation, it was kept long enough, or its result was not kept.
+
+        Raises:
+            InvalidArgumentError: what is named as a workflow is none.
+            UnknownTargetError: there is no such class or handler.
+        """
+        self._check_open()
+        return read_outcome(self._core, named, wait=wait)
+
+    def look_up(self, named: Named) -> "asyncio.Future[str]":
+        """The id of an invocation; raises what ``read_outcome`` raises."""
+        self._check_open()
+        return look_up(self._core, named)
