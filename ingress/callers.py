@@ -12,6 +12,8 @@ from .invocation_paths import LookupPath, OutcomePath
 from .messages import Head, Response
 from .options import DEFAULT_OPTIONS, HttpOptions
 from .outcomes import open_lookup, open_outcome
+from .part_paths import EffectsPath, PromisePath, SignalPath
+from .parts import open_part
 from .paths import HealthPath, parse_path
 from .port import IngressEngine
 from .problems import Refusal, RefusedError
@@ -55,6 +57,8 @@ class CallersDoor(Door):
                 return open_outcome(self._engine, path, head)
             case LookupPath():
                 return open_lookup(self._engine, path, head)
+            case SignalPath() | EffectsPath() | PromisePath():
+                return open_part(self._engine, self._waits, path, query, head)
             case AwakeablePath():
                 return open_completion(self._engine, path, head)
             case HealthPath():

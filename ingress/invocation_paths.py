@@ -4,6 +4,7 @@
                 | "/restate/invocation/" id "/" verb
                 | "/restate/invocation/" call "/" idempotency key "/" verb       see ``call_paths``
                 | "/restate/workflow/" workflow "/" key "/" verb
+                | part                                                         see ``part_paths``
                 | "/restate/" ("attach" | "output" | "lookup")            the body names it
     verb       := "attach" | "output"
 
@@ -18,6 +19,14 @@ from ..objects.identity import InvocationId, parse_invocation_id
 from ..objects.registry import Registry
 from ..runtime.requests import IdNamed, KeyNamed, Named, WorkflowNamed
 from .call_paths import find_service, parse_key, parse_target
+from .part_paths import (
+    EffectsPath,
+    PromisePath,
+    SignalPath,
+    name_effects,
+    name_promise,
+    name_signal,
+)
 from .problems import Refusal, RefusedError
 
 
@@ -53,34 +62,44 @@ def parse_verb(segments: list[str], registry: Registry) -> OutcomePath | LookupP
             raise _not_found()
 
 
-def parse_invocation(segments: list[str], registry: Registry) -> OutcomePath:
+def parse_invocation(
+    segments: list[str], registry: Registry
+) -> OutcomePath | SignalPath | EffectsPath:
     """What a path below ``/restate/invocation`` asks for.
 
     Raises:
-        InvalidArgumentError: this is no invocation id, or no path of a call.
+        InvalidArgumentError: this is no invocation id, no path of a call, or no name of a signal.
         UnknownTargetError: there is no such class or handler.
         RefusedError: there is no such page.
     """
     match segments[2:]:
         case [id_, "attach" | "output" as verb]:
             return OutcomePath(IdNamed(parse_id(id_)), verb)
+        case [id_, "signals", name, "resolve" | "reject" as verb]:
+            return name_signal(parse_id(id_), name, verb)
+        case [id_, "effects"]:
+            return name_effects(parse_id(id_))
         case [_, _, _, *_, "attach" | "output" as verb] as below:
             return OutcomePath(name_call(below[:-2], below[-2], registry), verb)
         case _:
             raise _not_found()
 
 
-def parse_workflow(segments: list[str], registry: Registry) -> OutcomePath:
+def parse_workflow(segments: list[str], registry: Registry) -> OutcomePath | PromisePath:
     """What a path below ``/restate/workflow`` asks for.
 
     Raises:
-        InvalidArgumentError: this is no workflow, or no key.
+        InvalidArgumentError: this is no workflow, no key, or no name of a promise.
         UnknownTargetError: there is no such class.
         RefusedError: there is no such page.
     """
     match segments[2:]:
         case [name, key, "attach" | "output" as verb]:
             return OutcomePath(name_workflow(name, key, registry), verb)
+        case [name, key, "promises", promise]:
+            return name_promise(name_workflow(name, key, registry), promise, None)
+        case [name, key, "promises", promise, "resolve" | "reject" as verb]:
+            return name_promise(name_workflow(name, key, registry), promise, verb)
         case _:
             raise _not_found()
 

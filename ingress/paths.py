@@ -28,6 +28,7 @@ from .invocation_paths import (
     parse_verb,
     parse_workflow,
 )
+from .part_paths import PartPath
 from .problems import Refusal, RefusedError
 from .segments import split_path
 from .state_paths import StatePath, parse_state
@@ -41,7 +42,7 @@ class HealthPath:
     """The question how the runtime is."""
 
 
-Path = CallPath | StatePath | OutcomePath | LookupPath | AwakeablePath | HealthPath
+Path = CallPath | StatePath | OutcomePath | PartPath | LookupPath | AwakeablePath | HealthPath
 
 
 def parse_path(path: str, registry: Registry) -> Path:

@@ -5,11 +5,13 @@ tested against a fake with no store.
 """
 
 from asyncio import Future
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..objects.errors import TerminalError
 from ..objects.identity import AwakeableId
 from ..objects.registry import Registry
+from ..runtime.invocation_handle import InvocationHandle
+from ..runtime.promise_handle import PromiseHandle
 from ..runtime.requests import Answer, CallRequest, Named
 from ..runtime.state_reads import StateDocument, StateQuestion
 
@@ -83,6 +85,14 @@ class IngressEngine(Protocol):
             NotKeptError, UnknownTargetError, ConflictError, InvalidArgumentError: that past cannot
                 be told; see ``Outside.state``.
         """
+        ...
+
+    def invocation(self, invocation_id: str) -> InvocationHandle[Any]:
+        """What can be asked of one invocation, and done to it; nothing is looked up here."""
+        ...
+
+    def promise(self, cls: str, key: str, name: str) -> PromiseHandle[Any]:
+        """The promise of a workflow; nothing is looked up here."""
         ...
 
     def complete_awakeable(

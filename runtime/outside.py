@@ -207,25 +207,26 @@ class Outside:
         return core.answers.when_durable(page)
 
     @overload
-    def promise(self, cls: type, key: str, name: str) -> PromiseHandle[Any]: ...
+    def promise(self, cls: type | str, key: str, name: str) -> PromiseHandle[Any]: ...
     @overload
-    def promise(self, cls: type, key: str, name: str, type: type[T]) -> PromiseHandle[T]: ...
+    def promise(self, cls: type | str, key: str, name: str, type: type[T]) -> PromiseHandle[T]: ...
     @overload
-    def promise(self, cls: type, key: str, name: str, type: Any) -> PromiseHandle[Any]: ...
-    def promise(self, cls: type, key: str, name: str, type: Any = Any) -> PromiseHandle[Any]:  # noqa: A002  # it is the type
+    def promise(self, cls: type | str, key: str, name: str, type: Any) -> PromiseHandle[Any]: ...
+    def promise(self, cls: type | str, key: str, name: str, type: Any = Any) -> PromiseHandle[Any]:  # noqa: A002  # it is the type
         """The promise ``name`` of the workflow ``cls`` at ``key``, with a value of ``type``.
 
-        Nothing is looked up before it is asked for.
+        The class may also be given by its name. Nothing is looked up before it is asked for.
 
         Raises:
             InvalidArgumentError: that is no workflow, no key, or no name.
+            UnknownTargetError: the runtime has no class of that name.
             RuntimeClosedError: the runtime was not started.
         """
-        definition = define_workflow(cls)
+        core = self._started_core()
+        named = core.registry.get_service(cls).cls if isinstance(cls, str) else cls
+        definition = define_workflow(named)
         checked = check_label(name, "promise")
-        return PromiseHandle(
-            self._started_core(), definition.name, check_key(key), checked, json_serde(type)
-        )
+        return PromiseHandle(core, definition.name, check_key(key), checked, json_serde(type))
 
     def state(
         self, cls: type | str, key: str, *, at: str | None = None, entry: int | None = None

@@ -122,7 +122,7 @@ class Client(Outside):
         )
         return None if found is None else self.invocation(found.id)
 
-    def promise(self, cls: type, key: str, name: str, type: Any = Any) -> PromiseHandle[Any]:  # noqa: A002  # it is the type
+    def promise(self, cls: type | str, key: str, name: str, type: Any = Any) -> PromiseHandle[Any]:  # noqa: A002  # it is the type
         """As ``Runtime.promise``; each method is asked of one runtime after the other."""
         return self._asking(lambda runtime: runtime.promise(cls, key, name, type))
 

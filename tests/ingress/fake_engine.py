@@ -4,11 +4,14 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from holdfast import Context, Service, VirtualObject, handler, shared
 from holdfast.objects.errors import HoldfastError, TerminalError, UnknownTargetError
 from holdfast.objects.identity import AwakeableId, InvocationId
 from holdfast.objects.registry import Registry
+from holdfast.runtime.invocation_handle import InvocationHandle
+from holdfast.runtime.promise_handle import PromiseHandle
 from holdfast.runtime.requests import Answer, CallRequest, Named
 from holdfast.runtime.state_reads import StateDocument, StateQuestion
 
@@ -117,6 +120,12 @@ class FakeEngine:
         return len(listening)
 
     def read_state(self, question: StateQuestion) -> asyncio.Future[StateDocument]:
+        raise NotImplementedError
+
+    def invocation(self, invocation_id: str) -> InvocationHandle[Any]:
+        raise NotImplementedError
+
+    def promise(self, cls: str, key: str, name: str) -> PromiseHandle[Any]:
         raise NotImplementedError
 
     def complete_awakeable(
