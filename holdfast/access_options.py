@@ -12,13 +12,14 @@ history of shells. Where both the variable and the file give some, all of them c
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from .ingress.access import Tokens
-from .ingress.options import HttpOptions
+from .ingress.options import DEFAULT_OPTIONS, HttpOptions
 from .objects.errors import InvalidArgumentError
 
 CALLERS_VARIABLE = "HOLDFAST_TOKEN"
@@ -62,15 +63,20 @@ def access_options(command: Command) -> Command:
 
 
 def read_http_options(
-    variable: str, file: Path | None, *, hosts: tuple[str, ...], allow_anonymous: bool
+    variable: str,
+    file: Path | None,
+    *,
+    hosts: tuple[str, ...],
+    allow_anonymous: bool,
+    over: HttpOptions = DEFAULT_OPTIONS,
 ) -> HttpOptions:
-    """The options of a door whose tokens are in ``variable`` and ``file``.
+    """The options of a door whose tokens are in ``variable`` and ``file``; the rest as in ``over``.
 
     Raises:
         InvalidArgumentError: a token is none, or the file cannot be read or holds none.
     """
     tokens = [*_read_variable(variable), *_read_file(file)]
-    return HttpOptions(tokens=tokens, hosts=frozenset(hosts), allow_anonymous=allow_anonymous)
+    return replace(over, tokens=tokens, hosts=frozenset(hosts), allow_anonymous=allow_anonymous)
 
 
 def find_token(variable: str, file: Path | None) -> str | None:

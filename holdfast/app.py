@@ -12,14 +12,17 @@ from functools import cached_property
 from os import PathLike
 from typing import TYPE_CHECKING
 
+from .ingress.admin.door import ADMIN_OPTIONS
+from .ingress.admin.route import About
 from .ingress.aiohttp_app import make_app
 from .ingress.asgi import AsgiApp
 from .ingress.callbacks import make_callbacks
 from .ingress.options import DEFAULT_OPTIONS, HttpOptions
-from .ingress.server import HttpServer
+from .ingress.server import HttpServer, serve_admin
 from .ingress.server import serve as serve_http
 from .objects.errors import StoreFailedError
 from .runtime.engine import Engine
+from .version import __version__
 
 if TYPE_CHECKING:
     from aiohttp.web import Application
@@ -40,13 +43,17 @@ class Runtime(Engine):
     def _own_classes(self) -> Sequence[type]:
         return (make_callbacks(self.config),)
 
-    async def serve(
+    async def serve(  # noqa: PLR0913 - where and how, each by keyword
         self,
         *,
         host: str = "127.0.0.1",
         port: int | None = None,
         unix_path: str | PathLike[str] | None = None,
         options: HttpOptions = DEFAULT_OPTIONS,
+        admin_host: str = "127.0.0.1",
+        admin_port: int | None = None,
+        admin_options: HttpOptions = ADMIN_OPTIONS,
+        on_admin_listening: Callable[[int], None] | None = None,
         on_listening: Callable[[int], None] | None = None,
     ) -> None:
         """Serve HTTP until the runtime is stopped, or this call is cancelled.
@@ -62,21 +69,43 @@ class Runtime(Engine):
                 ``options.unix_mode``, and removed when the server closes; that of a server which
                 has died is replaced.
             options: limits, tokens, and which hosts and browsers are let in.
+            admin_host: the address to listen on for operators; as ``host``.
+            admin_port: the port for operators, or 0 for any free one; none unless said. Whoever can
+                reach it can see and change everything.
+            admin_options: as ``options``, for operators.
+            on_admin_listening: called once with the port for operators, before ``on_listening``.
             on_listening: called once with the port (0 where there is none), when connections are
-                accepted.
+                accepted, those of operators too.
 
         Raises:
-            InvalidArgumentError: the address cannot be listened on, or strangers could reach it
+            InvalidArgumentError: an address cannot be listened on, or strangers could reach it
                 and there are no tokens; nothing was started.
             StoreFailedError: the disk failed while serving. The server was closed.
         """
         if port is None and unix_path is None:
             port = DEFAULT_PORT
-        server = await serve_http(self, host=host, port=port, unix_path=unix_path, options=options)
-        self._servers.add(server)
+        urls: list[str] = []
+        servers: list[HttpServer] = []
         stopping = asyncio.ensure_future(self._stopping.wait())
         failing = asyncio.ensure_future(self.wait_failed())
         try:
+            # Operators first: a call that was let in would be cut off again where theirs is taken.
+            if admin_port is not None:
+                about = About(__version__, lambda: next(iter(urls), None))
+                admin = await serve_admin(
+                    self, host=admin_host, port=admin_port, options=admin_options, about=about
+                )
+                servers.append(admin)
+                self._servers.add(admin)
+            server = await serve_http(
+                self, host=host, port=port, unix_path=unix_path, options=options
+            )
+            servers.append(server)
+            self._servers.add(server)
+            if server.port:
+                urls.append(f"{make_url(host, server.port)}/")
+            if on_admin_listening is not None and admin_port is not None:
+                on_admin_listening(servers[0].port)
             if on_listening is not None:
                 on_listening(server.port)
             await asyncio.wait({stopping, failing}, return_when=asyncio.FIRST_COMPLETED)
@@ -85,8 +114,9 @@ class Runtime(Engine):
         finally:
             stopping.cancel()
             failing.cancel()
-            await server.close()
-            self._servers.discard(server)
+            for each in reversed(servers):
+                await each.close()
+                self._servers.discard(each)
 
     async def stop(self, grace: timedelta | None = None) -> None:
         """As ``Engine.stop``; ``serve`` returns as well, and its server is closed after all else.
@@ -137,3 +167,11 @@ class Runtime(Engine):
     def _servers(self) -> set[HttpServer]:
         """The servers that ``serve`` opened and has not closed yet."""
         return set()
+
+
+def make_url(host: str, port: int) -> str:
+    """``http://…`` of a server that listens there; for all addresses, this machine's."""
+    name = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host)  # noqa: S104 - compared
+    if name is None:
+        name = f"[{host}]" if ":" in host else host
+    return f"http://{name}:{port}"

@@ -32,10 +32,17 @@ from typing import Any, Literal, NoReturn, TypeVar
 
 import click
 
-from .access_options import CALLERS_VARIABLE, access_options, read_http_options
-from .app import DEFAULT_PORT, Runtime
+from .access_options import (
+    CALLERS_VARIABLE,
+    OPERATORS_VARIABLE,
+    access_options,
+    read_http_options,
+)
+from .admin_options import admin_options, choose_admin_port
+from .app import DEFAULT_PORT, Runtime, make_url
 from .checking_command import check, check_before_serving
 from .demo.story import tell
+from .ingress.admin.door import ADMIN_OPTIONS
 from .ingress.options import HttpOptions
 from .loading import LoadedTarget, load_target
 from .objects.errors import (
@@ -86,6 +93,9 @@ class ServeOptions:
     admin_token_file: Path | None
     allow_host: tuple[str, ...]
     allow_anonymous: bool
+    admin_port: int | None
+    """What ``choose_admin_port`` makes of it."""
+    admin_host: str
     no_replay: bool = True
     """Whether a handler that has waited goes on where it is; ``dev`` replays it instead."""
 
@@ -163,7 +173,7 @@ def _serving_options(command: Command) -> Command:
         click.argument("target"),
     ):
         command = decorate(command)
-    return access_options(command)
+    return admin_options(access_options(command))
 
 
 @commands.command()
@@ -237,6 +247,13 @@ async def _serve(
         hosts=options.allow_host,
         allow_anonymous=options.allow_anonymous,
     )
+    operators = read_http_options(
+        OPERATORS_VARIABLE,
+        options.admin_token_file,
+        hosts=options.allow_host,
+        allow_anonymous=options.allow_anonymous,
+        over=ADMIN_OPTIONS,
+    )
     runtime = Runtime(
         loaded.classes,
         data_dir=options.data,
@@ -253,7 +270,7 @@ async def _serve(
         raise click.ClickException(str(error)) from error
     raise_descriptor_limit()
     _tune_collector()
-    serving = asyncio.ensure_future(_serve_http(runtime, options, callers))
+    serving = asyncio.ensure_future(_serve_http(runtime, options, callers, operators))
     leaving = asyncio.ensure_future(_wait_leave(runtime, options, watch))
     try:
         await asyncio.wait({serving, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -269,15 +286,23 @@ async def _serve(
     return ended
 
 
-async def _serve_http(runtime: Runtime, options: ServeOptions, callers: HttpOptions) -> None:
+async def _serve_http(
+    runtime: Runtime, options: ServeOptions, callers: HttpOptions, operators: HttpOptions
+) -> None:
+    admin_ports: list[int] = []
+
     def announce(port: int) -> None:
-        click.echo(_startup_line(runtime, options, port))
+        click.echo(_startup_line(runtime, options, port, admin_ports))
 
     await runtime.serve(
         host=options.host,
         port=options.port,
         unix_path=options.unix,
         options=with_limits(callers, options.max_concurrent),
+        admin_host=options.admin_host,
+        admin_port=choose_admin_port(options.admin_port, options.port, options.unix),
+        admin_options=operators,
+        on_admin_listening=admin_ports.append,
         on_listening=announce,
     )
 
@@ -325,8 +350,10 @@ def _tune_collector() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
-def _startup_line(runtime: Runtime, options: ServeOptions, port: int) -> str:
-    """``Holdfast 0.1.0: 2 objects (Assistant, Order) on http://…, data in ./data (fsync)``."""
+def _startup_line(
+    runtime: Runtime, options: ServeOptions, port: int, admin_ports: list[int]
+) -> str:
+    """``Holdfast 0.1.0: 1 object (Order) on http://…, admin on …, data in ./data (fsync)``."""
     services = runtime.registry.services.values()
     counts = [
         _count(noun, [each.name for each in services if each.kind == kind])
@@ -337,11 +364,11 @@ def _startup_line(runtime: Runtime, options: ServeOptions, port: int) -> str:
         )
     ]
     served = " and ".join(filter(None, counts))
-    host = f"[{options.host}]" if ":" in options.host else options.host
-    places = [f"http://{host}:{port}"] if port else []
+    places = [make_url(options.host, port)] if port else []
     if options.unix is not None:
         places.append(f"unix:{_show_path(options.unix)}")
-    data = f"data in {_show_path(options.data)} ({options.durability})"
+    admin = "".join(f"admin on {make_url(options.admin_host, each)}, " for each in admin_ports)
+    data = f"{admin}data in {_show_path(options.data)} ({options.durability})"
     return f"Holdfast {__version__}: {served} on {' and '.join(places)}, {data}"
 
 

@@ -44,6 +44,8 @@ class Door:
 
     purpose = "come in"
     """What whoever is let in may do, for messages."""
+    option_prefix = ""
+    """What the options of the command line that are about this door begin with, for messages."""
 
     def __init__(self, options: HttpOptions) -> None:
         """Nothing is opened here."""

@@ -107,7 +107,7 @@ PROBLEMS: dict[type[HoldfastError] | Refusal, Problem] = {
 UNFORESEEN = Problem(500, Retry.SAME_KEY)
 """An exception nobody planned for, which is a bug of Holdfast's."""
 
-_CODE_HEADER = "x-holdfast-error"
+CODE_HEADER = "x-holdfast-error"
 _TYPE_HEADER = "x-holdfast-error-type"
 _UNFORESEEN_MESSAGE = "internal error; the outcome is unknown, and the log of the server says more"
 _NO_KEY_WARNING = "This request had no idempotency key, so sending it again may do it twice."
@@ -126,13 +126,27 @@ class RefusedError(Exception):
         self.headers: Mapping[str, str] = headers or {}
 
 
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the table says about one refusal, for whichever door words it."""
+
+    status: int
+    message: str
+    headers: Mapping[str, str]
+
+
 def response_of_refusal(error: RefusedError) -> Response:
     """The answer to a request that the ingress turned away."""
+    return _response_of(judge_refusal(error))
+
+
+def judge_refusal(error: RefusedError) -> Judgement:
+    """Look up why the ingress turned a request away."""
     problem = PROBLEMS[error.refusal]
     headers = error.headers
     if problem.retry_after_s:
         headers = {**headers, "retry-after": str(problem.retry_after_s)}
-    return _response(problem.status, error.message, Source.INGRESS, headers)
+    return Judgement(problem.status, error.message, headers)
 
 
 def response_of_error(error: Exception, *, is_keyed: bool, was_submitted: bool) -> Response:
@@ -143,17 +157,22 @@ def response_of_error(error: Exception, *, is_keyed: bool, was_submitted: bool) 
         is_keyed: whether the request had an idempotency key.
         was_submitted: whether the engine had taken the request before it failed.
     """
+    return _response_of(judge_error(error, is_keyed=is_keyed, was_submitted=was_submitted))
+
+
+def judge_error(error: Exception, *, is_keyed: bool, was_submitted: bool) -> Judgement:
+    """Look up why the engine refused a request, or could not finish it; as above."""
     problem = _find_problem(error)
     retry = problem.retry
     if was_submitted and problem.retry_once_submitted is not None:
         retry = problem.retry_once_submitted
     message = error.message if isinstance(error, HoldfastError) else _UNFORESEEN_MESSAGE
-    headers = {_CODE_HEADER: error.code} if isinstance(error, HoldfastError) else {}
+    headers = {CODE_HEADER: error.code} if isinstance(error, HoldfastError) else {}
     if retry is Retry.SAME_KEY and not is_keyed:
         message = f"{message.rstrip('.')}. {_NO_KEY_WARNING}"
     elif problem.retry_after_s:
         headers["retry-after"] = str(problem.retry_after_s)
-    return _response(problem.status, message, Source.INGRESS, headers)
+    return Judgement(problem.status, message, headers)
 
 
 def response_of_outcome(failure: TerminalError, headers: Mapping[str, str]) -> Response:
@@ -172,7 +191,7 @@ def response_of_outcome(failure: TerminalError, headers: Mapping[str, str]) -> R
             **headers,
             **_failure_headers(Source.INVOCATION),
             **_type_header(failure),
-            _CODE_HEADER: failure.code,
+            CODE_HEADER: failure.code,
         },
         body=_encode(body),
     )
@@ -193,11 +212,11 @@ def _find_problem(error: Exception) -> Problem:
     return UNFORESEEN
 
 
-def _response(status: int, message: str, source: Source, headers: Mapping[str, str]) -> Response:
-    body = {"code": status, "message": message, "source": source}
-    return Response(
-        status=status, headers={**headers, **_failure_headers(source)}, body=_encode(body)
-    )
+def _response_of(judgement: Judgement) -> Response:
+    source = Source.INGRESS
+    body = {"code": judgement.status, "message": judgement.message, "source": source}
+    headers = {**judgement.headers, **_failure_headers(source)}
+    return Response(status=judgement.status, headers=headers, body=_encode(body))
 
 
 def _failure_headers(source: Source) -> dict[str, str]:

@@ -16,6 +16,9 @@ from typing import Any
 from aiohttp import web
 
 from ..objects.errors import InvalidArgumentError, RuntimeClosedError
+from .admin.door import AdminDoor
+from .admin.port import OperatedEngine
+from .admin.route import About
 from .binding import check_address
 from .bodies import respond_to, to_aiohttp
 from .callers import CallersDoor
@@ -70,6 +73,23 @@ async def serve(
     return server
 
 
+async def serve_admin(
+    engine: OperatedEngine, *, host: str, port: int, options: HttpOptions, about: About
+) -> "HttpServer":
+    """Start answering operators; with port 0 the system chooses one.
+
+    Raises:
+        InvalidArgumentError: the address cannot be listened on; nothing was started.
+    """
+    server = HttpServer(AdminDoor(engine, options, about=about))
+    try:
+        await server.listen(host, port)
+    except InvalidArgumentError:
+        await server.close()
+        raise
+    return server
+
+
 class HttpServer:
     """Connections to one door. Made by ``serve``; belongs to the loop it was made on."""
 
@@ -77,6 +97,7 @@ class HttpServer:
         """Make a server that is still shut; call ``listen`` or ``listen_unix``, or both."""
         self._door = door
         self._options = door.options
+        self._flag = f"--{door.option_prefix}"
         self._loop = asyncio.get_running_loop()
         self._listener = Listener(self._handle, door, self._loop)
         self._listener.connections_max = _find_connections_max(door.options)
@@ -97,13 +118,13 @@ class HttpServer:
                 and there are no tokens.
         """
         if not 0 <= port <= 65535:
-            message = f"port {port} is out of range; choose one up to 65535 with --port"
+            message = f"port {port} is out of range; choose one up to 65535 with {self._flag}port"
             raise InvalidArgumentError(message)
         try:
             await check_address(host, self._options, self._door.purpose)
             acceptor = await self._loop.create_server(self._listener, host, port, backlog=_BACKLOG)
         except OSError as error:
-            raise _cannot_listen(host, port, error) from None
+            raise _cannot_listen(host, port, error, self._flag) from None
         self._begin(acceptor)
 
     async def listen_unix(self, path: str | os.PathLike[str]) -> None:
@@ -234,12 +255,16 @@ def _find_connections_max(options: HttpOptions) -> int:
     return min(options.connections_max, max(1, files_max // 2))
 
 
-def _cannot_listen(host: str, port: int, error: OSError) -> InvalidArgumentError:
+def _cannot_listen(host: str, port: int, error: OSError, flag: str) -> InvalidArgumentError:
     if error.errno == EADDRINUSE:
-        message = f"port {port} on {host} is taken by another program; choose another with --port"
+        message = (
+            f"port {port} on {host} is taken by another program; choose another with {flag}port"
+        )
     else:
         # The loops wrap what the system says in sentences of their own, except for names.
         number = error.errno or 0
         reason = os.strerror(number) if number > 0 else error.strerror or str(error)
-        message = f"cannot listen on {host}, port {port}: {reason}; choose with --host and --port"
+        message = (
+            f"cannot listen on {host}, port {port}: {reason}; choose with {flag}host and {flag}port"
+        )
     return InvalidArgumentError(message)

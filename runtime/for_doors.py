@@ -5,9 +5,11 @@
 
 import asyncio
 
+from ..objects.identity import parse_invocation_id
 from .core import Core
 from .outcome_reads import look_up, read_outcome
 from .requests import Answer, Named
+from .standing import Standing, find_standing
 from .state_reads import StateDocument, StateQuestion
 
 
@@ -54,3 +56,19 @@ class ForDoors:
         """The id of an invocation; raises what ``read_outcome`` raises."""
         self._check_open()
         return look_up(self._core, named)
+
+    def find_standing(self, invocation_id: str) -> Standing:
+        """Where an invocation stands in this turn of the loop; it may not be durable yet.
+
+        Raises:
+            InvalidArgumentError: this is no invocation id.
+            RuntimeClosedError: the runtime is not open.
+        """
+        id_ = parse_invocation_id(invocation_id)
+        self._check_open()
+        return find_standing(self._core, id_)
+
+    def wait_durable(self) -> "asyncio.Future[None]":
+        """A future that is done when all that was decided until now is durable."""
+        self._check_open()
+        return self._core.answers.when_durable(None)

@@ -30,7 +30,7 @@ def commands_of(block: str) -> list[tuple[str, str]]:
 def test_the_story_goes_as_it_is_told(tmp_path: Path) -> None:
     if shutil.which("curl") is None or "--json" not in curl_help():
         pytest.skip("needs a curl that knows --json (7.82)")
-    port = str(free_port())
+    port, admin_port = str(free_port()), str(free_port())
     tools = tmp_path / "bin"
     tools.mkdir()
     (tools / "holdfast").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m holdfast "$@"\n')
@@ -46,7 +46,7 @@ def test_the_story_goes_as_it_is_told(tmp_path: Path) -> None:
             for command, output in commands_of(text):
                 tell(
                     command.replace("8080", port),
-                    output.replace("8080", port),
+                    output.replace("8080", port).replace("9070", admin_port),
                     running,
                     tmp_path,
                     env,
@@ -55,9 +55,8 @@ def test_the_story_goes_as_it_is_told(tmp_path: Path) -> None:
 
 def tell(command: str, output: str, running: ExitStack, here: Path, env: dict[str, str]) -> None:
     if command.endswith(" &"):
-        port = re.search(r":(\d+),", output)
-        assert port is not None
-        line = f"exec {command.removesuffix(' &')} --port {port[1]}"
+        port, admin_port = re.findall(r":(\d+),", output)
+        line = f"exec {command.removesuffix(' &')} --port {port} --admin-port {admin_port}"
         server = running.enter_context(
             Running("/bin/sh", "-c", line, cwd=here, env={"PATH": env["PATH"]})
         )

@@ -25,7 +25,7 @@ import pytest
 
 import holdfast
 from holdfast import Context, RuntimeConfig
-from tests.processes import ROOT, Running, environment, post, wait_until
+from tests.processes import ROOT, Running, environment, free_port, post, wait_until
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
@@ -94,6 +94,7 @@ def test_the_console_blocks_print_what_the_readme_says(here: Path, port: int) ->
     script = tools / "holdfast"
     script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m holdfast "$@"\n')
     script.chmod(0o755)
+    admin_port = free_port()
     env = environment()
     env["PATH"] = f"{tools}:{env['PATH']}"
     with ExitStack() as stack:
@@ -101,9 +102,9 @@ def test_the_console_blocks_print_what_the_readme_says(here: Path, port: int) ->
             if command in NOT_RUN:
                 continue
             local = command.replace("8080", str(port))
-            expected = output.replace("8080", str(port))
+            expected = output.replace("8080", str(port)).replace("9070", str(admin_port))
             if command.startswith("holdfast dev "):
-                local += f" --port {port}"
+                local += f" --port {port} --admin-port {admin_port}"
                 server = stack.enter_context(
                     Running("/bin/sh", "-c", f"exec {local}", cwd=here, env={"PATH": env["PATH"]})
                 )
@@ -139,7 +140,8 @@ def test_the_embedded_program_answers_serves_and_stops(here: Path, port: int) ->
 
 
 def test_the_payment_step_gets_an_idempotency_key(here: Path, port: int) -> None:
-    command = [sys.executable, "-m", "holdfast", "serve", "payment.py", "--port", str(port)]
+    command = [sys.executable, "-m", "holdfast", "serve", "payment.py"]
+    command += ["--port", str(port), "--admin-port", "0"]
     with Running(*command, cwd=here) as server:
         server.wait_port()
         status, answer = post(port, "/Payment/order-7/charge", 1200)

@@ -44,6 +44,7 @@ OWNERS: dict[str, set[str]] = {
     "uvloop": {"holdfast/cli.py"},
     "click": {
         "holdfast/access_options.py",
+        "holdfast/admin_options.py",
         "holdfast/checking_command.py",
         "holdfast/cli.py",
         "holdfast/demo/story.py",

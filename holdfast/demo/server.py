@@ -50,7 +50,8 @@ class ServerProcess:
         self._output_offset = self._output.stat().st_size if self._output.exists() else 0
         environment = os.environ | {"OPENAI_BASE_URL": model_url, "OPENAI_API_KEY": "demo"}
         command = [sys.executable, "-m", "holdfast", "serve", "holdfast.demo.agent"]
-        command += ["--data", str(directory / "data"), "--port", str(port)]
+        command += ["--data", str(directory / "data")]
+        command += ["--port", str(port), "--admin-port", "none"]
         with self._output.open("ab") as output:
             self._process = subprocess.Popen(  # noqa: S603  # the command is ours, word by word
                 command, env=environment, stdout=output, stderr=output, stdin=subprocess.DEVNULL

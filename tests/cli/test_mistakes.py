@@ -90,6 +90,8 @@ def test_a_target_that_is_not_there_is_named(command_line: CommandLine, target: 
         ["serve"],
         ["serve", "x.py", "--port", "http"],
         ["serve", "x.py", "--port", "65536"],
+        ["serve", "x.py", "--admin-port", "65536"],
+        ["serve", "x.py", "--admin-port", "any"],
         ["serve", "x.py", "--durability", "none"],
         ["nonsense"],
     ],

@@ -49,13 +49,15 @@ def test_the_version_is_printed(tmp_path: Path) -> None:
 def test_a_file_is_served_and_one_line_says_what_and_where(here: Path) -> None:
     with holdfast("serve", "counter.py", "--port", "0", cwd=here) as server:
         port = server.wait_port()
+        admin_port = server.wait_line(r"admin on http://127\.0\.0\.1:(\d+),")[1]
         assert post(port, "/Counter/a/add", 5) == (200, 5)
         assert post(port, "/Greeter/greet", "sam") == (200, "hello sam")
         server.signal(signal.SIGTERM)
         assert server.wait_exit() == 0
         assert server.stdout == (
             f"Holdfast {__version__}: 1 object (Counter) and 1 service (Greeter) "
-            f"on http://127.0.0.1:{port}, data in ./data (fsync)\n"
+            f"on http://127.0.0.1:{port}, admin on http://127.0.0.1:{admin_port}, "
+            f"data in ./data (fsync)\n"
             f"stopping; once more ends it at once\n"
         )
         assert server.stderr == ""
@@ -126,7 +128,9 @@ async def for_ever() -> None:
 def test_a_port_in_use_is_said_in_one_sentence(here: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        with holdfast("serve", "counter.py", "--port", port, cwd=here) as server:
+        with holdfast(
+            "serve", "counter.py", "--port", port, "--admin-port", "0", cwd=here
+        ) as server:
             assert server.wait_exit() == 1
             assert_one_sentence(server.stderr)
             assert server.stderr == (
@@ -134,6 +138,26 @@ def test_a_port_in_use_is_said_in_one_sentence(here: Path) -> None:
                 f"choose another with --port\n"
             )
             assert server.stdout == ""
+
+
+def test_a_taken_port_for_operators_is_said_too_and_callers_are_not_served(here: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        with holdfast(
+            "serve", "counter.py", "--port", "0", "--admin-port", port, cwd=here
+        ) as server:
+            assert server.wait_exit() == 1
+            assert server.stderr == (
+                f"holdfast: port {port} on 127.0.0.1 is taken by another program; "
+                f"choose another with --admin-port\n"
+            )
+            assert server.stdout == ""
+
+
+def test_operators_can_be_left_out(here: Path) -> None:
+    with holdfast("serve", "counter.py", "--port", "0", "--admin-port", "none", cwd=here) as server:
+        server.wait_port()
+        assert "admin" not in server.stdout
 
 
 def test_a_locked_directory_is_said_in_one_sentence_with_its_holder(here: Path) -> None:

@@ -73,7 +73,7 @@ def test_of_one_directory_started_twice_the_directory_is_what_is_said(here: Path
     """Whatever else would be in the way: a free path and a free port would not help."""
     with serve(here, "--port", "0") as first:
         port = first.wait_line(r" on http://127\.0\.0\.1:(\d+) and unix:\./holdfast\.sock,")[1]
-        with serve(here, "--port", port) as second:
+        with serve(here, "--port", port, "--admin-port", "0") as second:
             assert second.wait_exit() == 1
             assert_one_sentence(second.stderr)
             assert str(first.pid) in second.stderr

@@ -36,7 +36,7 @@ def tell(id_: str) -> None:
 
 def test_a_call_in_flight_when_the_server_is_killed_gets_its_one_result(tmp_path: Path) -> None:
     (tmp_path / "desk.py").write_text(SHOP)
-    serve = ("serve", "desk.py", "--port", str(free_port()))
+    serve = ("serve", "desk.py", "--admin-port", "none", "--port", str(free_port()))
     told = tmp_path / "told.txt"
 
     async def play() -> list[str]:

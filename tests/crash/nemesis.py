@@ -101,6 +101,8 @@ class Nemesis:
             str(SERVED),
             "--port",
             str(self.port),
+            "--admin-port",
+            "none",
             "--data",
             str(self.directory / "data"),
             "--durability",

@@ -1,0 +1,1 @@
+"""The operators' door: invocations, services, state, queries, health; see ``DESIGN.md``."""

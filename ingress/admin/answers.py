@@ -1,0 +1,40 @@
+"""What the operators' door answers with: JSON, or a status that says it all."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ..messages import Response
+
+_JSON = {"content-type": "application/json"}
+
+
+def json_response(status: int, value: Any, headers: Mapping[str, str] | None = None) -> Response:
+    """``value`` as JSON."""
+    return Response(status, {**(headers or {}), **_JSON}, encode_json(value))
+
+
+def encode_json(value: Any) -> bytes:
+    """JSON; half a surrogate pair, which UTF-8 cannot say, becomes a question mark."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_without_surrogates(value))
+
+
+def empty_response(status: int) -> Response:
+    """A status and nothing else."""
+    return Response(status, {}, b"")
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {
+            _without_surrogates(name): _without_surrogates(each) for name, each in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_without_surrogates(each) for each in value]
+    return value
