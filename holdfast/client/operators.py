@@ -31,6 +31,16 @@ class Operators:
         rows = msgspec.json.decode(answered.reply.body, type=dict[str, Any])["rows"]
         return cast("list[dict[str, Any]]", rows)
 
+    async def describe(self, id_: str) -> bytes:
+        """What is known of an invocation, as JSON.
+
+        Raises:
+            UnknownTargetError: there is no such invocation.
+        """
+        path = f"/invocations/{segment(id_)}"
+        ask = Ask(method="GET", path=path, what=f"the description of {id_}")
+        return (await self.asker.get(ask, 200)).reply.body
+
     async def tell(self, id_: str, verb: str, *, query: str = "") -> Answered:
         """Tell an invocation to do something that may be told twice; any 2xx is an answer.
 

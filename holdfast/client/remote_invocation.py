@@ -9,8 +9,11 @@ from ..objects.errors import InvalidArgumentError, TerminalError
 from ..objects.handler import Handler
 from ..objects.identity import check_label, format_invocation_id, parse_invocation_id
 from ..objects.serde import Serde, json_serde
+from ..runtime.effects import EffectPage
+from ..runtime.invocation_info import InvocationInfo
 from .asking import Answered, Asker
 from .calls import JSON, segment
+from .descriptions import parse_effects, parse_info
 from .exchange import Ask
 from .operators import Operators
 from .remote_promise import reason_text
@@ -65,6 +68,31 @@ class RemoteInvocation(Generic[R_co]):
             NotReadyError: it is not completed.
         """
         return await self._outcome("output")
+
+    async def describe(self) -> InvocationInfo:
+        """What is known of it now; of an error, its status and its message. For operators.
+
+        Raises:
+            UnknownTargetError: there is no such invocation, or it was kept long enough.
+        """
+        return parse_info(await self._operators.describe(self._id))
+
+    async def effects(self, *, after: int = -1, limit: int = 100) -> EffectPage:
+        """Its steps in the order of asking, and what is known of what each did outside.
+
+        Args:
+            after: ``next`` of the page before.
+            limit: how many a page has at most, up to 1,000.
+
+        Raises:
+            InvalidArgumentError: a page cannot have that many, or there is no such entry.
+            UnknownTargetError: there is no such invocation.
+            NotKeptError: it is completed, and its journal is not kept.
+        """
+        given = {"limit": limit} if after == -1 else {"after": after, "limit": limit}
+        path = f"/restate/invocation/{self._id}/effects?{urlencode(given)}"
+        ask = Ask(method="GET", path=path, what=f"the effects of {self._id}")
+        return parse_effects((await self._asker.get(ask, 200)).reply.body)
 
     async def cancel(self, reason: str = "") -> bool:
         """Tell it to end, so that it can clean up first; see ``InvocationHandle.cancel``.

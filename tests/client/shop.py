@@ -44,6 +44,10 @@ class Cart(VirtualObject):
         raise TerminalError(message, status_code=status, metadata={"shelf": "3"})
 
     @handler
+    async def hear(self, ctx: Context) -> object:
+        return await ctx.signal("wörd / 1")
+
+    @handler
     async def spill(self, ctx: Context) -> None:
         await ctx.step(retry=RetryPolicy(max_attempts=1)).run("spill", spill)
 
