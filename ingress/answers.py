@@ -11,6 +11,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 from ..objects.errors import TerminalError
+from ..objects.media import is_json
 from ..runtime.requests import Answer
 from .messages import Response
 from .problems import response_of_outcome
@@ -19,15 +20,16 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _JSON = {"content-type": "application/json"}
 
 
-def response_of_answer(answer: Answer) -> Response:
-    """The outcome."""
+def response_of_answer(answer: Answer, content_type: str) -> Response:
+    """The outcome, whose result is of this type."""
     headers = _headers_of(answer)
     outcome = answer.outcome
     if isinstance(outcome, TerminalError):
         return response_of_outcome(outcome, headers)
     assert outcome is not None, "answered without an outcome"
-    if outcome:
-        headers["content-type"] = "application/json"
+    # Where there is no JSON there is no value; where there are no bytes, there are none.
+    if outcome or not is_json(content_type):
+        headers["content-type"] = content_type
     return Response(200, headers, outcome)
 
 

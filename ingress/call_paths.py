@@ -37,6 +37,8 @@ class Query:
 
 
 NO_QUERY = Query()
+NOT_PUBLIC = "the invoked service is not public"
+"""All that is said of a class or handler that is not for HTTP."""
 
 
 def parse_call(segments: list[str], service: ServiceDefinition) -> CallPath:
@@ -98,10 +100,14 @@ def parse_target(segments: list[str], service: ServiceDefinition) -> Target:
     """The handler that the name of ``service``, a key where it has one, and a name say.
 
     Raises:
-        InvalidArgumentError: these are too many, or too few, or the key cannot be one.
+        InvalidArgumentError: these are too many, or too few, the key cannot be one, or the handler
+            is not for HTTP.
         UnknownTargetError: there is no such handler.
     """
-    return _parse(segments, service, is_send=False).target
+    parsed = _parse(segments, service, is_send=False)
+    if parsed.handler.options.ingress_private:
+        raise InvalidArgumentError(NOT_PUBLIC)
+    return parsed.target
 
 
 def _parse(segments: list[str], service: ServiceDefinition, *, is_send: bool) -> CallPath:

@@ -19,6 +19,7 @@ from .port import IngressEngine
 from .problems import Refusal, RefusedError
 from .state_paths import StatePath
 from .states import open_state
+from .unknown_names import public_services
 from .waits import Waits
 from .webhooks import open_webhook, read_secrets
 
@@ -83,7 +84,9 @@ def _answer_health(engine: IngressEngine, head: Head, *, is_known: bool) -> Resp
         raise RefusedError(Refusal.METHOD, "method not allowed: takes GET", {"allow": "GET"})
     health = engine.health
     # Strangers learn how it is, and not what there is.
-    body: dict[str, object] = {"services": sorted(engine.registry.services)} if is_known else {}
+    body: dict[str, object] = (
+        {"services": sorted(public_services(engine.registry))} if is_known else {}
+    )
     body["status"] = health
     return Response(
         200 if health == "ok" else 503,

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from ..objects.call_options import Mode
 from ..objects.definition import HandlerDefinition
 from ..objects.errors import HoldfastError, InvalidArgumentError
+from ..objects.media import ANY
 from ..runtime.requests import CallRequest
 from .answers import response_of_answer, response_of_send
-from .call_paths import NO_QUERY, CallPath, parse_query
+from .call_paths import NO_QUERY, NOT_PUBLIC, CallPath, parse_query
 from .durations import parse_delay
-from .headers import check_json, find_idempotency_key, missing_content_type, passed_headers
+from .headers import check_content_type, find_idempotency_key, missing_content_type, passed_headers
 from .messages import Head, Response
 from .options import HttpOptions
 from .port import IngressEngine
@@ -29,7 +30,7 @@ class Call:
     engine: IngressEngine
     path: CallPath
     has_content_type: bool
-    """Whether there is one; where the handler takes input, it is JSON then."""
+    """Whether there is one; where the handler takes input, it is one that it accepts then."""
     headers: Mapping[str, str]
     idempotency_key: str | None
     delay_ms: int
@@ -61,7 +62,9 @@ class Call:
             return response_of_error(
                 error, is_keyed=self.idempotency_key is not None, was_submitted=was_submitted
             )
-        return response_of_send(answer) if path.is_send else response_of_answer(answer)
+        if path.is_send:
+            return response_of_send(answer)
+        return response_of_answer(answer, path.handler.content_type)
 
 
 def open_call(
@@ -73,6 +76,9 @@ def open_call(
         RefusedError: the method does not fit.
         InvalidArgumentError: the content type, the query or the idempotency key does not fit.
     """
+    handler = path.handler
+    if handler.options.ingress_private:
+        raise InvalidArgumentError(NOT_PUBLIC)
     _check_method(path, head.method)
     said = parse_query(query) if query else NO_QUERY
     delay = said.delay
@@ -82,8 +88,8 @@ def open_call(
             f"sends: /{path.target.service}/…/{path.target.handler}/send?delay=…"
         )
         raise InvalidArgumentError(message)
-    if path.handler.takes_input and "content-type" in head.headers:
-        check_json(head.headers)
+    if handler.takes_input and "content-type" in head.headers:
+        check_content_type(head.headers, handler)
     return Call(
         engine=engine,
         path=path,
@@ -113,11 +119,11 @@ def _check_presence(call: Call, body: bytes) -> None:
             )
             raise InvalidArgumentError(message)
     elif body:
-        if not call.has_content_type:
-            raise missing_content_type()
+        if not call.has_content_type and handler.accept != ANY:
+            raise missing_content_type(handler.accept)
     elif not _may_be_empty(handler):
         if not call.has_content_type:
-            raise missing_content_type()
+            raise missing_content_type(handler.accept)
         message = f"input validation error: Empty body not allowed; {handler.name} takes input"
         raise InvalidArgumentError(message)
 

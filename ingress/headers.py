@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 
+from ..objects.definition import HandlerDefinition
 from ..objects.errors import InvalidArgumentError
+from ..objects.media import JSON, matches
 from .options import HEADERS_PASSED, HttpOptions
 from .problems import Refusal, RefusedError
 
 IDEMPOTENCY_KEY_BYTES_MAX = 1024
-
-_JSON = "application/json"
 
 
 def check_json(headers: Mapping[str, str]) -> None:
@@ -21,12 +21,12 @@ def check_json(headers: Mapping[str, str]) -> None:
         InvalidArgumentError: no content type, another one, or a charset that is not UTF-8.
     """
     content_type = headers.get("content-type")
-    if content_type == _JSON:
+    if content_type == JSON:
         return
     if not content_type:
         raise missing_content_type()
     media_type, charset = split_content_type(content_type)
-    if media_type != _JSON:
+    if media_type != JSON:
         message = (
             f"input validation error: Content-type '{content_type:.80}' does not match "
             f"'application/json'"
@@ -37,9 +37,34 @@ def check_json(headers: Mapping[str, str]) -> None:
         raise InvalidArgumentError(message)
 
 
-def missing_content_type() -> InvalidArgumentError:
+def check_content_type(headers: Mapping[str, str], handler: HandlerDefinition) -> None:
+    """Make sure that the body is said to be what a handler accepts; as ``check_json`` for JSON.
+
+    Raises:
+        InvalidArgumentError: no content type, another one, or a text that is not UTF-8.
+    """
+    accept = handler.accept
+    if accept == JSON:
+        check_json(headers)
+        return
+    content_type = headers.get("content-type")
+    if not content_type:
+        raise missing_content_type(accept)
+    media_type, charset = split_content_type(content_type)
+    if not matches(accept, media_type):
+        message = (
+            f"input validation error: Content-type '{content_type:.80}' does not match '{accept}'"
+        )
+        raise InvalidArgumentError(message)
+    is_bytes = handler.takes_raw and handler.parameters[0].annotation is bytes
+    if not is_bytes and charset not in {"utf-8", "utf8", "us-ascii"}:
+        message = f"input validation error: text is UTF-8, but the charset is '{charset:.80}'"
+        raise InvalidArgumentError(message)
+
+
+def missing_content_type(accept: str = JSON) -> InvalidArgumentError:
     """The refusal of a body that is not said to be anything."""
-    message = "input validation error: Empty content-type; send application/json"
+    message = f"input validation error: Empty content-type; send {accept}"
     return InvalidArgumentError(message)
 
 

@@ -17,8 +17,9 @@ from typing import Literal
 from ..objects.errors import InvalidArgumentError
 from ..objects.identity import InvocationId, parse_invocation_id
 from ..objects.registry import Registry
+from ..objects.service import RUN
 from ..runtime.requests import IdNamed, KeyNamed, Named, WorkflowNamed
-from .call_paths import find_service, parse_key, parse_target
+from .call_paths import NOT_PUBLIC, find_service, parse_key, parse_target
 from .part_paths import (
     EffectsPath,
     PromisePath,
@@ -121,6 +122,8 @@ def name_workflow(name: str, key: str, registry: Registry) -> WorkflowNamed:
         kind = service.kind.removeprefix("virtual ")
         message = f"{name} is no workflow but a class of kind {kind!r}"
         raise InvalidArgumentError(message)
+    if service.handlers[RUN].options.ingress_private:
+        raise InvalidArgumentError(NOT_PUBLIC)
     return WorkflowNamed(name, parse_key(key))
 
 

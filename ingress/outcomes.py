@@ -139,7 +139,8 @@ async def _answer(engine: IngressEngine, named: Named, verb: str) -> Response:
     try:
         if verb == "lookup":
             return response_of_lookup(await engine.look_up(named))
-        return response_of_answer(await engine.read_outcome(named, wait=verb == "attach"))
+        answer = await engine.read_outcome(named, wait=verb == "attach")
+        return response_of_answer(answer, answer.content_type)
     except HoldfastError as error:
         # A question is as good the second time.
         return response_of_error(error, is_keyed=True, was_submitted=False)

@@ -32,7 +32,7 @@ from .part_paths import PartPath
 from .problems import Refusal, RefusedError
 from .segments import split_path
 from .state_paths import StatePath, parse_state
-from .unknown_names import bad_path, did_you_mean, unknown_service
+from .unknown_names import bad_path, did_you_mean, public_services, unknown_service
 
 _SYSTEM = "restate"
 
@@ -64,7 +64,7 @@ def parse_path(path: str, registry: Registry) -> Path:
     if segments[0] == _SYSTEM:
         return _parse_system(segments, registry)
     if len(segments) < 2:
-        raise bad_path(path, registry, did_you_mean(segments[0], registry.services))
+        raise bad_path(path, registry, did_you_mean(segments[0], public_services(registry)))
     raise unknown_service(segments[0], registry)
 
 

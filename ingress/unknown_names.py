@@ -1,4 +1,7 @@
-"""Refusals of paths that name nothing: they say what there is, and what comes near."""
+"""Refusals of paths that name nothing: they say what there is, and what comes near.
+
+What is not for HTTP is not named.
+"""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -30,24 +33,31 @@ def misshapen(service: ServiceDefinition) -> InvalidArgumentError:
         kind = "a service, so it has no key"
     message = (
         f"bad path: {service.name} is {kind}: {shape} or {shape}/send; "
-        f"its handlers are {_list_names(service.handlers)}"
+        f"its handlers are {_list_names(_public_handlers(service))}"
     )
     return InvalidArgumentError(message)
 
 
 def unknown_service(name: str, registry: Registry) -> UnknownTargetError:
     """There is no such class here."""
-    hint = did_you_mean(name, registry.services)
+    hint = did_you_mean(name, public_services(registry))
     return UnknownTargetError(f"service {name!r:.80} not found; {_served(registry)}{hint}")
 
 
 def unknown_handler(name: str, service: ServiceDefinition) -> UnknownTargetError:
     """The class has no such handler."""
+    handlers = _public_handlers(service)
     message = (
         f"{service.name} has no handler {name!r:.80}; its handlers are "
-        f"{_list_names(service.handlers)}{did_you_mean(name, service.handlers)}"
+        f"{_list_names(handlers)}{did_you_mean(name, handlers)}"
     )
     return UnknownTargetError(message)
+
+
+def public_services(registry: Registry) -> dict[str, ServiceDefinition]:
+    """The classes by name that strangers may be told of."""
+    services = registry.services.items()
+    return {name: each for name, each in services if _public_handlers(each)}
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -59,7 +69,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def _served(registry: Registry) -> str:
-    services = registry.services.values()
+    services = public_services(registry).values()
     named = [f"{each.name} ({each.kind.removeprefix('virtual ')})" for each in services]
     return f"served here: {_list_names(named)}"
 
@@ -68,3 +78,8 @@ def _list_names(names: Iterable[str]) -> str:
     ordered = sorted(names)
     more = ", ..." if len(ordered) > _NAMES_MAX else ""
     return (", ".join(ordered[:_NAMES_MAX]) or "none") + more
+
+
+def _public_handlers(service: ServiceDefinition) -> list[str]:
+    handlers = service.handlers.items()
+    return [name for name, handler in handlers if not handler.options.ingress_private]

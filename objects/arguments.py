@@ -2,7 +2,8 @@
 
     parameters    body
     none          empty
-    one           the JSON value of that parameter; empty where it has a default or may be None
+    one           the JSON value of that parameter; empty where it has a default or may be None;
+                  the parameter itself, where the handler accepts a type that is not JSON
     several       a JSON object of them by name, without those left to their defaults
 
 Which of the three it is depends on how many parameters the handler declares, not on how many have
@@ -61,8 +62,15 @@ class ArgumentParameter:
         return self.parameter.default is not Parameter.empty
 
 
-def make_argument_codec(handler: str, parameters: Sequence[ArgumentParameter]) -> ArgumentCodec:
+def make_argument_codec(
+    handler: str, parameters: Sequence[ArgumentParameter], raw: Serde[Any] | None = None
+) -> ArgumentCodec:
     """The codec for a handler (named for messages) with these parameters.
+
+    Args:
+        handler: its name.
+        parameters: what it takes.
+        raw: for its one parameter, where the body is not JSON.
 
     Raises:
         InvalidDefinitionError: a type that no value can be decoded as.
@@ -71,7 +79,7 @@ def make_argument_codec(handler: str, parameters: Sequence[ArgumentParameter]) -
         case []:
             return _NoArgument()
         case [parameter]:
-            return _OneArgument(parameter)
+            return _OneArgument(parameter, raw or json_serde(parameter.annotation))
         case _:
             return _NamedArguments(handler, parameters)
 
@@ -99,9 +107,9 @@ class _OneArgument:
 
     __slots__ = ("_has_default", "_is_keyword_only", "_name", "_serde", "_signature")
 
-    def __init__(self, parameter: ArgumentParameter) -> None:
+    def __init__(self, parameter: ArgumentParameter, serde: Serde[Any]) -> None:
         self._name = parameter.name
-        self._serde: Serde[Any] = json_serde(parameter.annotation)
+        self._serde = serde
         self._has_default = parameter.has_default
         self._is_keyword_only = parameter.parameter.kind is Parameter.KEYWORD_ONLY
         self._signature = Signature([parameter.parameter])

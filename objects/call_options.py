@@ -47,12 +47,15 @@ class CallOptions:
         idempotency_key: see ``OutsideCallKeywords``.
         mode: see ``CallKeywords``.
         callback: the handler or the URL that is told the outcome; see ``CallKeywords``.
+        content_type: of the argument, where that is no JSON; who makes the call does not say it,
+            the callee does.
     """
 
     delay: timedelta | None = None
     idempotency_key: str | None = None
     mode: Mode = "queue"
     callback: Target | str | None = None
+    content_type: str | None = None
 
     @property
     def delay_ms(self) -> int:

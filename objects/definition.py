@@ -16,6 +16,7 @@ from .errors import InvalidArgumentError, InvalidDefinitionError
 from .fields import SYSCALLS_ATTRIBUTE, StateField
 from .fingerprints import find_code, fingerprint_of
 from .handler import Handler
+from .media import JSON, is_json, raw_serde, to_json
 from .options import HandlerOptions
 from .serde import Serde, find_unsupported_type, json_serde
 from .service import (
@@ -53,6 +54,10 @@ class HandlerDefinition:
         argument: the parameters as a body; use the two methods, whose errors name the handler.
         source: where it is written, as ``"assistant.py:12"``.
         documentation: its docstring, or ``None``.
+        accept: the content type of a body, perhaps with ``*``.
+        content_type: that of what it returns.
+        takes_raw: whether the body is the parameter itself, byte for byte, and no JSON of it.
+        returns_raw: whether what is recorded is the result itself, and no JSON of it.
     """
 
     service: str
@@ -68,6 +73,10 @@ class HandlerDefinition:
     argument: ArgumentCodec
     source: str
     documentation: str | None
+    accept: str = JSON
+    content_type: str = JSON
+    takes_raw: bool = False
+    returns_raw: bool = False
 
     @property
     def fingerprint(self) -> str:
@@ -102,6 +111,10 @@ class HandlerDefinition:
         except InvalidArgumentError as error:
             raise self._named(error) from error.__cause__
 
+    def result_as_json(self, result: bytes) -> bytes:
+        """A result of it, as recorded, as JSON: base64 of bytes, and a text as it is."""
+        return to_json(result, self.returns) if self.returns_raw else result
+
     def _named(self, error: InvalidArgumentError) -> InvalidArgumentError:
         return InvalidArgumentError(f"{self.service}/{self.name}: {error.message}")
 
@@ -118,6 +131,7 @@ class ServiceDefinition:
         handlers: by the name that callers say.
         attributes: the same handlers by the name that the class uses.
         fields: state fields by the name of the stored value; empty for a service.
+        is_private: whether the class as a whole is not for HTTP; a handler may say otherwise.
     """
 
     name: str
@@ -127,6 +141,7 @@ class ServiceDefinition:
     handlers: Mapping[str, HandlerDefinition]
     attributes: Mapping[str, HandlerDefinition]
     fields: Mapping[str, StateField[Any]]
+    is_private: bool = False
 
     def new_instance(self, syscalls: Syscalls) -> Any:
         """An instance of the class bound to ``syscalls``, for one attempt."""
@@ -186,6 +201,7 @@ def _inspect(cls: type) -> ServiceDefinition:
         handlers=MappingProxyType({one.name: one for one in attributes.values()}),
         attributes=MappingProxyType(attributes),
         fields=MappingProxyType({one.name: one for one in declaration.members.fields.values()}),
+        is_private=declaration.options.ingress_private is True,
     )
 
 
@@ -208,16 +224,21 @@ def _inspect_handler(
         for parameter in list(shape.parameters.values())[2:]
     )
     returns = _resolve(cls, handler, shape.return_annotation, f"{where}: the result")
+    options = handler.options.merged(declaration.options)
+    accept, content_type = options.accept or JSON, options.content_type or JSON
     try:
-        result = json_serde(returns)
-        argument = make_argument_codec(handler.name, parameters)
+        raw = None if is_json(accept) else _raw_argument(accept, parameters)
+        argument = make_argument_codec(handler.name, parameters, raw)
+        returns_raw = not is_json(content_type)
+        result = (
+            raw_serde(content_type, returns, "the result") if returns_raw else json_serde(returns)
+        )
     except InvalidDefinitionError as error:
         message = f"{where}: {error.message}"
         raise InvalidDefinitionError(message) from error.__cause__
     is_run = handler.name == RUN and issubclass(cls, Workflow)
-    options = handler.options.merged(declaration.options)
     if options.webhook is not None:
-        _check_webhook(parameters, where, is_run=is_run)
+        _check_webhook(parameters, where, is_run=is_run, is_raw=raw is not None)
     return HandlerDefinition(
         service=declaration.name,
         name=handler.name,
@@ -232,10 +253,30 @@ def _inspect_handler(
         argument=argument,
         source=handler.source,
         documentation=getdoc(handler.function),
+        accept=accept,
+        content_type=content_type,
+        takes_raw=raw is not None,
+        returns_raw=returns_raw,
     )
 
 
-def _check_webhook(parameters: tuple[ArgumentParameter, ...], where: str, *, is_run: bool) -> None:
+def _raw_argument(accept: str, parameters: tuple[ArgumentParameter, ...]) -> Serde[Any]:
+    if len(parameters) != 1:
+        message = (
+            f"accept={accept!r} is no JSON, and so the whole body is one value, but there are "
+            f"{len(parameters)} parameters; take one, as bytes"
+        )
+        raise InvalidDefinitionError(message)
+    (parameter,) = parameters
+    return raw_serde(accept, parameter.annotation, f"parameter {parameter.name!r}")
+
+
+def _check_webhook(
+    parameters: tuple[ArgumentParameter, ...], where: str, *, is_run: bool, is_raw: bool
+) -> None:
+    if is_raw:
+        message = f"{where}: a webhook is handed on as JSON; leave accept out"
+        raise InvalidDefinitionError(message)
     if is_run:
         message = (
             f"{where}: a webhook's id is an idempotency key, and {RUN!r} of a Workflow takes none; "

@@ -97,6 +97,9 @@ def handler(
     idempotency_retention: timedelta | None = None,
     workflow_retention: timedelta | None = None,
     webhook: Webhook | None = None,
+    ingress_private: bool | None = None,
+    accept: str | None = None,
+    content_type: str | None = None,
 ) -> (
     "Callable[[Callable[Concatenate[Any, Context, P], Coroutine[Any, Any, R]]], Handler[P, R]]"
 ): ...
@@ -127,6 +130,9 @@ def shared(
     idempotency_retention: timedelta | None = None,
     workflow_retention: timedelta | None = None,
     webhook: Webhook | None = None,
+    ingress_private: bool | None = None,
+    accept: str | None = None,
+    content_type: str | None = None,
 ) -> (
     "Callable[[Callable[Concatenate[Any, Context, P], Coroutine[Any, Any, R]]], Handler[P, R]]"
 ): ...

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from datetime import timedelta
 
 from .errors import InvalidDefinitionError
+from .media import check_media_type
 from .retry import RetryPolicy
 from .webhook import Webhook
 
@@ -41,6 +42,12 @@ class HandlerOptions:
             promises, and that its key was used. Said nowhere: as ``retention``.
         webhook: whose webhooks it takes: over HTTP it is called by what they have signed, and by
             nobody else.
+        ingress_private: it is called by handlers and by the process it runs in, and not over HTTP.
+        accept: for a handler: the content type of its body, ``"image/png"``, ``"image/*"``,
+            ``"*/*"``. One that is not JSON is handed to its one parameter as ``bytes``, or as
+            ``str`` where it is ``text/...``.
+        content_type: for a handler: that of its answer; one that is not JSON is the ``bytes`` that
+            it returns, or the ``str`` where it is ``text/...``.
     """
 
     retry: RetryPolicy | None = None
@@ -51,6 +58,9 @@ class HandlerOptions:
     idempotency_retention: timedelta | None = None
     workflow_retention: timedelta | None = None
     webhook: Webhook | None = None
+    ingress_private: bool | None = None
+    accept: str | None = None
+    content_type: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse options that could not be followed.
@@ -62,6 +72,11 @@ class HandlerOptions:
         self._check("idle_ms_max", int)
         self._check("mailbox_invocations_max", int)
         self._check("webhook", Webhook)
+        if not isinstance(self.ingress_private, bool | None):
+            message = f"ingress_private is True or False, but this is {self.ingress_private!r:.80}"
+            raise InvalidDefinitionError(message)
+        for name in ("accept", "content_type"):
+            object.__setattr__(self, name, check_media_type(name, getattr(self, name)))
         for name in RETENTIONS:
             self._check(name, timedelta)
             problem = find_retention_problem(name, getattr(self, name))

@@ -5,16 +5,18 @@ nothing but how to make handles. It holds no state and no connection, and costs 
 """
 
 from collections.abc import Awaitable
+from dataclasses import replace
 from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any, Final, TypeVar, cast
 
 from .call_options import PLAIN, CallOptions
-from .definition import ServiceDefinition, define
+from .definition import HandlerDefinition, ServiceDefinition, define
 from .errors import InvalidArgumentError
 from .handle import Handle
 from .identity import Target, check_key
-from .serde import json_serde
+from .media import sent_as
+from .serde import Serde, json_serde
 from .syscalls import Caller
 
 T = TypeVar("T")
@@ -110,7 +112,11 @@ def call_by_name(  # noqa: PLR0913 - a target is three names, and callers write 
         InvalidArgumentError: a name is no text, the key no key, or the argument cannot be encoded.
     """
     target = _make_target(service, key, handler)
-    return caller.call(target, _encode(argument), _any_json, options)
+    known = caller.find_handler(target)
+    if known is None or not (known.takes_raw or known.returns_raw):
+        return caller.call(target, _encode(argument), _any_json, options)
+    result = known.result if known.returns_raw else _any_json
+    return caller.call(target, *_encode_for(known, argument, result, options))
 
 
 def send_by_name(  # noqa: PLR0913 - a target is three names, and callers write them out
@@ -129,7 +135,12 @@ def send_by_name(  # noqa: PLR0913 - a target is three names, and callers write 
         InvalidArgumentError: as ``call_by_name``, or the delay is no duration.
     """
     target = _make_target(service, key, handler)
-    return caller.send(target, _encode(argument), options.with_delay(delay))
+    known = caller.find_handler(target)
+    options = options.with_delay(delay)
+    if known is None or not known.takes_raw:
+        return caller.send(target, _encode(argument), options)
+    data, _, options = _encode_for(known, argument, _any_json, options)
+    return caller.send(target, data, options)
 
 
 class Proxy:
@@ -175,12 +186,11 @@ class Proxy:
         if handler is None:
             raise AttributeError(_no_such_handler(definition, name))
         target = Target(definition.name, self._holdfast_key, handler.name)
+        options = self._holdfast_options
+        if handler.takes_raw:
+            options = replace(options, content_type=sent_as(handler.accept))
         return Handle(
-            self._holdfast_caller,
-            target,
-            handler.encode_argument,
-            handler.result,
-            self._holdfast_options,
+            self._holdfast_caller, target, handler.encode_argument, handler.result, options
         )
 
 
@@ -205,3 +215,14 @@ def _make_target(service: object, key: object, handler: object) -> Target:
 
 def _encode(argument: object) -> bytes:
     return b"" if argument is NO_ARGUMENT else _any_json.encode(argument)
+
+
+def _encode_for(
+    handler: HandlerDefinition, argument: object, result: Serde[Any], options: CallOptions
+) -> tuple[bytes, Serde[Any], CallOptions]:
+    """What a call by name is made with, where the callee takes or gives no JSON."""
+    if not handler.takes_raw:
+        return _encode(argument), result, options
+    options = replace(options, content_type=sent_as(handler.accept))
+    args = () if argument is NO_ARGUMENT else (argument,)
+    return handler.encode_argument(args, {}), result, options

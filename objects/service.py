@@ -65,6 +65,7 @@ class Declared:
             idempotency_retention: timedelta | None = None,
             workflow_retention: timedelta | None = None,
             webhook: Webhook | None = None,
+            ingress_private: bool | None = None,
         ) -> None:
             """Check the class that was just written; below is what runs."""
 
@@ -166,6 +167,11 @@ def _declare(cls: type[Declared], name: str | None, given: dict[str, Any]) -> De
         raise InvalidDefinitionError(message) from None
     except TypeError:
         raise unknown_options(where, "a class's header", given) from None
+    if options.accept is not None or options.content_type is not None:
+        message = (
+            f"{where}: accept and content_type are for one handler; give them to its decorator"
+        )
+        raise InvalidDefinitionError(message)
     for ancestor in cls.__mro__[1:]:
         inherited = vars(ancestor).get("holdfast_declaration")
         if inherited is not None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     # Importing asyncio takes longer than all of Holdfast's objects.
     from asyncio import Future
 
+    from .definition import HandlerDefinition
     from .errors import TerminalError
     from .fields import StateField
     from .saga import NotCompensated
@@ -129,6 +130,10 @@ class Caller(Protocol):
 
     def send(self, target: Target, argument: bytes, options: CallOptions = PLAIN) -> Awaitable[str]:
         """Have ``target`` called once, after its delay; gives the text id of that invocation."""
+        ...
+
+    def find_handler(self, target: Target) -> "HandlerDefinition | None":
+        """Whom ``target`` names, where the caller has the class."""
         ...
 
 

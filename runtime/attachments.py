@@ -13,6 +13,7 @@ from ..objects.identity import InvocationId, format_invocation_id
 from .failures import failure_of
 from .lifecycle import Lifecycle
 from .open_invocation import OpenInvocation, Result
+from .raw_results import as_json
 
 
 def attach(
@@ -28,7 +29,9 @@ def attach(
         outcome = lifecycle.outcomes.find(id_)
         if outcome is None:
             return _refusal(describe_unknown(id_), 404)
-        return outcome.result if outcome.result is not None else _refusal(describe_lost(id_), 410)
+        if outcome.result is None:
+            return _refusal(describe_lost(id_), 410)
+        return as_json(lifecycle.registry.find_code(outcome.target)[1], outcome.result)
     details = invocation.record.need_details()
     if not details.is_attached:
         details.is_attached = True

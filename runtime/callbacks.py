@@ -21,6 +21,7 @@ from ..objects.identity import InvocationId, Target, format_invocation_id
 from ..objects.registry import Registry
 from .failures import error_of
 from .open_invocation import OpenInvocation, Result, object_key
+from .raw_results import as_json
 from .seams import Clock
 
 DELIVER: Final = Target("holdfast.Callbacks", None, "deliver")
@@ -100,7 +101,8 @@ def call_back(
 ) -> None:
     """Accept the call that tells ``callback`` how ``invocation`` ends in this decision."""
     id_ = format_invocation_id(invocation.id)
-    outcome = error_of(result) if isinstance(result, Failure) else result
+    told = as_json(invocation.handler, result)
+    outcome = error_of(told) if isinstance(told, Failure) else told
     completed = encode_completed(id_, invocation.record.target, outcome, lifecycle.clock.now_ms())
     if isinstance(callback, str):
         target = DELIVER

@@ -30,6 +30,7 @@ from ..journal.entry import (
 )
 from ..objects.actions import result_serde_of
 from ..objects.call_options import PLAIN, CallOptions
+from ..objects.definition import HandlerDefinition
 from ..objects.errors import ContextMisuseError, TerminalError
 from ..objects.fields import StateField
 from ..objects.identity import AwakeableId, InvocationId, Target, format_invocation_id
@@ -111,6 +112,10 @@ class HandlerPort(SagaVerbs):
             return self._loop.create_future()
         due_ms = self._commands.now_ms + max(0, round(duration.total_seconds() * 1000))
         return self._commands.await_completion(*self._commands.issue_timer(due_ms))
+
+    def find_handler(self, target: Target) -> HandlerDefinition | None:
+        """As ``Caller.find_handler``."""
+        return self._commands.lifecycle.registry.find_code(target)[1]
 
     def call(
         self,

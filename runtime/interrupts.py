@@ -43,6 +43,18 @@ def check_mode(
             f"of an exclusive handler of a virtual object can say it"
         )
         raise InvalidArgumentError(message)
+    if mode == "steer" and handler.takes_raw:
+        message = (
+            f"{target} takes a body that is no JSON, and what a turn reads is JSON; use "
+            f'mode="queue", or send it to a handler that takes JSON'
+        )
+        raise InvalidArgumentError(message)
+    if mode == "steer" and handler.returns_raw:
+        message = (
+            f"{target} gives a body that is no JSON, and a message that is read gives none; use "
+            f'mode="queue", or send it to a handler that gives JSON'
+        )
+        raise InvalidArgumentError(message)
     if mode == "steer" and waits:
         message = (
             f"a call of {target} that waits for a result cannot be a message for the turn under "

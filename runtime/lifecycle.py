@@ -50,6 +50,7 @@ from .failures import expiry_of, failure_of_invocation
 from .mailboxes import Mailboxes
 from .open_invocation import OpenInvocation, Prepared, Resident, Result, journal_length, object_key
 from .outcomes import Outcomes
+from .raw_results import as_json
 from .retries import Retries
 from .seams import Clock, Randomness
 from .timers import RETRY_INDEX, Timers, forget_due, make_step_due
@@ -328,7 +329,7 @@ class Lifecycle:
         if record.caller is not None:
             self.complete_command(record.caller, record.caller_index, result)
         if record.details is not None:
-            self._complete_rare(id_, record.details, result)
+            self._complete_rare(invocation, record.details, result)
         self.outcomes.tell(id_, result)
         if record.details is not None and record.details.callback is not None:
             call_back(self, invocation, record.details.callback, result)
@@ -389,12 +390,16 @@ class Lifecycle:
 
     # -- Parts -------------------------------------------------------------------------------
 
-    def _complete_rare(self, id_: InvocationId, details: InvocationDetails, result: Result) -> None:
+    def _complete_rare(
+        self, invocation: OpenInvocation, details: InvocationDetails, result: Result
+    ) -> None:
+        id_ = invocation.id
         if details.has_signals:
             forget_signals(id_, self.commits)
         if details.is_attached:
+            told = as_json(invocation.handler, result)
             for waiter, index in self.outcomes.take_attached(id_):
-                self.complete_command(waiter, index, result)
+                self.complete_command(waiter, index, told)
 
     def _take_place(self, invocation: OpenInvocation) -> None:
         record = invocation.record

@@ -8,7 +8,8 @@ import asyncio
 from dataclasses import replace
 
 from ..objects.errors import NotReadyError, UnknownTargetError
-from ..objects.identity import InvocationId, format_invocation_id
+from ..objects.identity import InvocationId, Target, format_invocation_id
+from ..objects.media import JSON
 from .answers import add_outcome
 from .attachments import describe_lost, describe_unknown
 from .core import Core
@@ -28,6 +29,7 @@ def read_outcome(core: Core, named: Named, *, wait: bool) -> "asyncio.Future[Ans
     invocation = core.lifecycle.find(id_)
     if invocation is not None:
         if wait:
+            answer = replace(answer, content_type=_content_type(core, invocation.record.target))
             return core.answers.with_outcome(id_, answer)
         return core.answers.when_durable(NotReadyError(f"{NOT_READY}: {invocation.name}"))
     outcomes = core.lifecycle.outcomes
@@ -36,7 +38,11 @@ def read_outcome(core: Core, named: Named, *, wait: bool) -> "asyncio.Future[Ans
         return core.answers.when_durable(_unknown(named))
     if outcome.result is None:
         return core.answers.when_durable(UnknownTargetError(describe_lost(id_)))
-    answer = replace(answer, expires_ms=outcomes.keeping.counts_until_ms(outcome))
+    answer = replace(
+        answer,
+        expires_ms=outcomes.keeping.counts_until_ms(outcome),
+        content_type=_content_type(core, outcome.target),
+    )
     return core.answers.when_durable(add_outcome(answer, outcome.result))
 
 
@@ -49,6 +55,12 @@ def look_up(core: Core, named: Named) -> "asyncio.Future[str]":
     if id_ is None or not is_there:
         return core.answers.when_durable(_unknown(named))
     return core.answers.when_durable(format_invocation_id(id_))
+
+
+def _content_type(core: Core, target: Target) -> str:
+    """That of its result; without its class nobody knows, and most are JSON."""
+    handler = core.registry.find_code(target)[1]
+    return JSON if handler is None else handler.content_type
 
 
 def _find(core: Core, named: Named) -> InvocationId | None:

@@ -17,6 +17,7 @@ from .commands import Commands
 from .failures import failure_of
 from .interrupts import check_mode, has_arrived, refuse_own_turn
 from .open_invocation import object_key
+from .requests import headers_of
 
 NO_CALLEE: Final = InvocationId(b"")
 
@@ -57,7 +58,7 @@ def accept_call(  # noqa: PLR0913  # a call has these parts
         argument,
         service=service,
         handler=handler,
-        headers={},
+        headers=headers_of(options),
         object_=object_key(target),
         prepared=prepared,
         caller=caller,

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeVar, Unpack, overload
 
 from ..objects.awakeable import AwakeablePage
 from ..objects.call_options import PLAIN, CallOptions, OutsideCallKeywords, outside_options
-from ..objects.definition import define
+from ..objects.definition import HandlerDefinition, define
 from ..objects.errors import HoldfastError, RuntimeClosedError, TerminalError
 from ..objects.handler import Handler
 from ..objects.identity import (
@@ -31,6 +31,7 @@ from ..objects.proxy import (
     service_proxy,
     workflow_proxy,
 )
+from ..objects.registry import Registry
 from ..objects.serde import Serde, json_serde
 from .admission import Admission
 from .awakeables import complete_awakeable, list_awakeables
@@ -55,6 +56,7 @@ class Outside:
     """The outside of a runtime; ``Engine`` is the one there is."""
 
     health: Health
+    registry: Registry
     # Made when the runtime starts.
     _core: Core
     _admission: Admission
@@ -96,6 +98,10 @@ class Outside:
         """As ``Caller.send``; returns once the acceptance is durable."""
         answer = await self.submit(request_of(target, argument, options), wait=False)
         return answer.invocation_id
+
+    def find_handler(self, target: Target) -> HandlerDefinition | None:
+        """As ``Caller.find_handler``."""
+        return self.registry.find_code(target)[1]
 
     def call_by_name(
         self,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from ..objects.call_options import CallOptions, Mode
 from ..objects.errors import TerminalError
 from ..objects.identity import InvocationId, Target
+from ..objects.media import JSON
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +53,17 @@ Named = IdNamed | KeyNamed | WorkflowNamed
 """What somebody says who means one invocation; there may be no such one."""
 
 
+def headers_of(options: CallOptions) -> dict[str, str]:
+    """What a handler sees as the headers of a call that did not come by HTTP."""
+    return {} if options.content_type is None else {"content-type": options.content_type}
+
+
 def request_of(target: Target, argument: bytes, options: CallOptions) -> CallRequest:
     """The request that a call from this process is."""
     return CallRequest(
         target=target,
         argument=argument,
+        headers=headers_of(options),
         idempotency_key=options.idempotency_key,
         delay_ms=options.delay_ms,
         mode=options.mode,
@@ -79,6 +86,8 @@ class Answer:
     """The result's JSON, or the failure; ``None`` when only the acceptance was asked for."""
     expires_ms: int | None = None
     """Where the outcome was there already: until when it is, milliseconds since 1970."""
+    content_type: str = JSON
+    """Of a result whose handler whoever asked has not named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 from holdfast.objects.call_options import PLAIN, CallOptions
+from holdfast.objects.definition import HandlerDefinition
 from holdfast.objects.errors import TerminalError
 from holdfast.objects.fields import StateField
 from holdfast.objects.identity import AwakeableId, InvocationId, Target
@@ -29,6 +30,9 @@ class FakeSyscalls:
     asked: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
     begins: list[Callable[[], Awaitable[Any]]] = field(
         default_factory=list[Callable[[], Awaitable[Any]]]
+    )
+    handlers: dict[Target, HandlerDefinition] = field(
+        default_factory=dict[Target, HandlerDefinition]
     )
     clock_ms: int = 1_700_000_000_500
 
@@ -88,6 +92,9 @@ class FakeSyscalls:
     def send(self, target: Target, argument: bytes, options: CallOptions = PLAIN) -> "Future[str]":
         self.asked.append(("send", target, argument, options.delay))
         return self._done("inv_sent")
+
+    def find_handler(self, target: Target) -> HandlerDefinition | None:
+        return self.handlers.get(target)
 
     def awakeable(
         self, result: Serde[Any], question: Question = NO_QUESTION
