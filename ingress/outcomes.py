@@ -12,7 +12,6 @@ The path names it, or a JSON body does:
      "idempotencyKey": "order-7"}                                  "key" for objects and workflows
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,8 +23,9 @@ from ..runtime.requests import IdNamed, Named
 from .answers import response_of_answer, response_of_lookup
 from .invocation_paths import LookupPath, OutcomePath, name_call, name_workflow, parse_id
 from .messages import Head, Response
+from .methods import check_method
 from .port import IngressEngine
-from .problems import Refusal, RefusedError, response_of_error
+from .problems import response_of_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def open_outcome(engine: IngressEngine, path: OutcomePath, head: Head) -> Outcom
     Raises:
         RefusedError: it is not GET.
     """
-    _check_method(head, "GET")
+    check_method(head, "GET")
     return OutcomeQuestion(engine, path)
 
 
@@ -75,7 +75,7 @@ def open_lookup(engine: IngressEngine, path: LookupPath, head: Head) -> NamedQue
     Raises:
         RefusedError: it is not POST.
     """
-    _check_method(head, "POST")
+    check_method(head, "POST")
     return NamedQuestion(engine, path)
 
 
@@ -144,9 +144,3 @@ async def _answer(engine: IngressEngine, named: Named, verb: str) -> Response:
     except HoldfastError as error:
         # A question is as good the second time.
         return response_of_error(error, is_keyed=True, was_submitted=False)
-
-
-def _check_method(head: Head, allowed: str) -> None:
-    if head.method != allowed:
-        headers: Mapping[str, str] = {"allow": allowed}
-        raise RefusedError(Refusal.METHOD, f"method not allowed: takes {allowed}", headers)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from ..objects.errors import InvalidArgumentError
 from ..runtime.state_reads import StateDocument, StateQuestion
+from .call_paths import NOT_PUBLIC
 from .messages import Head, Response
 from .methods import check_method
 from .port import IngressEngine
@@ -58,9 +59,12 @@ def open_state(
     """Check the method, the query and the tags that the caller knows.
 
     Raises:
-        InvalidArgumentError: it is a call that names no handler, or something is malformed.
+        InvalidArgumentError: it is a call that names no handler, something is malformed, or the
+            class is not for HTTP.
         RefusedError: it is a method that nothing here takes.
     """
+    if path.service.is_private:
+        raise InvalidArgumentError(NOT_PUBLIC)
     if head.method == "POST":
         raise misshapen(path.service)
     check_method(head, "GET", "HEAD")

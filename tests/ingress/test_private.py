@@ -82,6 +82,8 @@ async def ask(world: World, method: str, path: str, body: bytes = b"") -> Respon
         ("GET", "/Secret/tell"),
         ("GET", "/Desk/hidden"),
         ("POST", "/Ceremony/a/run"),
+        ("GET", "/Vault/a"),
+        ("POST", "/Vault/a"),
         ("GET", "/restate/workflow/Ceremony/a/attach"),
         ("GET", "/restate/invocation/Vault/a/put/x/output"),
     ],

@@ -251,7 +251,7 @@ async def test_a_body_that_is_no_json_cannot_be_a_message_for_a_turn(world: Worl
 def define_with(annotation: Any, result: Any = None, **options: Any) -> None:
     class Bad(Service):
         @handler(**options)
-        async def go(self, ctx: Context, data: annotation) -> result:  # type: ignore[valid-type]
+        async def go(self, ctx: Context, data: annotation) -> result:
             return None
 
     define(Bad)
