@@ -139,9 +139,9 @@ async def test_a_signal_that_was_answered_survives_a_crash_whoever_comes_first(
     world: World,
     asker: Asker,
 ) -> None:
-    if is_early:
-        HANGING.add("hold")
-        held = await world.runtime.object(Desk, "sam").work.send(["hold"])
+    HANGING.add("hold")
+    before = ["hold"] if is_early else []
+    held = await world.runtime.object(Desk, "sam").work.send(before)
     id_ = await world.runtime.object(Desk, "sam").take.send(1)
     await settle()
     assert (await asker.post(signal(id_), b'"now"')).status == 202

@@ -31,7 +31,7 @@ async def act() -> None:
 @dataclass
 class Line:
     text: str
-    marks: list[int] = field(default_factory=list)
+    marks: list[int] = field(default_factory=list[int])
 
 
 class Pad(VirtualObject):
