@@ -6,10 +6,14 @@ from typing import Final
 
 from ..problems import Refusal, RefusedError
 from ..segments import split_path
-from . import health, invocation_routes
+from . import batch, health, invocation_routes
 from .route import Route
 
-ROUTES: Final[tuple[Route, ...]] = (*health.ROUTES, *invocation_routes.ROUTES)
+ROUTES: Final[tuple[Route, ...]] = (
+    *health.ROUTES,
+    *invocation_routes.ROUTES,
+    *batch.ROUTES,
+)
 
 
 @dataclass(frozen=True, slots=True)

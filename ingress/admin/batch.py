@@ -1,0 +1,115 @@
+"""The verbs of one invocation for up to 1,000 of them; each is decided by itself.
+
+All are decided before anything is waited for, so one batch is one turn of the loop, and mostly one
+write to the disk. Some may be refused while others are done: the answer, always 200, names both.
+"""
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import msgspec
+
+from ...objects.errors import HoldfastError
+from ..messages import Response
+from .answers import json_response
+from .invocations import VERBS, Done, Verb
+from .refusals import AdminRefusal
+from .route import Asked, Described, Route
+
+BATCH_MAX: Final = 1000
+"""Restate's."""
+
+
+class Batch(msgspec.Struct, forbid_unknown_fields=True):
+    """Whom it is about, and for resume and restart-as-new with which code they go on."""
+
+    invocation_ids: list[str]
+    deployment: Literal["latest", "keep"] | None = None
+
+
+class Failed(msgspec.Struct):
+    """One that was refused, and why; nothing was changed about it."""
+
+    invocation_id: str
+    error: str
+
+
+class BatchResult(msgspec.Struct):
+    """Which were done, in the order they were named, and which were refused."""
+
+    succeeded: list[str]
+    failed: list[Failed]
+
+
+class Restarted(msgspec.Struct):
+    """One that was restarted, and what was made of it."""
+
+    old_invocation_id: str
+    new_invocation_id: str
+
+
+class RestartResult(msgspec.Struct):
+    """As ``BatchResult``, of restarts."""
+
+    succeeded: list[Restarted]
+    failed: list[Failed]
+
+
+@dataclass(frozen=True, slots=True)
+class _Each:
+    """What has become of one."""
+
+    id_: str
+    done: Done | Failed
+
+
+async def _do(asked: Asked, verb: Verb, batch: Batch) -> list[_Each]:
+    ids = batch.invocation_ids
+    if len(ids) > BATCH_MAX:
+        message = f"Batch size {len(ids)} exceeds maximum allowed size of {BATCH_MAX}"
+        raise AdminRefusal(400, message)
+    # Tasks begin in the order in which they were made, in one turn of the loop.
+    return await asyncio.gather(*(_try(id_, verb(asked.engine, id_)) for id_ in ids))
+
+
+async def _try(id_: str, doing: Awaitable[Done]) -> _Each:
+    try:
+        return _Each(id_, await doing)
+    except (AdminRefusal, HoldfastError) as error:
+        return _Each(id_, Failed(id_, error.message))
+
+
+def _route(verb: str) -> Route:
+    do = VERBS[verb]
+    is_restart = verb == "restart-as-new"
+
+    async def answer(asked: Asked, batch: Any) -> Response:
+        each = await _do(asked, do, batch)
+        failed = [one.done for one in each if isinstance(one.done, Failed)]
+        done = [(one.id_, one.done) for one in each if isinstance(one.done, Done)]
+        if is_restart:
+            made = [Restarted(id_, one.new_invocation_id or "") for id_, one in done]
+            return json_response(200, RestartResult(made, failed))
+        return json_response(200, BatchResult([id_ for id_, _ in done], failed))
+
+    return Route(
+        method="POST",
+        path=f"/internal/invocations_batch_operations/{verb}",
+        operation=f"batch_{verb.replace('-', '_')}",
+        tag="batch",
+        summary=f"As {verb}, for up to {BATCH_MAX:,} invocations",
+        answer=answer,
+        body=Batch,
+        answers={
+            200: Described(
+                "Which were done and which were not.",
+                RestartResult if is_restart else BatchResult,
+            )
+        },
+        is_repeatable=not is_restart,
+    )
+
+
+ROUTES: Final = tuple(_route(verb) for verb in VERBS)
