@@ -33,11 +33,11 @@ class Completion:
         """
         outcome = parse_completion(self.path.verb, self.headers, body, "awakeable")
         try:
-            await self.engine.complete_awakeable(self.path.awakeable, outcome)
+            is_new = await self.engine.complete_awakeable(self.path.awakeable, outcome)
         except HoldfastError as error:
             # Its id makes a completion idempotent: the first one stands.
             return response_of_error(error, is_keyed=True, was_submitted=False)
-        return Response(202, {}, b"")
+        return Response(202, {} if is_new else {"x-holdfast-unchanged": "1"}, b"")
 
 
 def open_completion(engine: IngressEngine, path: AwakeablePath, head: Head) -> Completion:

@@ -5,7 +5,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from ..objects.errors import InvalidArgumentError, UnknownTargetError
-from .asking import Answered, Asker
+from .asking import Asker
 from .calls import JSON, segment
 from .exchange import Ask
 
@@ -41,13 +41,18 @@ class Operators:
         ask = Ask(method="GET", path=path, what=f"the description of {id_}")
         return (await self.asker.get(ask, 200)).reply.body
 
-    async def tell(self, id_: str, verb: str, *, query: str = "") -> Answered:
-        """Tell an invocation to do something that may be told twice; any 2xx is an answer.
+    async def tell(self, id_: str, verb: str, *, query: str = "", over: int | None = None) -> bool:
+        """Tell an invocation to do something that may be told twice.
+
+        ``False``: it changed nothing. ``over`` is the status that says so as well, since the
+        invocation is where the verb means nothing.
 
         Raises:
             HoldfastError: as the verb of ``InvocationHandle``.
         """
-        return await self._patch(id_, verb, query, may_repeat=True)
+        ask = self._ask(id_, verb, query, may_repeat=True)
+        reply = (await self.asker.get(ask, *_DONE, *([] if over is None else [over]))).reply
+        return reply.status != over and "x-holdfast-unchanged" not in reply.headers
 
     async def restart(self, id_: str, query: str) -> str:
         """Make a new invocation of a completed one; gives its id.
@@ -55,7 +60,8 @@ class Operators:
         Raises:
             AnswerLostError: it may have been made; it is not asked for again.
         """
-        answered = await self._patch(id_, "restart-as-new", query, may_repeat=False)
+        ask = self._ask(id_, "restart-as-new", query, may_repeat=False)
+        answered = await self.asker.get(ask, *_DONE)
         body = msgspec.json.decode(answered.reply.body, type=dict[str, Any])
         return str(body["new_invocation_id"])
 
@@ -73,9 +79,6 @@ class Operators:
             if not answered.was_lost:
                 raise
             # It is gone, most likely by the sending whose answer was lost.
-
-    async def _patch(self, id_: str, verb: str, query: str, *, may_repeat: bool) -> Answered:
-        return await self.asker.get(self._ask(id_, verb, query, may_repeat=may_repeat), *_DONE)
 
     def _ask(self, id_: str, verb: str, query: str, *, may_repeat: bool) -> Ask:
         return Ask(

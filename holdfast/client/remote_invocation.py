@@ -11,7 +11,7 @@ from ..objects.identity import check_label, format_invocation_id, parse_invocati
 from ..objects.serde import Serde, json_serde
 from ..runtime.effects import EffectPage
 from ..runtime.invocation_info import InvocationInfo
-from .asking import Answered, Asker
+from .asking import Asker
 from .calls import JSON, segment
 from .descriptions import parse_effects, parse_info
 from .exchange import Ask
@@ -23,6 +23,8 @@ R_co = TypeVar("R_co", covariant=True)
 _ANY_JSON: Final = json_serde(Any)
 _TEXT: Final = json_serde(str)
 _READ: Final = b"null"
+_OVER: Final = 409
+_NOT_BEGUN: Final = 425
 
 
 class RemoteInvocation(Generic[R_co]):
@@ -99,14 +101,14 @@ class RemoteInvocation(Generic[R_co]):
 
         ``False`` when it was told before, or is over.
         """
-        return _was_new(await self._operators.tell(self._id, "cancel", query=_reason(reason)))
+        return await self._operators.tell(self._id, "cancel", query=_reason(reason), over=_OVER)
 
     async def kill(self, reason: str = "") -> bool:
         """End it now, without any clean-up; see ``InvocationHandle.kill``.
 
         ``False`` when it is over.
         """
-        return _was_new(await self._operators.tell(self._id, "kill", query=_reason(reason)))
+        return await self._operators.tell(self._id, "kill", query=_reason(reason), over=_OVER)
 
     async def pause(self) -> bool:
         """Stop it where it is, until ``resume``; ``False`` when it is paused already.
@@ -114,11 +116,11 @@ class RemoteInvocation(Generic[R_co]):
         Raises:
             ConflictError: it has not begun.
         """
-        return _was_new(await self._operators.tell(self._id, "pause"))
+        return await self._operators.tell(self._id, "pause")
 
     async def resume(self) -> bool:
         """Have it tried again now, when it is paused or failed lately; else ``False``."""
-        return _was_new(await self._operators.tell(self._id, "resume"))
+        return await self._operators.tell(self._id, "resume", over=_NOT_BEGUN)
 
     async def restart(self, *, from_entry: int | None = None, fork: str | None = None) -> str:
         """Run a completed one once more, as a new invocation; gives the id of that.
@@ -131,7 +133,7 @@ class RemoteInvocation(Generic[R_co]):
         if from_entry is None and fork is not None:
             message = "fork= needs from_entry=: a call that begins anew begins at its own key"
             raise InvalidArgumentError(message)
-        given = {"from": from_entry, "fork": fork}
+        given = {"from_entry": from_entry, "fork": fork}
         said = {name: value for name, value in given.items() if value is not None}
         return await self._operators.restart(self._id, urlencode(said))
 
@@ -141,7 +143,7 @@ class RemoteInvocation(Generic[R_co]):
 
     async def purge_journal(self) -> bool:
         """Forget how it came to its outcome, and keep that; ``False`` when there is no journal."""
-        return _was_new(await self._operators.tell(self._id, "purge-journal"))
+        return await self._operators.tell(self._id, "purge-journal")
 
     async def signal(self, name: str, value: Any = None) -> None:
         """Send it a signal, which its handler gets from ``ctx.signal(name)``; order is kept.
@@ -193,10 +195,6 @@ def _result_of(handler: Handler[..., Any]) -> Serde[Any]:
     names = getattr(underlying_function(function), "__globals__", {})
     raw = function.__annotations__.get("return", Any)
     return json_serde(resolve_annotation(raw, names, {}))
-
-
-def _was_new(answered: Answered) -> bool:
-    return answered.reply.headers.get("x-holdfast-unchanged") is None
 
 
 def _reason(reason: object) -> str:

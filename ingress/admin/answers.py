@@ -23,9 +23,9 @@ def encode_json(value: Any) -> bytes:
         return msgspec.json.encode(_without_surrogates(value))
 
 
-def empty_response(status: int) -> Response:
+def empty_response(status: int, headers: Mapping[str, str] | None = None) -> Response:
     """A status and nothing else."""
-    return Response(status, {}, b"")
+    return Response(status, headers or {}, b"")
 
 
 def _without_surrogates(value: Any) -> Any:

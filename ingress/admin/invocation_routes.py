@@ -1,12 +1,21 @@
 """The paths of one invocation: ``/invocations/{id}`` and a verb."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
 from ..messages import Response
 from .answers import empty_response, json_response
-from .invocations import BEGINNING, VERBS, Done, Restart, describe, restart
+from .invocations import (
+    BEGINNING,
+    VERBS,
+    VERBS_WITH_REASON,
+    Done,
+    Restart,
+    describe,
+    restart,
+)
 from .refusals import refuse_parameter
 from .route import Asked, Described, QueryParameter, Route
 
@@ -39,6 +48,16 @@ _MODE: Final = QueryParameter(
     "What is meant; `cancel` where nothing is said.",
     {"type": "string", "enum": ["cancel", "kill", "purge", "Cancel", "Kill", "Purge"]},
 )
+_REASON: Final = QueryParameter(
+    "reason", "Why; whoever awaits the outcome is told. Not Restate's.", {"type": "string"}
+)
+_QUERIES: Final = {"cancel": (_REASON,), "kill": (_REASON,), "resume": (_DEPLOYMENT,)}
+_FROM_ENTRY: Final = QueryParameter(
+    "from_entry",
+    "The first entry that the new invocation does not begin with; `from` is the last one that it "
+    "does. Not Restate's.",
+    {"type": "integer", "minimum": 1, "maximum": _ENTRY_MAX},
+)
 _NONE: Final = Described("There is no such invocation, or it was kept long enough.")
 _OVER: Final = Described("It is over.")
 
@@ -48,7 +67,11 @@ def _verb(verb: str, summary: str, answers: dict[int, Described], description: s
 
     async def answer(asked: Asked, _: Any) -> Response:
         _check_deployment(asked)
-        return _response_of(await do(asked.engine, asked.names["invocation_id"]))
+        id_ = asked.names["invocation_id"]
+        reason = asked.query.get("reason")
+        if reason is None:
+            return _response_of(await do(asked.engine, id_))
+        return _response_of(await VERBS_WITH_REASON[verb](asked.engine, id_, reason))
 
     return Route(
         method="PATCH",
@@ -58,7 +81,7 @@ def _verb(verb: str, summary: str, answers: dict[int, Described], description: s
         summary=summary,
         description=description,
         answer=answer,
-        query=(_DEPLOYMENT,) if verb == "resume" else (),
+        query=_QUERIES.get(verb, ()),
         answers={**answers, 404: _NONE},
     )
 
@@ -84,7 +107,7 @@ async def _answer_describe(asked: Asked, _: Any) -> Response:
 def _response_of(done: Done) -> Response:
     if done.new_invocation_id is not None:
         return json_response(done.status, Restarted(done.new_invocation_id))
-    return empty_response(done.status)
+    return empty_response(done.status, {} if done.is_new else {"x-holdfast-unchanged": "1"})
 
 
 def _check_deployment(asked: Asked) -> None:
@@ -94,19 +117,27 @@ def _check_deployment(asked: Asked) -> None:
         refuse_parameter("deployment", there_is)
 
 
-def _read_restart(query: "dict[str, str] | Any") -> Restart:
+def _read_restart(query: Mapping[str, str]) -> Restart:
     fork = query.get("fork")
-    text = query.get("from")
-    if text is None and fork is None:
+    if "from_entry" in query:
+        if "from" in query:
+            refuse_parameter("from_entry", "it says what from says as well; leave one out")
+        return Restart(from_entry=_read_entry("from_entry", query), fork=fork)
+    if "from" not in query and fork is None:
         return BEGINNING
-    text = text or ""
-    if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= _ENTRY_MAX):
-        refuse_parameter("from", f"{text!r:.80} is no number of an entry")
-    if int(text) == 0:
+    entry = _read_entry("from", query)
+    if entry == 0:
         if fork is not None:
             refuse_parameter("fork", "a call that begins anew begins at its own key")
         return BEGINNING
-    return Restart(from_entry=int(text) + 1, fork=fork)
+    return Restart(from_entry=entry + 1, fork=fork)
+
+
+def _read_entry(name: str, query: Mapping[str, str]) -> int:
+    text = query.get(name, "")
+    if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= _ENTRY_MAX):
+        refuse_parameter(name, f"{text!r:.80} is no number of an entry")
+    return int(text)
 
 
 ROUTES: Final = (
@@ -185,7 +216,7 @@ ROUTES: Final = (
         summary="Run a completed invocation once more, as a new one",
         description="Its steps are done again, but for those that `from` keeps.",
         answer=_answer_restart,
-        query=(_FROM, _FORK, _DEPLOYMENT),
+        query=(_FROM, _FROM_ENTRY, _FORK, _DEPLOYMENT),
         answers={
             200: Described("The new one is accepted.", Restarted),
             404: _NONE,

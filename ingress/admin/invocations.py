@@ -10,51 +10,70 @@ a mailbox that is full.
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from ...objects.errors import InvalidArgumentError, NotKeptError
+from ...objects.errors import (
+    HoldfastError,
+    InvalidArgumentError,
+    NotKeptError,
+    UnknownTargetError,
+)
 from ...runtime.standing import Phase, Standing
 from .descriptions import describe_info
 from .port import OperatedEngine
 from .refusals import AdminRefusal, refuse_field
 
-Refusals = Mapping[Phase, tuple[int, str]]
-"""In which phases a verb is refused: with which status, and with which words around the id."""
 
-_UNKNOWN: Final = (404, "The requested invocation '{}' does not exist")
-_OVER: Final = (409, "The invocation '{}' was already completed.")
-_NOT_RUNNING: Final = (409, "The invocation '{}' is not running, cannot be paused.")
-_NOT_COMPLETED: Final = (409, "The invocation '{}' is not yet completed.")
-_STILL_RUNNING: Final = (409, "The invocation '{}' is still running.")
+class Refused(NamedTuple):
+    """With which status and which words around the id; and the error of the engine's own verb."""
+
+    status: int
+    words: str
+    kind: type[HoldfastError] | None = None
+
+
+Refusals = Mapping[Phase, Refused]
+"""In which phases a verb is refused."""
+
+_UNKNOWN: Final = Refused(404, "The requested invocation '{}' does not exist")
+_OVER: Final = Refused(409, "The invocation '{}' was already completed.")
+_NOT_RUNNING: Final = Refused(409, "The invocation '{}' is not running, cannot be paused.")
+_NOT_COMPLETED: Final = Refused(409, "The invocation '{}' is not yet completed.")
+_STILL_RUNNING: Final = Refused(409, "The invocation '{}' is still running.")
 
 _CANCEL: Refusals = {Phase.ENDING: _OVER, Phase.COMPLETED: _OVER}
 _KILL: Refusals = {Phase.COMPLETED: _OVER}
-_PAUSE: Refusals = dict.fromkeys((Phase.NOT_BEGUN, Phase.ENDING, Phase.COMPLETED), _NOT_RUNNING)
+_PAUSE: Refusals = {
+    **dict.fromkeys((Phase.NOT_BEGUN, Phase.ENDING), _NOT_RUNNING),
+    Phase.COMPLETED: _NOT_RUNNING._replace(kind=UnknownTargetError),
+}
 _RESUME: Refusals = {
-    Phase.NOT_BEGUN: (
+    Phase.NOT_BEGUN: Refused(
         425,
         "The invocation '{}' is either inboxed or scheduled, cannot be resumed.",
     ),
-    Phase.COMPLETED: (409, "The invocation '{}' is completed, cannot be resumed."),
+    Phase.COMPLETED: Refused(
+        409, "The invocation '{}' is completed, cannot be resumed.", UnknownTargetError
+    ),
 }
 _PURGE: Refusals = dict.fromkeys(
     (Phase.NOT_BEGUN, Phase.BEGUN, Phase.PAUSED, Phase.ENDING), _NOT_COMPLETED
 )
 _RESTART: Refusals = {
-    Phase.NOT_BEGUN: (
+    Phase.NOT_BEGUN: Refused(
         425,
         "The invocation '{}' cannot be restarted because it's not running yet.",
     ),
     **dict.fromkeys((Phase.BEGUN, Phase.PAUSED, Phase.ENDING), _STILL_RUNNING),
 }
-_RUN: Final = (
+_RUN: Final = Refused(
     422,
     (
         "Restarting the invocation '{}' is not supported. Restarting workflows is not supported: "
         "the run of one executes once per key."
     ),
 )
-_NO_INPUT: Final = (
+_NO_INPUT: Final = Refused(
     410,
     (
         "The invocation '{}' cannot be restarted because the input is not available. This "
@@ -70,10 +89,12 @@ class Done:
     Attributes:
         status: of the answer.
         new_invocation_id: of a restart.
+        is_new: whether it changed anything.
     """
 
     status: int
     new_invocation_id: str | None = None
+    is_new: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,32 +108,32 @@ class Restart:
 BEGINNING: Final = Restart()
 
 
-async def cancel(engine: OperatedEngine, id_: str) -> Done:
+async def cancel(engine: OperatedEngine, id_: str, reason: str = "") -> Done:
     """Tell it to end; 200 where it had not begun and is over at once, 202 where it was told."""
     standing = await _look(engine, id_, _CANCEL)
-    await engine.invocation(id_).cancel()
-    return Done(200 if standing.phase is Phase.NOT_BEGUN else 202)
+    is_new = await engine.invocation(id_).cancel(reason)
+    return Done(200 if standing.phase is Phase.NOT_BEGUN else 202, is_new=is_new)
 
 
-async def kill(engine: OperatedEngine, id_: str) -> Done:
+async def kill(engine: OperatedEngine, id_: str, reason: str = "") -> Done:
     """End it now, and all it waits for."""
     await _look(engine, id_, _KILL)
-    await engine.invocation(id_).kill()
-    return Done(200)
+    is_new = await engine.invocation(id_).kill(reason)
+    return Done(200, is_new=is_new)
 
 
 async def pause(engine: OperatedEngine, id_: str) -> Done:
     """Stop it where it is; 200 where it was paused already."""
     await _look(engine, id_, _PAUSE)
     is_new = await engine.invocation(id_).pause()
-    return Done(202 if is_new else 200)
+    return Done(202 if is_new else 200, is_new=is_new)
 
 
 async def resume(engine: OperatedEngine, id_: str) -> Done:
     """Have it go on; one that neither waits for a person nor for its next attempt does anyway."""
     await _look(engine, id_, _RESUME)
-    await engine.invocation(id_).resume()
-    return Done(200)
+    is_new = await engine.invocation(id_).resume()
+    return Done(200, is_new=is_new)
 
 
 async def purge(engine: OperatedEngine, id_: str) -> Done:
@@ -125,8 +146,8 @@ async def purge(engine: OperatedEngine, id_: str) -> Done:
 async def purge_journal(engine: OperatedEngine, id_: str) -> Done:
     """Forget how it came to its outcome."""
     await _look(engine, id_, _PURGE)
-    await engine.invocation(id_).purge_journal()
-    return Done(200)
+    is_new = await engine.invocation(id_).purge_journal()
+    return Done(200, is_new=is_new)
 
 
 async def restart(engine: OperatedEngine, id_: str, how: Restart = BEGINNING) -> Done:
@@ -138,12 +159,17 @@ async def restart(engine: OperatedEngine, id_: str, how: Restart = BEGINNING) ->
     try:
         new_id = await restarting
     except NotKeptError:
-        status, words = _NO_INPUT
-        raise AdminRefusal(status, words.format(id_)) from None
+        raise AdminRefusal(_NO_INPUT.status, _NO_INPUT.words.format(id_)) from None
     return Done(200, new_id)
 
 
 Verb = Callable[[OperatedEngine, str], Awaitable[Done]]
+
+VERBS_WITH_REASON: Final[Mapping[str, Callable[[OperatedEngine, str, str], Awaitable[Done]]]] = {
+    "cancel": cancel,
+    "kill": kill,
+}
+"""Those that can be told why; whoever awaits the outcome is told that as well."""
 
 VERBS: Final[Mapping[str, Verb]] = {
     "cancel": cancel,
@@ -180,15 +206,14 @@ async def _look(engine: OperatedEngine, id_: str, refusals: Refusals) -> Standin
     return standing
 
 
-async def _refuse(engine: OperatedEngine, id_: str, refusal: tuple[int, str]) -> None:
+async def _refuse(engine: OperatedEngine, id_: str, refusal: Refused) -> None:
     """Raise once what the refusal tells is durable.
 
     Raises:
         AdminRefusal: always.
     """
     await engine.wait_durable()
-    status, words = refusal
-    raise AdminRefusal(status, words.format(id_))
+    raise AdminRefusal(refusal.status, refusal.words.format(id_), refusal.kind)
 
 
 def _is_run(engine: OperatedEngine, standing: Standing) -> bool:

@@ -33,16 +33,17 @@ _ERRORS: Final[Mapping[int, type[HoldfastError]]] = {
 class AdminRefusal(Exception):  # noqa: N818 - it is a refusal, as those of the callers' door are
     """An operator is refused. Nothing was changed. Never leaves this package."""
 
-    def __init__(self, status: int, message: str) -> None:
-        """Say which status, and why."""
+    def __init__(self, status: int, message: str, kind: type[HoldfastError] | None = None) -> None:
+        """Say which status, and why; ``kind`` where the status alone says another error."""
         super().__init__(message)
         self.status = status
         self.message = message
+        self.kind = kind or _ERRORS.get(status)
 
 
 def response_of_admin_refusal(error: AdminRefusal) -> Response:
     """The answer to an operator that was refused."""
-    kind = _ERRORS.get(error.status)
+    kind = error.kind
     return _response(error.status, error.message, {} if kind is None else {CODE_HEADER: kind.code})
 
 
