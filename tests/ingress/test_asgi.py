@@ -122,6 +122,38 @@ async def test_a_body_that_never_ends_is_cut_off(engine: FakeEngine) -> None:
     assert (await speak(app, scope(), [body(b"1", more=True)]))[0]["status"] == 408
 
 
+async def test_one_more_than_may_wait_is_refused_and_a_gone_caller_leaves_his_place(
+    engine: FakeEngine,
+) -> None:
+    app = AsgiApp(engine, HttpOptions(requests_max=1))
+    engine.is_holding = True
+    first = asyncio.create_task(speak(app, scope(), [body(b"1")]))
+    await engine.arrived.wait()
+
+    refused = await speak(app, scope(), [body(b"2")])
+    assert refused[0]["status"] == 429
+    assert (b"retry-after", b"1") in refused[0]["headers"]
+    engine.finish()
+    assert (await first)[0]["status"] == 200
+
+    assert await speak(app, scope(), [body(b"3"), GONE]) == []
+    engine.is_holding = False
+    assert (await speak(app, scope(), [body(b"4")]))[0]["status"] == 200
+    assert [call.argument for call in engine.accepted] == [b"1", b"3", b"4"]
+
+
+async def test_bodies_that_are_received_have_a_budget_between_them(engine: FakeEngine) -> None:
+    app = AsgiApp(engine, HttpOptions(body_bytes_max=9, bodies_bytes_max=9))
+    slow = asyncio.create_task(speak(app, scope(), [body(b"12345678", more=True)]))
+    await asyncio.sleep(0)
+
+    refused = await speak(app, scope(), [body(b"12", more=True), body(b"3")])
+    assert (refused[0]["status"], (b"retry-after", b"1") in refused[0]["headers"]) == (503, True)
+    slow.cancel()
+    await asyncio.wait({slow})
+    assert (await speak(app, scope(), [body(b"12", more=True), body(b"3")]))[0]["status"] == 200
+
+
 async def test_two_idempotency_keys_are_refused(engine: FakeEngine) -> None:
     keys = [(b"idempotency-key", b"a"), (b"Idempotency-Key", b"b")]
     said = await speak(AsgiApp(engine), scope(headers=[*scope()["headers"], *keys]), [body(b"1")])
