@@ -1,10 +1,10 @@
-"""The ``holdfast`` command: serve, dev, check, demo.
+"""The ``holdfast`` command: serve, dev, check, demo, and what ``commands`` asks a server.
 
 This module owns the process: its arguments, signals, log output and exit code. Every error a
 person can cause comes out as one sentence on stderr, never as a traceback.
 
     0    done, or stopped by Ctrl-C or SIGTERM
-    1    it cannot start: the target, the port, the data directory
+    1    it cannot start: the target, the port, the data directory; or a server is away or refuses
     2    the command line is wrong
     3    ``check``: an open invocation would not follow its journal
     4    ``check``: none would not, but of one it cannot be told
@@ -41,6 +41,9 @@ from .access_options import (
 from .admin_options import admin_options, choose_admin_port
 from .app import DEFAULT_PORT, Runtime, make_url
 from .checking_command import check, check_before_serving
+from .commands.awakeables import awakeables
+from .commands.invocations import invocations
+from .commands.state import state
 from .demo.story import tell
 from .ingress.admin.door import ADMIN_OPTIONS
 from .ingress.options import HttpOptions
@@ -222,6 +225,8 @@ def dev(**options: Any) -> None:
 
 
 commands.add_command(check)
+for group in (invocations, awakeables, state):
+    commands.add_command(group)
 
 
 @commands.command()

@@ -20,9 +20,10 @@ from ..objects.call_options import PLAIN, CallOptions, Mode, outside_options
 from ..objects.durations import to_duration
 from ..objects.errors import ConflictError, InvalidArgumentError
 from ..objects.identity import Target
-from ..objects.serde import Serde
+from ..objects.media import is_json
+from ..objects.serde import Serde, json_serde
 from .asking import Answered, Asker, lost_error
-from .exchange import Ask
+from .exchange import Ask, Reply
 from .failures import INVOCATION_ID, error_of
 from .seams import Seams
 
@@ -30,6 +31,7 @@ T = TypeVar("T")
 
 JSON: Final = {"content-type": "application/json"}
 RUN: Final = "run"
+_ANY_JSON: Final = json_serde(Any)
 
 
 class ClientCallKeywords(TypedDict, total=False):
@@ -119,7 +121,7 @@ class Calls:
         """As ``Caller.call``; see ``Client`` for what it raises beside that."""
         ask = self._make(target, argument, options, is_send=False)
         answered = await within(_timeout(options), self._get(ask, target, options, 200), ask)
-        return result.decode(answered.reply.body)
+        return decode_result(result, answered.reply)
 
     async def send(self, target: Target, argument: bytes, options: CallOptions = PLAIN) -> str:
         """As ``Caller.send``; see ``Client`` for what it raises beside that."""
@@ -210,6 +212,20 @@ async def within(timeout: timedelta | None, asking: Awaitable[T], ask: Ask) -> T
 
 def _content_type(options: CallOptions) -> dict[str, str]:
     return dict(JSON) if options.content_type is None else {"content-type": options.content_type}
+
+
+def decode_result(result: Serde[Any], reply: Reply) -> Any:
+    """What an answer gives; ``result`` is JSON's own types where the class is not known.
+
+    Raises:
+        InvalidArgumentError: it is not what ``result`` takes.
+    """
+    media_type = reply.headers.get("content-type", "").lower()
+    if result is not _ANY_JSON or not media_type or is_json(media_type):
+        return result.decode(reply.body)
+    if media_type.startswith("text/"):
+        return reply.body.decode(errors="replace")
+    return reply.body
 
 
 def _timeout(options: CallOptions) -> timedelta | None:

@@ -76,6 +76,7 @@ _BY_STATUS: Final[dict[int, type[HoldfastError]]] = {
     507: StoreFullError,
 }
 """Any other status of 400 to 499 is an argument that does not fit."""
+_NOT_THERE: Final = frozenset({404, 405})
 
 
 def is_outcome(reply: Reply) -> bool:
@@ -99,6 +100,11 @@ def error_of(ask: Ask, reply: Reply, server: str, target: Target | None = None) 
         return NotReachedError(
             f"{server} answered {ask.what} with status {reply.status}, and not as a Holdfast "
             f"server does; look whether this is its URL and port"
+        )
+    if reply.status in _NOT_THERE and ask.is_operators != ("restate_code" in body):
+        ports = ("operators", "calls") if "restate_code" in body else ("calls", "operators")
+        return NotReachedError(
+            f"{server} is the port for {ports[0]}, and {ask.what} is for that for {ports[1]}"
         )
     if is_outcome(reply):
         return _outcome_of(reply, body, message, target)

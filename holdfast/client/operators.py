@@ -26,7 +26,14 @@ class Operators:
             InvalidArgumentError: it is no query, or this client has no ``admin_url``.
         """
         body = msgspec.json.encode({"query": sql})
-        ask = Ask(method="POST", path="/query", what="the query", body=body, headers=_ROWS)
+        ask = Ask(
+            method="POST",
+            path="/query",
+            what="the query",
+            body=body,
+            headers=_ROWS,
+            is_operators=True,
+        )
         answered = await self.asker.get(ask, 200)
         rows = msgspec.json.decode(answered.reply.body, type=dict[str, Any])["rows"]
         return cast("list[dict[str, Any]]", rows)
@@ -38,7 +45,7 @@ class Operators:
             UnknownTargetError: there is no such invocation.
         """
         path = f"/invocations/{segment(id_)}"
-        ask = Ask(method="GET", path=path, what=f"the description of {id_}")
+        ask = Ask(method="GET", path=path, what=f"the description of {id_}", is_operators=True)
         return (await self.asker.get(ask, 200)).reply.body
 
     async def tell(self, id_: str, verb: str, *, query: str = "", over: int | None = None) -> bool:
@@ -86,6 +93,7 @@ class Operators:
             path=f"/invocations/{segment(id_)}/{verb}{f'?{query}' if query else ''}",
             what=f"the {verb} of {id_}",
             may_repeat=may_repeat,
+            is_operators=True,
             hint="" if may_repeat else "look for it before you ask again",
         )
 

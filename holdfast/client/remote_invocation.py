@@ -8,11 +8,13 @@ from ..objects.annotations import resolve_annotation, underlying_function
 from ..objects.errors import InvalidArgumentError, TerminalError
 from ..objects.handler import Handler
 from ..objects.identity import check_label, format_invocation_id, parse_invocation_id
+from ..objects.media import JSON as MEDIA_JSON
+from ..objects.media import is_json, raw_serde
 from ..objects.serde import Serde, json_serde
 from ..runtime.effects import EffectPage
 from ..runtime.invocation_info import InvocationInfo
 from .asking import Asker
-from .calls import JSON, segment
+from .calls import JSON, decode_result, segment
 from .descriptions import parse_effects, parse_info
 from .exchange import Ask
 from .operators import Operators
@@ -180,11 +182,10 @@ class RemoteInvocation(Generic[R_co]):
         path = f"/restate/invocation/{self._id}/{verb}"
         ask = Ask(method="GET", path=path, what=f"the {verb} of {self._id}")
         answered = await self._asker.get(ask, 200)
-        body = answered.reply.body
         try:
-            return cast("R_co", self._result.decode(body))
+            return cast("R_co", decode_result(self._result, answered.reply))
         except InvalidArgumentError:
-            if body != _READ:
+            if answered.reply.body != _READ:
                 raise
             return cast("R_co", None)  # A message that a turn has read: its handler never ran.
 
@@ -194,7 +195,11 @@ def _result_of(handler: Handler[..., Any]) -> Serde[Any]:
     function: Callable[..., Any] = handler.function
     names = getattr(underlying_function(function), "__globals__", {})
     raw = function.__annotations__.get("return", Any)
-    return json_serde(resolve_annotation(raw, names, {}))
+    annotation = resolve_annotation(raw, names, {})
+    content_type = handler.options.content_type or MEDIA_JSON
+    if is_json(content_type):
+        return json_serde(annotation)
+    return raw_serde(content_type, annotation, "the result")
 
 
 def _reason(reason: object) -> str:

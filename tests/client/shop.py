@@ -86,6 +86,14 @@ class Price:
 
 
 class Mailer(Service):
+    @handler(content_type="image/png")
+    async def stamp(self, ctx: Context) -> bytes:
+        return b"\x89\x00"
+
+    @handler(content_type="text/plain; charset=utf-8")
+    async def label(self, ctx: Context) -> str:
+        return "für sam"
+
     @handler
     async def price(self, ctx: Context, item: str) -> Price:
         return Price(item, len(item))

@@ -46,6 +46,14 @@ async def test_the_handler_says_of_what_type_the_result_is(client: Client) -> No
     assert await client.invocation(none).attach() is None
 
 
+async def test_a_result_that_is_no_json_comes_as_it_is(client: Client) -> None:
+    assert await client.call_by_name("Mailer", None, "stamp") == b"\x89\x00"
+    assert await client.call_by_name("Mailer", None, "label") == "für sam"
+    id_ = await client.service(Mailer).stamp.send()
+    assert await client.invocation(id_, Mailer.stamp).attach() == b"\x89\x00"
+    assert await client.invocation(id_).attach() == b"\x89\x00"
+
+
 async def test_an_attachment_whose_connection_is_lost_is_made_again(
     server: HttpServer, patience: Patience, client: Client
 ) -> None:

@@ -1,0 +1,47 @@
+"""The ids that a command is told: as arguments, or one a line from another command."""
+
+import sys
+from collections.abc import Callable, Sequence
+
+import click
+
+_MANY = 1
+
+
+def read_ids(arguments: Sequence[str], check: Callable[[str], object]) -> list[str]:
+    """The ids of the command line; ``-`` stands for those on standard input, one a line.
+
+    Of a line the first word counts, so that the rows of a table will do.
+
+    Raises:
+        click.UsageError: there is none.
+        InvalidArgumentError: one is no id; nothing was done.
+    """
+    ids: list[str] = []
+    for argument in arguments:
+        if argument == "-":
+            ids.extend(line.split()[0] for line in sys.stdin if line.strip())
+        else:
+            ids.append(argument)
+    found = [id_ for id_ in dict.fromkeys(ids) if id_ != "ID"]
+    if not found:
+        message = "there is no id; name some, or pass - to read them from standard input"
+        raise click.UsageError(message)
+    for id_ in found:
+        check(id_)
+    return found
+
+
+def confirm(verb: str, ids: Sequence[str], *, is_told: bool) -> None:
+    """Ask before something is done to several, unless the command line says yes.
+
+    Raises:
+        click.UsageError: nobody can be asked.
+        click.Abort: whoever was asked says no.
+    """
+    if is_told or len(ids) <= _MANY:
+        return
+    if not sys.stdin.isatty():
+        message = f"{verb} of {len(ids)} wants --yes, for nobody can be asked here"
+        raise click.UsageError(message)
+    click.confirm(f"{verb} {len(ids)}?", abort=True, err=True)

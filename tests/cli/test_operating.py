@@ -1,0 +1,204 @@
+"""Commands that ask a server, which is a real process; the commands run in this one."""
+
+import io
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast import SyncClient
+from tests.cli.test_mistakes import CommandLine
+from tests.client.shop import Cart
+from tests.processes import ROOT, Running, free_port, holdfast, wait_until
+
+SHOP = ROOT / "tests" / "client" / "shop.py"
+UNKNOWN = "inv_" + "0" * 32
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    here = tmp_path_factory.mktemp("server")
+    with holdfast("serve", str(SHOP), "--port", "0", cwd=here) as server:
+        server.wait_line(r"data in ")
+        yield server
+
+
+@pytest.fixture
+def client(server: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[SyncClient]:
+    """A client of the server, which is also the one that commands ask."""
+    ports = re.findall(r"http://127\.0\.0\.1:(\d+)", server.stdout)
+    url, admin_url = (f"http://127.0.0.1:{port}" for port in ports)
+    monkeypatch.setenv("HOLDFAST_URL", url)
+    monkeypatch.setenv("HOLDFAST_ADMIN_URL", admin_url)
+    with SyncClient(url, admin_url=admin_url) as client:
+        yield client
+
+
+@pytest.fixture
+def run(
+    client: SyncClient,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> CommandLine:
+    assert client.health().is_ok
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [])
+    return CommandLine(tmp_path, capsys)
+
+
+def waiting(client: SyncClient, key: str) -> str:
+    """The id of an invocation that waits for an awakeable."""
+    id_ = client.wait(client.object(Cart, key).ask.send())
+    wait_until(lambda: bool(asked(client, key)), "the question")
+    return id_
+
+
+def asked(client: SyncClient, key: str) -> str:
+    """The id of the awakeable that the cart at ``key`` waits for; none as long as it does not."""
+    return client.wait(client.object(Cart, key).question())
+
+
+def test_several_are_canceled_with_yes_and_each_has_its_line(
+    client: SyncClient, run: CommandLine
+) -> None:
+    ids = [waiting(client, key) for key in ("c1", "c2")]
+    said = run.run_wrong("invocations", "cancel", *ids, code=2)
+    assert said == "holdfast: cancel of 2 wants --yes, for nobody can be asked here\n"
+    assert run.run("invocations", "cancel", *ids, "--yes", "--reason", "too slow") == 0
+    assert run.printed == "".join(f"{id_}  canceled\n" for id_ in ids)
+    assert run.run("invocations", "cancel", ids[0]) == 0
+    assert run.printed == f"{ids[0]}  already was\n"
+
+
+def test_ids_come_from_another_command(
+    client: SyncClient, run: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [waiting(client, key) for key in ("s1", "s2")]
+    table = "".join(["ID  TARGET\n", *(f"{id_}  Cart/x/ask  suspended\n" for id_ in ids), "\n"])
+    monkeypatch.setattr(sys, "stdin", io.StringIO(table))
+    assert run.run("invocations", "kill", "-", "--yes") == 0
+    assert run.printed == "".join(f"{id_}  killed\n" for id_ in ids)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    assert "there is no id" in run.run_wrong("invocations", "kill", "-", code=2)
+
+
+def test_where_one_of_several_cannot_be_told_the_others_are(
+    client: SyncClient, run: CommandLine
+) -> None:
+    id_ = waiting(client, "partly")
+    assert run.run("invocations", "cancel", UNKNOWN, id_, "--yes") == 1
+    assert run.printed == f"{id_}  canceled\n"
+
+
+def test_an_invocation_is_paused_resumed_and_described(
+    client: SyncClient, run: CommandLine
+) -> None:
+    id_ = waiting(client, "p1")
+    assert run.run("invocations", "pause", id_) == 0
+    assert run.run("invocations", "describe", id_) == 0
+    assert re.search(r"^target +Cart/p1/ask$", run.printed, re.MULTILINE)
+    assert re.search(r"^status +paused$", run.printed, re.MULTILINE)
+    assert re.search(r"^awakeable +awk_\w+", run.printed, re.MULTILINE)
+    assert re.search(r"^2 +tell +done", run.printed, re.MULTILINE)
+    assert "\x1b" not in run.printed
+    assert run.run("invocations", "resume", id_) == 0
+    assert run.printed == f"{id_}  resumed\n"
+    assert run.run("invocations", "describe", id_, "--json") == 0
+    told: dict[str, Any] = json.loads(run.printed)
+    assert (told["target"], told["status"]) == ("Cart/p1/ask", "suspended")
+    assert [each["name"] for each in told["effects"]] == ["tell"]
+
+
+def test_an_awakeable_is_resolved_and_its_invocation_attached_to(
+    client: SyncClient, run: CommandLine
+) -> None:
+    id_ = waiting(client, "a1")
+    assert run.run("awakeables", "resolve", asked(client, "a1"), '"yes"') == 0
+    assert run.run("invocations", "attach", id_) == 0
+    assert run.printed == '"yes"\n'
+    id_ = waiting(client, "a2")
+    assert run.run("awakeables", "reject", asked(client, "a2"), "no time") == 0
+    said = run.run_wrong("invocations", "attach", id_, code=1)
+    assert said == f"holdfast: {id_} failed with 500: no time\n"
+
+
+def test_a_value_that_is_no_json_is_refused_before_anybody_is_asked(run: CommandLine) -> None:
+    said = run.run_wrong("awakeables", "resolve", "awk_" + "0" * 40, "yes", code=2)
+    assert "VALUE is JSON, and 'yes' is none" in said
+
+
+def test_a_failed_invocation_is_restarted_and_purged(client: SyncClient, run: CommandLine) -> None:
+    id_ = client.wait(client.object(Cart, "r1").refuse.send(402))
+    assert "sold out" in run.run_wrong("invocations", "attach", id_, code=1)
+    assert run.run("invocations", "restart", id_) == 0
+    again = run.printed.strip()
+    assert "sold out" in run.run_wrong("invocations", "attach", again, code=1)
+    assert run.run("invocations", "purge", id_, again, "--yes") == 0
+    assert "does not exist" in run.run_wrong("invocations", "describe", id_, code=1)
+
+
+def test_a_state_is_printed_whole_or_a_field_of_it(client: SyncClient, run: CommandLine) -> None:
+    client.wait(client.object(Cart, "g1").add("tea"))
+    assert run.run("state", "get", "Cart", "g1") == 0
+    assert json.loads(run.printed) == {"items": ["tea"]}
+    assert run.run("state", "get", "Cart", "g1", "items") == 0
+    assert json.loads(run.printed) == ["tea"]
+    said = run.run_wrong("state", "get", "Cart", "g1", "item", code=1)
+    assert "it has stored items" in said
+    assert "did you mean 'Cart'" in run.run_wrong("state", "get", "Carts", "g1", code=1)
+
+
+def test_an_id_that_is_none_is_refused_here(run: CommandLine) -> None:
+    assert "an invocation id" in run.run_wrong("invocations", "cancel", "awk_7", code=1)
+    assert "an awakeable id" in run.run_wrong("awakeables", "reject", UNKNOWN, "no", code=1)
+    assert "does not exist" in run.run_wrong("invocations", "cancel", UNKNOWN, code=1)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("invocations", "cancel", UNKNOWN), ("state", "get", "Cart", "sam")],
+    ids=lambda command: command[0],
+)
+def test_without_a_server_one_sentence_says_so(
+    command: tuple[str, ...], run: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HOLDFAST_URL", "HOLDFAST_ADMIN_URL"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+    said = run.run_wrong(*command, code=1)
+    assert "nobody listens there" in said
+    assert "`holdfast serve`" in said
+
+
+def test_the_wrong_port_is_named(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    url, admin_url = (os.environ[name] for name in ("HOLDFAST_URL", "HOLDFAST_ADMIN_URL"))
+    monkeypatch.setenv("HOLDFAST_ADMIN_URL", url)
+    said = run.run_wrong("invocations", "cancel", UNKNOWN, code=1)
+    assert f"{url} is the port for calls" in said
+    assert "--admin-url" in said
+    monkeypatch.setenv("HOLDFAST_URL", admin_url)
+    said = run.run_wrong("state", "get", "Cart", "sam", code=1)
+    assert f"{admin_url} is the port for operators" in said
+
+
+def test_a_missing_token_is_named(
+    run: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "token").write_text("a-token-of-operators\n")
+    serve = ("serve", str(SHOP), "--port", "0", "--admin-token-file", "token")
+    with holdfast(*serve, cwd=tmp_path) as server:
+        server.wait_line("data in ")
+        admin = re.findall(r"http://127\.0\.0\.1:(\d+)", server.stdout)[1]
+        monkeypatch.setenv("HOLDFAST_ADMIN_URL", f"http://127.0.0.1:{admin}")
+        said = run.run_wrong("invocations", "cancel", UNKNOWN, code=1)
+        assert "HOLDFAST_ADMIN_TOKEN" in said
+        told = ("--admin-token-file", "token")
+        said = run.run_wrong("invocations", "cancel", UNKNOWN, *told, code=1)
+        assert "does not exist" in said
+        monkeypatch.setenv("HOLDFAST_ADMIN_TOKEN", "a-token-of-operators, another-one-of-them")
+        assert "does not exist" in run.run_wrong("invocations", "cancel", UNKNOWN, code=1)
