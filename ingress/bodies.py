@@ -18,6 +18,10 @@ from .problems import Refusal, RefusedError
 
 async def respond_to(door: Door, request: web.BaseRequest, head: Head) -> Response:
     """The answer to a request of aiohttp's, whose head says what ``door`` is asked."""
+    if request.version.major != 1:
+        # aiohttp takes the lines of HTTP/1.1 for whatever they call themselves.
+        message = "malformed HTTP request: it is neither HTTP/1.1 nor HTTP/1.0"
+        return door.refusal(InvalidArgumentError(message))
     opened = door.open(head)
     if isinstance(opened, Response):
         return opened
