@@ -14,8 +14,9 @@ from .commits import Commits
 from .config import RuntimeConfig
 from .lifecycle import Lifecycle
 from .retention import Retention
-from .seams import Clock
+from .seams import Clock, Threads
 from .state_reads import StateReads
+from .views.looking import Looks
 from .watches import Watches
 
 
@@ -33,6 +34,8 @@ class Core:
     clock: Clock
     config: RuntimeConfig
     store: Store
+    threads: Threads
+    looks: Looks
     retention: Retention
     check_open: Callable[[], None]
     """Raises when nothing is accepted now, or when a handler calls from inside."""

@@ -51,6 +51,7 @@ from .seams import (
 )
 from .state_reads import StateReads
 from .tracing import Tracing
+from .views.looking import Looks
 from .watches import Watches
 
 logger = logging.getLogger("holdfast.runtime")
@@ -216,6 +217,8 @@ class Engine(Outside, ForDoors):
             clock=self._clock,
             config=self.config,
             store=self._store,
+            threads=self._threads,
+            looks=Looks(),
             retention=self._retention,
             check_open=self._check_open,
         )

@@ -4,6 +4,8 @@
 """
 
 import asyncio
+from collections.abc import Callable
+from typing import TypeVar
 
 from ..objects.identity import parse_invocation_id
 from .core import Core
@@ -11,6 +13,9 @@ from .outcome_reads import look_up, read_outcome
 from .requests import Answer, Named
 from .standing import Standing, find_standing
 from .state_reads import StateDocument, StateQuestion
+from .views.rows import Rows
+
+T = TypeVar("T")
 
 
 class ForDoors:
@@ -72,3 +77,15 @@ class ForDoors:
         """A future that is done when all that was decided until now is durable."""
         self._check_open()
         return self._core.answers.when_durable(None)
+
+    async def look(self, read: Callable[[Rows], T]) -> T:
+        """What ``read`` finds in the rows of now, called in another thread.
+
+        When this returns, all that the rows showed is durable. Cancelled, or when the runtime
+        stops, ``read`` gets a ``StoreFailedError`` at its next row.
+
+        Raises:
+            RuntimeClosedError, StoreFailedError: nothing is answered now.
+        """
+        self._check_open()
+        return await self._core.looks.look(self._core, read)

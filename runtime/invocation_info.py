@@ -156,7 +156,12 @@ def _describe_open(lifecycle: Lifecycle, invocation: OpenInvocation) -> Invocati
     next_attempts = [each.until for each in awaiting if each.kind == "step" and each.until]
     if due is not None and not is_scheduled:
         next_attempts.append(due)
-    status = _find_status(invocation, is_backing_off=bool(next_attempts))
+    status = find_status(
+        record.state,
+        is_live=invocation.is_live,
+        is_served=invocation.attempt is not None,
+        is_backing_off=bool(next_attempts),
+    )
     failing = [each for each in awaiting if each.kind == "step" and each.last_failure]
     return InvocationInfo(
         id=format_invocation_id(invocation.id),
@@ -198,8 +203,18 @@ def _describe_completed(
     )
 
 
-def _find_status(invocation: OpenInvocation, *, is_backing_off: bool) -> Status:
-    match invocation.record.state:
+def find_status(
+    state: InvocationState, *, is_live: bool, is_served: bool, is_backing_off: bool
+) -> Status:
+    """The word for where an invocation stands that is not completed.
+
+    Args:
+        state: as recorded.
+        is_live: whether it must be taken up at the next start: it does not only wait.
+        is_served: whether there is code that runs it.
+        is_backing_off: whether it, or the step it waits for, is to be tried again later.
+    """
+    match state:
         case InvocationState.SCHEDULED:
             return "scheduled"
         case InvocationState.INBOXED:
@@ -207,8 +222,8 @@ def _find_status(invocation: OpenInvocation, *, is_backing_off: bool) -> Status:
         case InvocationState.PAUSED:
             return "paused"
         case InvocationState.BEGUN:
-            if invocation.is_live:
-                return "ready" if invocation.attempt is None else "running"
+            if is_live:
+                return "running" if is_served else "ready"
             return "backing-off" if is_backing_off else "suspended"
 
 

@@ -40,6 +40,7 @@ OWNERS: dict[str, set[str]] = {
         "holdfast/testing/llm/delivery.py",
         "holdfast/demo/agent.py",  # as a user's agent, which calls a model over HTTP
     },
+    "apsw": {"ingress/sql/database.py", "ingress/sql/query.py"},
     "msgpack": {"journal/codec.py"},
     "uvloop": {"holdfast/cli.py"},
     "click": {

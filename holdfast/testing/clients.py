@@ -16,6 +16,7 @@ from ..objects.awakeable import AwakeablePage
 from ..objects.errors import RuntimeClosedError, StoreFailedError, TerminalError
 from ..objects.handler import Handler
 from ..objects.identity import AwakeableId
+from ..objects.registry import Registry
 from ..runtime.core import Core
 from ..runtime.invocation_handle import InvocationHandle
 from ..runtime.outside import Health, Outside
@@ -209,6 +210,11 @@ class Client(Outside):
     def health(self) -> Health:  # type: ignore[override]  # it is another runtime's each time
         """As ``Runtime.health``, of the runtime of the moment."""
         return self._stage.runtime.health
+
+    @property
+    def registry(self) -> Registry:  # type: ignore[override]  # as health
+        """As ``Runtime.registry``."""
+        return self._stage.runtime.registry
 
     @property
     def _core(self) -> Core:  # type: ignore[override]  # as health

@@ -337,7 +337,7 @@ async def test_a_call_that_calls_nothing_is_no_test() -> None:
 
 MADE_OF_OTHERS = {
     *("object", "workflow", "service", "call", "send", "call_by_name", "send_by_name"),
-    *("resolve_awakeable", "reject_awakeable"),
+    *("resolve_awakeable", "reject_awakeable", "find_handler"),
 }
 """What a client has from ``Outside`` as it is: it asks by ``submit`` or ``complete_awakeable``."""
 

@@ -1,0 +1,199 @@
+"""SQLite around the tables: an empty database in memory that can only be read from.
+
+The one module that knows apsw. A query gets a database of its own: an authorizer lets it select and
+nothing else, and what SQLite itself may grow to is bounded.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import apsw
+
+from .invocation_tables import (
+    SYS_AWAKEABLE,
+    SYS_INVOCATION,
+    SYS_JOURNAL,
+    SYS_JOURNAL_EVENTS,
+    SYS_STEP,
+    SYS_TIMER,
+)
+from .object_tables import (
+    STATE,
+    SYS_INBOX,
+    SYS_KEYED_SERVICE_STATUS,
+    SYS_LIMIT,
+    SYS_PROMISE,
+    SYS_SERVICE,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ...runtime.views.rows import Rows
+    from .table import Table
+
+TABLES = (
+    SYS_INVOCATION,
+    SYS_JOURNAL,
+    SYS_JOURNAL_EVENTS,
+    STATE,
+    SYS_INBOX,
+    SYS_PROMISE,
+    SYS_SERVICE,
+    SYS_KEYED_SERVICE_STATUS,
+    SYS_AWAKEABLE,
+    SYS_TIMER,
+    SYS_STEP,
+    SYS_LIMIT,
+)
+
+_LIMITS = {
+    apsw.SQLITE_LIMIT_LENGTH: 64 << 20,
+    apsw.SQLITE_LIMIT_SQL_LENGTH: 64 << 10,
+    apsw.SQLITE_LIMIT_EXPR_DEPTH: 100,
+    apsw.SQLITE_LIMIT_COMPOUND_SELECT: 20,
+    apsw.SQLITE_LIMIT_VDBE_OP: 100_000,
+    apsw.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 1_000,
+    apsw.SQLITE_LIMIT_ATTACHED: 0,
+    apsw.SQLITE_LIMIT_WORKER_THREADS: 0,
+}
+_OPERATIONS_PER_TICK = 5_000
+"""Instructions of SQLite between two looks at the time, where no row is read."""
+
+_ALLOWED = {
+    apsw.SQLITE_SELECT,
+    apsw.SQLITE_READ,
+    apsw.SQLITE_RECURSIVE,
+}
+_FORBIDDEN_FUNCTIONS = {"load_extension"}
+# Full scans are so much dearer than lookups that any lookup is taken.
+_SCAN_COST, _LOOKUP_COST = 1e9, 10.0
+
+
+def open_database(rows: Rows, tick: Callable[[], None]) -> apsw.Connection:
+    """A database whose tables show ``rows``; ``tick`` is called for each row that is read.
+
+    What ``tick`` raises ends the query and is raised by it.
+    """
+    database = apsw.Connection(":memory:")
+    for limit, most in _LIMITS.items():
+        database.limit(limit, most)
+    for table in TABLES:
+        database.create_module(
+            table.name,
+            cast("Any", _Module(table, rows, tick)),  # it is never created, only connected to
+            use_bestindex_object=True,
+            eponymous_only=True,
+            read_only=True,
+        )
+
+    def keep_time() -> bool:
+        tick()
+        return False
+
+    database.set_progress_handler(keep_time, _OPERATIONS_PER_TICK)
+    database.authorizer = _authorize
+    return database
+
+
+def _authorize(
+    action: int, first: str | None, second: str | None, _database: str | None, _trigger: str | None
+) -> int:
+    del first
+    if action in _ALLOWED:
+        return apsw.SQLITE_OK
+    if action == apsw.SQLITE_FUNCTION and second not in _FORBIDDEN_FUNCTIONS:
+        return apsw.SQLITE_OK
+    return apsw.SQLITE_DENY
+
+
+class _Module:
+    """One table, for SQLite."""
+
+    def __init__(self, table: Table, rows: Rows, tick: Callable[[], None]) -> None:
+        self._table = table
+        self._rows = rows
+        self._tick = tick
+
+    def Connect(self, *_: Any) -> tuple[str, _Connected]:  # noqa: N802  # as apsw calls it
+        columns = ", ".join(f'"{each.name}" {each.kind}' for each in self._table.columns)
+        schema = f"CREATE TABLE ignored({columns})"
+        return schema, _Connected(self._table, self._rows, self._tick)
+
+
+class _Connected:
+    """One table of one database."""
+
+    def __init__(self, table: Table, rows: Rows, tick: Callable[[], None]) -> None:
+        self._table = table
+        self._rows = rows
+        self._tick = tick
+        self._at = {each.name: number for number, each in enumerate(table.columns)}
+
+    def BestIndexObject(self, index: apsw.IndexInfo) -> bool:  # noqa: N802
+        named = {
+            index.get_aConstraint_iColumn(number): number
+            for number in range(index.nConstraint)
+            if index.get_aConstraint_usable(number)
+            and index.get_aConstraint_op(number) == apsw.SQLITE_INDEX_CONSTRAINT_EQ
+            and index.get_aConstraint_collation(number) == "BINARY"
+        }
+        for lookup in self._table.lookups:
+            if all(self._at[column] in named for column in lookup):
+                for argument, column in enumerate(lookup, start=1):
+                    # Not told to leave out its own check: it knows better what is equal.
+                    index.set_aConstraintUsage_argvIndex(named[self._at[column]], argument)
+                index.idxStr = ",".join(lookup)
+                index.estimatedCost = _LOOKUP_COST / len(lookup)
+                return True
+        index.estimatedCost = _SCAN_COST
+        return True
+
+    def Open(self) -> _Cursor:  # noqa: N802
+        return _Cursor(self._table, self._rows, self._tick)
+
+    def Disconnect(self) -> None:  # noqa: N802
+        pass
+
+    Destroy = Disconnect
+
+
+class _Cursor:
+    """A walk over the rows of one table."""
+
+    def __init__(self, table: Table, rows: Rows, tick: Callable[[], None]) -> None:
+        self._table = table
+        self._columns = [each.get for each in table.columns]
+        self._rows = rows
+        self._tick = tick
+        self._number = 0
+        self._found: Iterator[Any] = iter(())
+        # The row in question; None behind the last one.
+        self._row: Any = None
+
+    def Filter(self, _: int, lookup: str | None, values: tuple[Any, ...]) -> None:  # noqa: N802
+        given = dict(zip((lookup or "").split(","), values, strict=False))
+        # What is no text may still be equal to one by SQLite's rules: then all rows are read.
+        if not all(isinstance(value, str) for value in given.values()):
+            given = {}
+        self._found = self._table.find(self._rows, given)
+        self._number = 0
+        self.Next()
+
+    def Next(self) -> None:  # noqa: N802
+        self._tick()
+        self._row = next(self._found, None)
+        self._number += 1
+
+    def Eof(self) -> bool:  # noqa: N802
+        return self._row is None
+
+    def Rowid(self) -> int:  # noqa: N802
+        return self._number
+
+    def Column(self, number: int) -> Any:  # noqa: N802
+        return self._number if number < 0 else self._columns[number](self._row)
+
+    def Close(self) -> None:  # noqa: N802
+        self._found = iter(())

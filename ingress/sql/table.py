@@ -1,0 +1,51 @@
+"""What a table is: columns, and how its rows are found. Knows no database."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from ...runtime.views.rows import Rows
+
+Kind = Literal["TEXT", "INTEGER", "BOOLEAN", "BLOB"]
+Value = str | int | bytes | None
+Given = Mapping[str, str]
+"""Columns whose value a query names; only those of one of the table's ``lookups``."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column; ``get`` takes one of what the table's ``find`` yields."""
+
+    name: str
+    get: Callable[[Any], Value]
+    kind: Kind = "TEXT"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table.
+
+    Attributes:
+        name: as queries say it.
+        about: one sentence, for the documentation.
+        columns: in their order.
+        find: the rows in question; it must yield all that fit what is given, and may yield more.
+        lookups: columns by which rows are found without reading the others, the best first.
+    """
+
+    name: str
+    about: str
+    columns: tuple[Column, ...]
+    find: Callable[[Rows, Given], Iterator[Any]]
+    lookups: tuple[tuple[str, ...], ...] = ()
+
+
+def time_text(time_ms: int | None) -> str | None:
+    """``2026-01-31T12:34:56.789Z``."""
+    if not time_ms:
+        return None
+    moment = _EPOCH + timedelta(milliseconds=time_ms)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{time_ms % 1000:03d}Z"
