@@ -7,6 +7,7 @@ from types import MappingProxyType
 from .definition import HandlerDefinition, ServiceDefinition, define
 from .errors import InvalidDefinitionError, UnknownTargetError
 from .identity import Target
+from .state_edit import EDIT_STATE, make_editor
 
 
 class Registry:
@@ -16,7 +17,7 @@ class Registry:
         services: the definitions by name.
     """
 
-    __slots__ = ("_own", "services")
+    __slots__ = ("_editors", "_own", "services")
 
     def __init__(self, classes: Iterable[type], own: Iterable[type] = ()) -> None:
         """Define every class.
@@ -28,6 +29,8 @@ class Registry:
         Raises:
             InvalidDefinitionError: a class cannot be defined, or two have one name.
         """
+        # What edits the state of a class, made when it is first needed.
+        self._editors: dict[str, tuple[ServiceDefinition, HandlerDefinition]] = {}
         self._own = {definition.name: definition for definition in map(define, own)}
         services: dict[str, ServiceDefinition] = {}
         for cls in classes:
@@ -83,15 +86,38 @@ class Registry:
             raise UnknownTargetError(message)
         return service, handler
 
+    def get_code(self, target: Target) -> tuple[ServiceDefinition, HandlerDefinition]:
+        """What runs a recorded ``target``, Holdfast's own handlers included.
+
+        Raises:
+            UnknownTargetError: nothing does. The message says what comes near.
+        """
+        service, handler = self.find_code(target)
+        if service is None or handler is None:
+            return self.get_handler(target)
+        return service, handler
+
     def find_code(
         self, target: Target
     ) -> tuple[ServiceDefinition, HandlerDefinition] | tuple[None, None]:
         """What runs ``target``, Holdfast's own classes included; ``None`` twice for nothing."""
         service = self.services.get(target.service) or self._own.get(target.service)
         handler = None if service is None else service.handlers.get(target.handler)
+        if handler is None and target.handler == EDIT_STATE and service is not None:
+            service, handler = self._get_editor(service)
         if service is None or handler is None or service.keyed != (target.key is not None):
             return None, None
         return service, handler
+
+    def _get_editor(
+        self, service: ServiceDefinition
+    ) -> tuple[ServiceDefinition, HandlerDefinition] | tuple[None, None]:
+        if not service.keyed:
+            return None, None
+        editor = self._editors.get(service.name)
+        if editor is None:
+            editor = self._editors[service.name] = make_editor(service)
+        return editor
 
 
 def _full_name(cls: type) -> str:

@@ -311,3 +311,7 @@ class Syscalls(Caller, Protocol):
     def state_names(self) -> list[str]:
         """The names that have a stored value, sorted."""
         ...
+
+    def state_tag(self) -> str:
+        """The tag of what was stored when the turn began; exclusive handlers only."""
+        ...

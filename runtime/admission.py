@@ -5,7 +5,7 @@ import hashlib
 from dataclasses import replace
 
 from ..journal import keys
-from ..objects.definition import HandlerDefinition
+from ..objects.definition import HandlerDefinition, ServiceDefinition
 from ..objects.errors import (
     ConflictError,
     InvalidArgumentError,
@@ -41,8 +41,19 @@ class Admission:
 
     def submit(self, request: CallRequest, *, wait: bool) -> "asyncio.Future[Answer]":
         """As ``Engine.submit``, which has looked whether the runtime is open."""
+        service, handler = self._core.registry.get_handler(request.target)
+        return self.submit_to(service, handler, request, wait=wait)
+
+    def submit_to(
+        self,
+        service: ServiceDefinition,
+        handler: HandlerDefinition,
+        request: CallRequest,
+        *,
+        wait: bool,
+    ) -> "asyncio.Future[Answer]":
+        """As ``submit``, of a call whose target has been found: ``handler`` of ``service``."""
         core = self._core
-        service, handler = core.registry.get_handler(request.target)
         prepared = handler.decode_argument(request.argument)
         if request.mode != "queue":
             check_mode(request.mode, request.target, service, handler, waits=wait)

@@ -25,6 +25,7 @@ from ..objects.errors import (
     JournalMismatchError,
     TerminalError,
 )
+from ..objects.state_edit import EDIT_STATE
 from .blocking import BlockingWatch
 from .cancellation import failure_of_end
 from .commands import Commands
@@ -341,6 +342,8 @@ class Attempt:
                 isinstance(state, ExclusiveState)
                 and object_ is not None
                 and not self._handler.is_run  # A workflow has one turn.
+                # An edit knows nothing of the types of what a class does not declare.
+                and self._handler.name != EDIT_STATE
             ):
                 self._parts.host.keep_values(object_, state.values_for_next_turn())
         self.drop()

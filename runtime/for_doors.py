@@ -8,10 +8,12 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ..objects.identity import parse_invocation_id
+from .admission import Admission
 from .core import Core
 from .outcome_reads import look_up, read_outcome
 from .requests import Answer, Named
 from .standing import Standing, find_standing
+from .state_edits import EditRequest, submit_edit
 from .state_reads import StateDocument, StateQuestion
 from .views.rows import Rows
 
@@ -23,6 +25,7 @@ class ForDoors:
 
     # Made when the runtime starts.
     _core: Core
+    _admission: Admission
 
     def _check_open(self) -> None:
         """Raise when nothing is accepted now, or when a handler calls from inside."""
@@ -61,6 +64,15 @@ class ForDoors:
         """The id of an invocation; raises what ``read_outcome`` raises."""
         self._check_open()
         return look_up(self._core, named)
+
+    def edit_state(self, request: EditRequest) -> "asyncio.Future[Answer]":
+        """Accept an edit of an object's state; the future is done when that is durable.
+
+        Raises:
+            as ``submit_edit``.
+        """
+        self._check_open()
+        return submit_edit(self._core, self._admission, request, wait=False)
 
     def find_standing(self, invocation_id: str) -> Standing:
         """Where an invocation stands in this turn of the loop; it may not be durable yet.

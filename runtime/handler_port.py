@@ -45,6 +45,7 @@ from .handler_log import HandlerLogger
 from .handler_loop import HandlerLoop
 from .interrupts import has_arrived
 from .lifecycle import logger
+from .object_state import ExclusiveState
 from .open_invocation import OpenInvocation, Result
 from .outgoing import NO_CALLEE, accept_call, call_again, is_reissued
 from .pending import Awaited, DurableTimer, Pending
@@ -385,6 +386,13 @@ class HandlerPort(SagaVerbs):
         """As ``Syscalls.state_names``."""
         self._check()
         return self._commands.state.names()
+
+    def state_tag(self) -> str:
+        """As ``Syscalls.state_tag``."""
+        self._check()
+        state = self._commands.state
+        assert isinstance(state, ExclusiveState), "only an exclusive turn has a tag"
+        return state.tag()
 
     # -- LoopHost ----------------------------------------------------------------------------
 

@@ -110,7 +110,7 @@ class History:
                 f"{object_.service}/{object_.key}"
             )
             raise InvalidArgumentError(message)
-        _, handler = self._lifecycle.registry.get_handler(target)
+        _, handler = self._lifecycle.registry.get_code(target)
         if handler.shared:
             message = (
                 f"{format_invocation_id(at)} is {target}, a shared handler, which changes nothing "

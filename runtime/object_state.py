@@ -23,6 +23,7 @@ from ..objects.errors import ContextMisuseError, InvalidArgumentError, TerminalE
 from ..objects.fields import StateField
 from ..objects.serde import packed_serde
 from .state_table import HEAD, Rows, StateTable, TurnUndo
+from .state_tags import hash_rows
 
 _NAMES = ""
 """Among what a shared handler read: the names, as parts without rows. No field is called this."""
@@ -119,6 +120,18 @@ class ExclusiveState:
             if value.is_present:
                 names.add(name)
         return sorted(names)
+
+    def tag(self) -> str:
+        """The tag of what was stored when the turn began."""
+        stored = self._table.names(self._object) | self._undo.rows.keys()
+        rows = {name: self._table.read_field(self._object, name) for name in stored}
+        for name, parts in self._undo.rows.items():
+            for part, old in parts.items():
+                if old is None:
+                    rows[name].pop(part, None)
+                else:
+                    rows[name][part] = old
+        return hash_rows({name: parts for name, parts in rows.items() if parts})
 
     def save(self, index: int) -> None:
         """Stage all that changed, so that it is stored with command ``index`` and undone with it.

@@ -42,6 +42,7 @@ from .invocation_handle import InvocationHandle
 from .past import Past
 from .promise_handle import PromiseHandle
 from .requests import Answer, CallRequest, request_of
+from .state_edits import EditRequest, edit_of_values, get_keyed, submit_edit
 from .state_reads import StateSnapshot
 
 T = TypeVar("T")
@@ -290,6 +291,35 @@ class Outside:
         """
         self._check_open()
         return self._core.states.wait_snapshot(cls, key, since, timeout)
+
+    async def set_state(
+        self, cls: type | str, key: str, values: Mapping[str, Any], *, version: str | None = None
+    ) -> None:
+        """Leave an object with ``values`` and nothing else; values not named are forgotten.
+
+        An invocation like any other does it, when it is its turn at the key: behind a call that
+        runs or waits there. This returns once that is done and durable.
+
+        Args:
+            cls: the class, or its name.
+            key: of the object.
+            values: by the names of the fields, each of the type that the class declares.
+            version: the tag that the state must have at that turn, as ``wait_state`` gives it.
+
+        Raises:
+            TerminalError: (with status 409) the state has another tag; nothing was changed.
+            InvalidArgumentError: ``cls`` has no keys, or a value does not fit; nothing was changed.
+            UnknownTargetError: the runtime has no such class.
+            ConflictError: the state is being deleted, because it was kept long enough.
+            MailboxFullError, StoreFullError: no new work is accepted.
+        """
+        name = cls if isinstance(cls, str) else define(cls).name
+        self._check_open()
+        service = get_keyed(self._core.registry, name)
+        request = EditRequest(service=name, key=key, edit=edit_of_values(service, values, version))
+        answer = await submit_edit(self._core, self._admission, request, wait=True)
+        if isinstance(answer.outcome, TerminalError):
+            raise answer.outcome
 
     def fork(
         self,

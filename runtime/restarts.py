@@ -28,7 +28,7 @@ def restart_as_new(core: Core, id_: InvocationId) -> InvocationId:
     """
     outcome = get_completed(core, id_)
     target = outcome.target
-    service, handler = core.registry.get_handler(target)
+    service, handler = core.registry.get_code(target)
     refuse_run(target, is_run=handler.is_run)
     input_ = _read_input(core, id_, target)
     prepared = handler.decode_argument(input_.argument)

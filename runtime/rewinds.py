@@ -97,7 +97,7 @@ def restart_from(core: Core, id_: InvocationId, from_entry: int, fork: str | Non
         StoreFullError: nothing new is accepted now.
     """
     outcome = get_completed(core, id_)
-    service, handler = core.registry.get_handler(outcome.target)
+    service, handler = core.registry.get_code(outcome.target)
     refuse_run(outcome.target, is_run=handler.is_run)
     rows = _read_journal(core, id_, outcome)
     entries = [codec.decode_entry(row) for row in rows[: max(from_entry, 0) + 1]]

@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from hashlib import blake2b
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -21,12 +20,11 @@ from ..objects.serde import json_serde
 from .answers import Answers
 from .history import History, StoredRows, decode_state
 from .lifecycle import Lifecycle
+from .state_tags import hash_rows
 from .watches import WAIT_ON, Watches
 
 Show = Callable[[str, StoredRows], Any]
 
-_TAG_BYTES: Final = 16
-_LENGTH_BYTES: Final = 8
 _NAME: Final = json_serde(str)
 
 
@@ -209,19 +207,6 @@ class StateReads:
         return definition
 
 
-def hash_rows(rows: StoredRows) -> str:
-    """The tag of a state: 32 hex digits, which two different states do not share."""
-    found = blake2b(digest_size=_TAG_BYTES)
-    for name in sorted(rows):
-        _add(found, name.encode())
-        parts = rows[name]
-        _add_length(found, len(parts))
-        for part in sorted(parts):
-            _add(found, part)
-            _add(found, parts[part])
-    return found.hexdigest()
-
-
 def encode_state(definition: ServiceDefinition, rows: StoredRows) -> bytes:
     """A JSON object of the stored fields in the order of their names, each as its type says.
 
@@ -241,12 +226,3 @@ def encode_state(definition: ServiceDefinition, rows: StoredRows) -> bytes:
             raise InvalidArgumentError(message) from error
         members.append(_NAME.encode(name) + b":" + encoded)
     return b"{" + b",".join(members) + b"}"
-
-
-def _add(found: blake2b, data: bytes) -> None:
-    _add_length(found, len(data))
-    found.update(data)
-
-
-def _add_length(found: blake2b, length: int) -> None:
-    found.update(length.to_bytes(_LENGTH_BYTES, "big"))

@@ -42,7 +42,8 @@ class Operation:
         except AdminRefusal as error:
             return response_of_admin_refusal(error)
         except HoldfastError as error:
-            judgement = judge_error(error, is_keyed=route.is_repeatable, was_submitted=True)
+            may_repeat = route.is_repeatable or "idempotency-key" in asked.headers
+            judgement = judge_error(error, is_keyed=may_repeat, was_submitted=True)
             return response_of_judgement(judgement)
 
 

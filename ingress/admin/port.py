@@ -4,7 +4,9 @@ from asyncio import Future
 from typing import Any, Protocol
 
 from ...runtime.invocation_handle import InvocationHandle
+from ...runtime.requests import Answer
 from ...runtime.standing import Standing
+from ...runtime.state_edits import EditRequest
 from ..port import IngressEngine
 
 
@@ -26,6 +28,15 @@ class OperatedEngine(IngressEngine, Protocol):
         Raises:
             InvalidArgumentError: this is no invocation id.
             RuntimeClosedError: the runtime was not started.
+        """
+        ...
+
+    def edit_state(self, request: EditRequest) -> Future[Answer]:
+        """Accept an edit of an object's state; the future is done when that is durable.
+
+        Raises:
+            UnknownTargetError, InvalidArgumentError, ConflictError, StoreFullError: it was refused
+                and left no trace; so also ``MailboxFullError``, from the future.
         """
         ...
 

@@ -52,9 +52,13 @@ def response_of_judgement(judgement: Judgement) -> Response:
     return _response(judgement.status, judgement.message, judgement.headers)
 
 
-def no_service(name: str) -> AdminRefusal:
-    """There is no such class here."""
-    return AdminRefusal(404, f"The requested service '{name:.200}' does not exist")
+def refuse_service(name: str) -> NoReturn:
+    """There is no such class here.
+
+    Raises:
+        AdminRefusal: always.
+    """
+    raise AdminRefusal(404, f"The requested service '{name:.200}' does not exist")
 
 
 def refuse_field(name: str, reason: str) -> NoReturn:

@@ -6,13 +6,14 @@ from typing import Final
 
 from ..problems import Refusal, RefusedError
 from ..segments import split_path
-from . import batch, health, invocation_routes
+from . import batch, health, invocation_routes, state
 from .route import Route
 
 ROUTES: Final[tuple[Route, ...]] = (
     *health.ROUTES,
     *invocation_routes.ROUTES,
     *batch.ROUTES,
+    *state.ROUTES,
 )
 
 

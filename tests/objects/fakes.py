@@ -174,6 +174,9 @@ class FakeSyscalls:
     def state_names(self) -> list[str]:
         return sorted(self.stored)
 
+    def state_tag(self) -> str:
+        return str(sorted(self.stored.items()))
+
     def _done(self, value: Any) -> "Future[Any]":
         future = self.loop.create_future()
         future.set_result(value)
