@@ -11,6 +11,7 @@ from ..door import Door, Opened
 from ..messages import Head, Response
 from ..options import HttpOptions
 from ..problems import RefusedError, judge_error, judge_refusal
+from ..sql.queries import Queries
 from .port import OperatedEngine
 from .refusals import AdminRefusal, response_of_admin_refusal, response_of_judgement
 from .route import About, Asked, Route, decode_body, parse_query
@@ -60,6 +61,7 @@ class AdminDoor(Door):
         super().__init__(options)
         self._engine = engine
         self._about = about
+        self._queries = Queries(engine)
 
     def refusal(
         self, error: Exception, *, is_keyed: bool = False, was_submitted: bool = False
@@ -85,6 +87,7 @@ class AdminDoor(Door):
             headers=head.headers,
             routes=ROUTES,
             about=self._about,
+            queries=self._queries,
         )
         return Operation(found.route, asked)
 

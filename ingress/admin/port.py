@@ -8,9 +8,10 @@ from ...runtime.requests import Answer
 from ...runtime.standing import Standing
 from ...runtime.state_edits import EditRequest
 from ..port import IngressEngine
+from ..sql.port import QueryEngine
 
 
-class OperatedEngine(IngressEngine, Protocol):
+class OperatedEngine(IngressEngine, QueryEngine, Protocol):
     """An engine whose invocations can be told to end, paused, restarted and forgotten."""
 
     def invocation(self, invocation_id: str) -> InvocationHandle[Any]:

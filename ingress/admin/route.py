@@ -15,6 +15,7 @@ from ...objects.errors import InvalidArgumentError
 from ..headers import check_json
 from ..messages import Response
 from ..options import HttpOptions
+from ..sql.queries import Queries
 from .port import OperatedEngine
 from .refusals import AdminRefusal, refuse_parameter
 
@@ -31,6 +32,7 @@ class Asked:
         headers: of the request.
         routes: all that the door has, for the document about them.
         about: the program and where else it is served.
+        queries: those that are under way.
     """
 
     engine: OperatedEngine
@@ -40,6 +42,7 @@ class Asked:
     headers: Mapping[str, str]
     routes: "Sequence[Route]"
     about: "About"
+    queries: Queries
 
 
 @dataclass(frozen=True, slots=True)

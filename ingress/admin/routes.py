@@ -6,7 +6,7 @@ from typing import Final
 
 from ..problems import Refusal, RefusedError
 from ..segments import split_path
-from . import batch, health, invocation_routes, state
+from . import batch, health, invocation_routes, query, state
 from .route import Route
 
 ROUTES: Final[tuple[Route, ...]] = (
@@ -14,6 +14,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *invocation_routes.ROUTES,
     *batch.ROUTES,
     *state.ROUTES,
+    *query.ROUTES,
 )
 
 
