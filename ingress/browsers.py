@@ -36,14 +36,8 @@ def check_browser(headers: Mapping[str, str], options: HttpOptions) -> None:
     Raises:
         RefusedError: its ``Host`` is not ours, or another site's page sent it.
     """
-    # Without one it is HTTP/1.0, which no browser speaks.
+    check_host(headers, options)
     host = headers.get("host")
-    if host is not None and not _is_own_host(host, options):
-        message = (
-            f"this server does not answer to the host {host!r:.80}; call it by localhost or its IP "
-            f"address, or add the name to HttpOptions.hosts"
-        )
-        raise RefusedError(Refusal.MISDIRECTED, message)
     origin = headers.get("origin")
     if origin is not None:
         if not _is_own_origin(origin, host) and not _is_allowed(origin, options):
@@ -55,6 +49,22 @@ def check_browser(headers: Mapping[str, str], options: HttpOptions) -> None:
     elif headers.get("sec-fetch-site") in {"cross-site", "same-site"}:
         message = "a page of another site sent this request, and it may not call this server"
         raise RefusedError(Refusal.FORBIDDEN, message)
+
+
+def check_host(headers: Mapping[str, str], options: HttpOptions) -> None:
+    """See that the request was sent to us.
+
+    Raises:
+        RefusedError: its ``Host`` is not ours.
+    """
+    # Without one it is HTTP/1.0, which no browser speaks.
+    host = headers.get("host")
+    if host is not None and not _is_own_host(host, options):
+        message = (
+            f"this server does not answer to the host {host!r:.80}; call it by localhost or its IP "
+            f"address, or add the name to HttpOptions.hosts or --allow-host"
+        )
+        raise RefusedError(Refusal.MISDIRECTED, message)
 
 
 def find_cors_headers(headers: Mapping[str, str], options: HttpOptions) -> Mapping[str, str] | None:

@@ -3,12 +3,14 @@
 import json
 from typing import assert_never
 
+from ..objects.errors import HoldfastError
 from .awakeable_paths import AwakeablePath
 from .awakeables import open_completion
 from .call_paths import CallPath
 from .calls import open_call
 from .door import Door, Opened
 from .invocation_paths import LookupPath, OutcomePath
+from .links import open_link
 from .messages import Head, Response
 from .options import DEFAULT_OPTIONS, HttpOptions
 from .outcomes import open_lookup, open_outcome
@@ -66,6 +68,17 @@ class CallersDoor(Door):
                 return _answer_health(self._engine, head, is_known=self.is_known(head))
             case _:
                 assert_never(path)
+
+    def _open_signed(self, head: Head) -> Opened | Response | None:
+        """As ``Door._open_signed``: a link to an awakeable."""
+        raw_path, _, query = head.path.partition("?")
+        try:
+            path = parse_path(raw_path, self._engine.registry)
+        except (RefusedError, HoldfastError):
+            return None  # Whoever may come in is told what is wrong with it.
+        if not isinstance(path, AwakeablePath):
+            return None
+        return open_link(self._engine, path, query, head)
 
     def _is_open(self, head: Head) -> bool:
         """As ``Door._is_open``: the health, and what a provider's signature will open."""

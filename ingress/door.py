@@ -16,7 +16,7 @@ from typing import Protocol
 from ..objects.errors import HoldfastError
 from .access import unauthorized
 from .bounds import Bounds
-from .browsers import check_browser, find_cors_headers, find_preflight_answer
+from .browsers import check_browser, check_host, find_cors_headers, find_preflight_answer
 from .headers import check_length, check_not_encoded, too_large
 from .messages import Head, Request, Response
 from .options import HttpOptions, tokens_of
@@ -106,6 +106,15 @@ class Door:
         """
         raise NotImplementedError
 
+    def _open_signed(self, head: Head) -> Opened | Response | None:
+        """What a request asks for whose query holds a signature of ours; ``None``: it is no link.
+
+        Raises:
+            RefusedError, HoldfastError: it asks for nothing that there is.
+        """
+        del head
+        return None
+
     def _is_open(self, head: Head) -> bool:
         """Whether a request that carries no token may come in all the same.
 
@@ -125,6 +134,10 @@ class Door:
         preflight = find_preflight_answer(head, options)
         if preflight is not None:
             return preflight
+        if "signature=" in head.path:
+            link = self._open_link(head)
+            if link is not None:
+                return link
         # Before all else: a stranger is not told what there is, not even by what is refused.
         if self._tokens and not self._tokens.admit(head.headers) and not self._is_let_in(head):
             raise unauthorized()
@@ -132,6 +145,15 @@ class Door:
         check_not_encoded(head.headers)
         check_length(head.headers, options)
         return self._route(head)
+
+    def _open_link(self, head: Head) -> Opened | Response | None:
+        """A link carries all that it needs, so it comes from any site, and without a token."""
+        opened = self._open_signed(head)
+        if opened is not None:
+            check_host(head.headers, self.options)
+            check_not_encoded(head.headers)
+            check_length(head.headers, self.options)
+        return opened
 
     def _is_let_in(self, head: Head) -> bool:
         try:

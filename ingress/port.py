@@ -7,6 +7,7 @@ tested against a fake with no store.
 from asyncio import Future
 from typing import Any, Protocol
 
+from ..objects.awakeable import AwakeableInfo
 from ..objects.errors import TerminalError
 from ..objects.identity import AwakeableId
 from ..objects.registry import Registry
@@ -105,5 +106,21 @@ class IngressEngine(Protocol):
             ConflictError: its deadline has passed, or nobody waits for it any more.
             UnknownTargetError: there is no such awakeable.
             RuntimeClosedError, StoreFailedError: it may have been taken.
+        """
+        ...
+
+    def find_awakeable(self, awakeable: AwakeableId) -> Future[AwakeableInfo | None]:
+        """What an open awakeable says of itself; ``None``: it is completed, closed or never was.
+
+        Raises:
+            RuntimeClosedError, StoreFailedError: it does not run.
+        """
+        ...
+
+    def verify_link(self, text: bytes, signature: str) -> bool:
+        """Whether it has signed ``text`` as a link.
+
+        Raises:
+            RuntimeClosedError, StoreFailedError: it does not run.
         """
         ...

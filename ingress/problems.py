@@ -60,6 +60,7 @@ class Refusal(Enum):
     TOO_LARGE = auto()
     TARGET_TOO_LONG = auto()
     ENCODED = auto()
+    GONE = auto()
     MISDIRECTED = auto()
     BUSY = auto()
     HEAD_TOO_LARGE = auto()
@@ -97,6 +98,7 @@ PROBLEMS: dict[type[HoldfastError] | Refusal, Problem] = {
     Refusal.TOO_LARGE: Problem(413),
     Refusal.TARGET_TOO_LONG: Problem(414),
     Refusal.ENCODED: Problem(415),
+    Refusal.GONE: Problem(410),
     Refusal.MISDIRECTED: Problem(421),
     Refusal.BUSY: Problem(429, Retry.SAFE, retry_after_s=1),
     Refusal.HEAD_TOO_LARGE: Problem(431),

@@ -18,10 +18,13 @@ awakeable   := empty, or version [message | nil, schema | nil, due_ms, created_m
 promise     := version [completed_ms, bytes | failure]
 signal      := version [bytes | failure]
 remains     := version [service, key | nil, handler, sequence, entries, may_have_undo, is_whole]
+link keys   := version [[created_ms, key, is_revoked], ...]
+                oldest first; the meta row "link keys"
 details     := {name: value}, without what is as it mostly is; names are for ever
 """
 
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from typing import Any
 
@@ -450,3 +453,26 @@ _DETAILS = {
     kind: [(each.name, each.default) for each in fields(kind)]
     for kind in (InvocationDetails, OutcomeDetails)
 }
+
+
+@dataclass(frozen=True, slots=True)
+class LinkKey:
+    """A key that links are signed with. It is a secret, and shown nowhere."""
+
+    created_ms: int
+    key: bytes = field(repr=False)
+    is_revoked: bool
+    """Whether links that it has signed count no more."""
+
+
+def encode_link_keys(found: Sequence[LinkKey]) -> bytes:
+    """The row, oldest first."""
+    return pack([[each.created_ms, each.key, each.is_revoked] for each in found])
+
+
+def decode_link_keys(row: bytes) -> tuple[LinkKey, ...]:
+    """The keys that ``encode_link_keys`` wrote."""
+    return tuple(
+        LinkKey(created_ms, key, is_revoked)
+        for created_ms, key, is_revoked in unpack(row, "the row of link keys")
+    )

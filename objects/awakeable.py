@@ -1,18 +1,22 @@
 """A promise that someone outside keeps, by its id, and what it tells whoever may keep it."""
 
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from .durations import to_duration
 from .errors import InvalidArgumentError
+from .identity import parse_awakeable_id
+from .links import NO_VALUE, Verb, make_link
 from .serde import json_serde
 from .syscalls import NO_QUESTION, Question
 
 if TYPE_CHECKING:
     # Importing asyncio takes longer than all of Holdfast's objects.
     from asyncio import Future
+
+    from .syscalls import Syscalls
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -34,6 +38,7 @@ class Awakeable(Generic[T_co]):
 
     id: str
     future: "Future[T_co]"
+    _syscalls: "Syscalls" = field(repr=False)
 
     def __await__(self) -> Generator[Any, None, T_co]:
         """What it is resolved with.
@@ -43,6 +48,40 @@ class Awakeable(Generic[T_co]):
             TerminalError: it was rejected.
         """
         return self.future.__await__()
+
+    def link(
+        self,
+        verb: Verb = "resolve",
+        value: Any = NO_VALUE,
+        *,
+        expires_in: timedelta | float,
+        base: str = "",
+    ) -> str:
+        """A signed URL by which whoever holds it may resolve (or reject) this, without a token.
+
+        Opened in a browser it shows the message and a button, and changes nothing before that is
+        pressed. It is the same on every replay. Do not put it where it is kept: it is a credential.
+
+        Args:
+            verb: what it is for, ``"resolve"`` or ``"reject"``.
+            value: what it resolves with, any JSON value, or why it rejects, in at most 1 KiB. Left
+                out, a program that posts to it says so in the body, and the button means ``None``.
+            expires_in: how long it works, in seconds if it is a number.
+            base: where this server is reached, ``https://agents.example.com``; without one, the
+                link begins with its path.
+
+        Raises:
+            InvalidArgumentError: one of these does not fit.
+        """
+        return make_link(
+            parse_awakeable_id(self.id),
+            verb,
+            value,
+            expires_in=expires_in,
+            base=base,
+            now_ms=self._syscalls.now_ms(),
+            sign=self._syscalls.sign_link,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

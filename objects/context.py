@@ -262,7 +262,7 @@ class Context:
         """
         question = make_question(type, message, timeout)
         identifier, future = self._syscalls.awakeable(json_serde(type), question)
-        return Awakeable(identifier, future)
+        return Awakeable(identifier, future, self._syscalls)
 
     def resolve_awakeable(self, awakeable_id: str, value: Any = None) -> "Future[None]":
         """Keep another invocation's promise. One that is closed stays as it is.

@@ -234,6 +234,10 @@ class Syscalls(Caller, Protocol):
         """
         ...
 
+    def sign_link(self, text: bytes) -> str:
+        """The signature of a link made now; the same on every replay."""
+        ...
+
     @property
     def is_workflow(self) -> bool:
         """Whether the handler that runs is one of a workflow, which has promises."""

@@ -156,6 +156,15 @@ def list_awakeables(
     return AwakeablePage(tuple(found), None)
 
 
+def find_awakeable(commits: Commits, awakeable: AwakeableId) -> AwakeableInfo | None:
+    """An awakeable that is open now; ``None``: it is completed, closed, or never was."""
+    row = commits.get(keys.awakeable(awakeable.invocation_id, awakeable.index))
+    target = None if row is None else _find_target(commits, awakeable.invocation_id)
+    if row is None or target is None:
+        return None
+    return _describe(awakeable, decode_awakeable(row), target)
+
+
 def _open_after(commits: Commits, after: AwakeableId | None) -> Iterator[tuple[AwakeableId, bytes]]:
     start, end = keys.prefix_range(keys.AWAKEABLE)
     if after is not None:

@@ -7,8 +7,10 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
-from ..objects.identity import parse_invocation_id
+from ..objects.awakeable import AwakeableInfo
+from ..objects.identity import AwakeableId, parse_invocation_id
 from .admission import Admission
+from .awakeables import find_awakeable
 from .core import Core
 from .outcome_reads import look_up, read_outcome
 from .requests import Answer, Named
@@ -40,6 +42,17 @@ class ForDoors:
         """
         self._check_open()
         return self._core.clock.now_ms()
+
+    def find_awakeable(self, awakeable: AwakeableId) -> "asyncio.Future[AwakeableInfo | None]":
+        """What an open awakeable says of itself; ``None``: it is completed, closed or never was."""
+        self._check_open()
+        core = self._core
+        return core.answers.when_durable(find_awakeable(core.commits, awakeable))
+
+    def verify_link(self, text: bytes, signature: str) -> bool:
+        """Whether this runtime has signed ``text`` as a link, by a key that is not revoked."""
+        self._check_open()
+        return self._core.lifecycle.links.verify(text, signature)
 
     def read_state(self, question: StateQuestion) -> "asyncio.Future[StateDocument]":
         """As ``state`` or ``wait_state``, for callers who read JSON; raises what these raise."""

@@ -210,6 +210,12 @@ class HandlerPort(SagaVerbs):
         future.set_result(None)
         return future
 
+    def sign_link(self, text: bytes) -> str:
+        """As ``Syscalls.sign_link``."""
+        if self._is_refused():
+            return ""
+        return self._commands.lifecycle.links.sign_at(text, self._commands.now_ms)
+
     @property
     def is_workflow(self) -> bool:
         """As ``Syscalls.is_workflow``."""

@@ -47,6 +47,7 @@ from .callbacks import RecordedCallback, call_back
 from .commits import Commits
 from .config import RuntimeConfig
 from .failures import expiry_of, failure_of_invocation
+from .links import LinkKeys
 from .mailboxes import Mailboxes
 from .open_invocation import OpenInvocation, Prepared, Resident, Result, journal_length, object_key
 from .outcomes import Outcomes
@@ -104,6 +105,7 @@ class Lifecycle:
         self.outcomes = Outcomes(commits, clock, config)
         self.timers = Timers(commits, clock, self._fire)
         self.retries = Retries(clock, randomness)
+        self.links = LinkKeys(commits, clock, randomness)
         self._randomness = randomness
         self._last_sequence = epoch << SEQUENCE_BITS
         # Invocations with an attempt, and those a decision under way has loaded.

@@ -22,6 +22,7 @@ from ..objects.identity import (
     parse_awakeable_id,
     parse_invocation_id,
 )
+from ..objects.links import NO_VALUE, Verb, make_link
 from ..objects.proxy import (
     NO_ARGUMENT,
     call_by_name,
@@ -183,6 +184,46 @@ class Outside:
         """
         error = reason if isinstance(reason, TerminalError) else TerminalError(reason)
         return self.complete_awakeable(parse_awakeable_id(awakeable_id), error)
+
+    def awakeable_link(  # as `Awakeable.link`
+        self,
+        awakeable_id: str,
+        verb: Verb = "resolve",
+        value: Any = NO_VALUE,
+        *,
+        expires_in: timedelta | float,
+        base: str = "",
+    ) -> "asyncio.Future[str]":
+        """A signed URL by which whoever holds it may complete an awakeable; see ``Awakeable.link``.
+
+        Whether there is such an awakeable is found when the link is used. The future is done when
+        the key that signs it is durable.
+
+        Raises:
+            InvalidArgumentError: that is no awakeable's id, or another argument does not fit.
+        """
+        self._check_open()
+        core = self._core
+        link = make_link(
+            parse_awakeable_id(awakeable_id),
+            verb,
+            value,
+            expires_in=expires_in,
+            base=base,
+            now_ms=core.clock.now_ms(),
+            sign=core.lifecycle.links.sign,
+        )
+        return core.answers.when_durable(link)
+
+    def rotate_link_keys(self, *, revoke: bool = False) -> "asyncio.Future[None]":
+        """Sign links with a new key from now on. The future is done when that is durable.
+
+        Links that were made before go on to work until they expire; with ``revoke`` none of them
+        works any more.
+        """
+        self._check_open()
+        self._core.lifecycle.links.rotate(revoke=revoke)
+        return self._core.answers.when_durable(None)
 
     def awakeables(
         self,

@@ -16,6 +16,7 @@ from ..objects.awakeable import AwakeablePage
 from ..objects.errors import RuntimeClosedError, StoreFailedError, TerminalError
 from ..objects.handler import Handler
 from ..objects.identity import AwakeableId
+from ..objects.links import NO_VALUE, Verb
 from ..objects.registry import Registry
 from ..runtime.core import Core
 from ..runtime.invocation_handle import InvocationHandle
@@ -133,6 +134,30 @@ class Client(Outside):
         """As ``Runtime.complete_awakeable``, asked of one runtime after the other."""
         return asyncio.ensure_future(
             self.ask(lambda runtime: runtime.complete_awakeable(awakeable, outcome))
+        )
+
+    def awakeable_link(
+        self,
+        awakeable_id: str,
+        verb: Verb = "resolve",
+        value: Any = NO_VALUE,
+        *,
+        expires_in: timedelta | float,
+        base: str = "",
+    ) -> "asyncio.Future[str]":
+        """As ``Runtime.awakeable_link``, asked of one runtime after the other."""
+        return asyncio.ensure_future(
+            self.ask(
+                lambda runtime: runtime.awakeable_link(
+                    awakeable_id, verb, value, expires_in=expires_in, base=base
+                )
+            )
+        )
+
+    def rotate_link_keys(self, *, revoke: bool = False) -> "asyncio.Future[None]":
+        """As ``Runtime.rotate_link_keys``, asked of one runtime after the other."""
+        return asyncio.ensure_future(
+            self.ask(lambda runtime: runtime.rotate_link_keys(revoke=revoke))
         )
 
     def awakeables(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from holdfast import Context, Service, VirtualObject, handler, shared
+from holdfast.objects.awakeable import AwakeableInfo
 from holdfast.objects.errors import HoldfastError, TerminalError, UnknownTargetError
 from holdfast.objects.identity import AwakeableId, InvocationId
 from holdfast.objects.registry import Registry
@@ -150,6 +151,12 @@ class FakeEngine:
         future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         future.set_exception(self.failure or UnknownTargetError(f"invocation not found: {named}"))
         return future
+
+    def find_awakeable(self, awakeable: AwakeableId) -> asyncio.Future[AwakeableInfo | None]:
+        raise NotImplementedError
+
+    def verify_link(self, text: bytes, signature: str) -> bool:
+        return False
 
     def _accept(self, request: CallRequest) -> Answer:
         key = request.idempotency_key

@@ -298,6 +298,16 @@ def test_rows_of_promises_signals_and_awakeables_do_not_change() -> None:
     assert records.decode_remains(remains.encode()) == remains
 
 
+def test_the_row_of_link_keys_does_not_change_and_its_repr_shows_no_key() -> None:
+    found = (records.LinkKey(1, b"k", is_revoked=True), records.LinkKey(2, b"n", is_revoked=False))
+
+    row = records.encode_link_keys(found)
+
+    assert row == bytes.fromhex("01 92 93 01 c4016b c3 93 02 c4016e c2")
+    assert records.decode_link_keys(row) == found
+    assert "key=" not in repr(found)
+
+
 @pytest.mark.parametrize(
     ("undo", "expected"),
     [

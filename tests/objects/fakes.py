@@ -109,6 +109,10 @@ class FakeSyscalls:
         self.asked.append(("complete", awakeable, outcome))
         return self._done(None)
 
+    def sign_link(self, text: bytes) -> str:
+        self.asked.append(("sign", text))
+        return "signed"
+
     @property
     def is_workflow(self) -> bool:
         return self.target.service == "Order"
