@@ -22,8 +22,11 @@ from .answers import Answers
 from .commits import Commits
 from .seams import Alarm, Clock
 
-TAGS_MAX = 10_000
+TAGS_MAX: Final = 10_000
 """Of so many objects it is remembered which state they have."""
+
+LOOKS_MAX: Final = 1_000
+"""In one round of the loop."""
 
 WAIT_ON: Final = object()
 """What a look gives that has not found what it is for."""
@@ -54,6 +57,8 @@ class Watches:
         self._tags: dict[bytes, str] = {}
         # What has changed since everyone looked.
         self._changed: dict[bytes, None] = {}
+        # Who has not looked yet since then, and at what.
+        self._looking: dict[_Watcher, bytes] = {}
 
     def __len__(self) -> int:
         """How many wait."""
@@ -121,13 +126,21 @@ class Watches:
         self._loop.call_soon(self._look)
 
     def _look(self) -> None:
+        """Have those look for whom something has changed; thousands of them in several rounds."""
         changed, self._changed = self._changed, {}
         for watched in changed:
-            for watcher in list(self._watchers.get(watched, ())):
-                answer = _try(watcher.look)
-                if answer is not WAIT_ON:
-                    self._remove(watched, watcher)
-                    watcher.settle(answer)
+            self._looking.update(dict.fromkeys(self._watchers.get(watched, ()), watched))
+        for _ in range(min(LOOKS_MAX, len(self._looking))):
+            watcher = next(iter(self._looking))
+            watched = self._looking.pop(watcher)
+            if watcher not in self._watchers.get(watched, ()):
+                continue  # It was answered or has gone meanwhile.
+            answer = _try(watcher.look)
+            if answer is not WAIT_ON:
+                self._remove(watched, watcher)
+                watcher.settle(answer)
+        if self._looking:
+            self._loop.call_soon(self._look)
 
     def _give_up(self, watched: bytes, watcher: _Watcher, give_up: Callable[[], Any]) -> None:
         watcher.alarm = None

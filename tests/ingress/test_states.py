@@ -314,6 +314,16 @@ async def test_whoever_waits_when_the_door_closes_is_answered_as_if_his_time_wer
     assert len(world.runtime.core.watches) == 0
 
 
+async def test_whoever_goes_away_while_the_door_closes_is_not_asked_for(world: World) -> None:
+    asker = Asker(CallersDoor(world.runtime))
+    waiting = asyncio.ensure_future(asker.get("/Pad/sam?wait=5m"))
+    await settle()
+    asker.door.end_waits()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
 async def test_whoever_waits_when_the_runtime_stops_is_told_to_come_again(world: World) -> None:
     waiting = asyncio.ensure_future(Asker(CallersDoor(world.runtime)).get("/Pad/sam?wait=5m"))
     await settle()

@@ -83,6 +83,13 @@ class Teller(VirtualObject):
             await ctx.run("after", act, "after")
 
     @handler
+    async def pay_two_and_want_one(self, ctx: Context) -> None:
+        first, second = ctx.run("a", act, "a"), ctx.run("b", act, "b")
+        await first
+        second.cancel()
+        await ctx.awakeable(str)
+
+    @handler
     async def give_up(self, ctx: Context, name: str) -> None:
         try:
             async with asyncio.timeout(10):
@@ -229,6 +236,13 @@ async def test_a_step_that_was_given_up_is_unknown_and_says_so(world: World) -> 
     effect = await effect_of(world, id_)
     assert (effect.status, effect.is_canceled) == ("unknown", True)
     assert (effect.attempts, effect.failures) == (None, None)
+
+
+async def test_a_step_that_had_its_result_when_it_was_given_up_is_done(world: World) -> None:
+    id_ = await world.runtime.object(Teller, "sam").pay_two_and_want_one.send()
+    await settle()
+    second = (await effects_of(world, id_)).effects[1]
+    assert (second.name, second.status, second.is_canceled) == ("b", "done", False)
 
 
 async def test_a_step_that_a_stop_came_before_did_not_start(world: World) -> None:

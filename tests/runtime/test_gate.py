@@ -118,6 +118,23 @@ async def test_a_state_is_told_when_it_is_durable_also_to_whoever_waits(
     assert asked_between.result() == waiting.result()
 
 
+async def test_whoever_waits_is_not_told_a_later_state_that_is_not_durable_yet(
+    threads: HeldThreads,
+) -> None:
+    runtime = await start(threads, MemoryStore())
+    waiting = runtime.wait_state(Ledger, "a", since=(await runtime.wait_state(Ledger, "a")).tag)
+    first = asyncio.ensure_future(runtime.object(Ledger, "a").add(1))
+    await settle()
+    second = asyncio.ensure_future(runtime.object(Ledger, "a").add(1))
+    await settle()
+    await threads.let_sync_end()
+    assert [each.done() for each in (first, second, waiting)] == [True, False, False]
+    await threads.let_sync_end()
+
+    assert second.result() == 2
+    assert waiting.result().values == {"total": 2}
+
+
 async def test_an_action_waits_until_its_intent_is_durable(threads: HeldThreads) -> None:
     runtime = await start(threads, MemoryStore())
     answer = asyncio.ensure_future(runtime.object(Ledger, "a").effect())

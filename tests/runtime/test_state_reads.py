@@ -255,13 +255,15 @@ async def test_thousands_who_wait_are_all_told_and_then_forgotten(world: World) 
 
 
 async def test_whoever_cancels_a_wait_is_forgotten_at_once(world: World) -> None:
-    waiting = world.runtime.wait_state(
-        Pad, "sam", since=await tag_of(world), timeout=timedelta(seconds=5)
-    )
+    await world.clock.advance(0.01)
+    tag, before_ms = await tag_of(world), world.clock.next_ms()
+    waiting = world.runtime.wait_state(Pad, "sam", since=tag, timeout=timedelta(milliseconds=5))
+    assert world.clock.next_ms() == world.clock.now_ms() + 5
     assert len(world.runtime.core.watches) == 1
     waiting.cancel()
     assert len(world.runtime.core.watches) == 0
     assert len(world.runtime.core.answers) == 0
+    assert world.clock.next_ms() == before_ms
     await world.runtime.object(Pad, "sam").add("x")
 
 
@@ -326,6 +328,8 @@ def test_no_two_states_are_the_same_bytes_to_the_hash() -> None:
         {"a": {b"": b"b", b"c": b""}},
         {"a": {b"b": b"c"}},
         {"ab": {b"": b"c"}},
+        {"a": {b"": b"1"}, "b": {b"p": b"r"}, "c": {b"s": b"t"}},
+        {"a": {b"": b"1", b"b": b"p", b"r": b"c", b"s": b"t"}},
     ]
     assert len({hash_rows(rows) for rows in states}) == len(states)
 
