@@ -3,6 +3,7 @@
 from asyncio import Future
 from typing import Any, Protocol
 
+from ...runtime.config import RuntimeConfig
 from ...runtime.invocation_handle import InvocationHandle
 from ...runtime.requests import Answer
 from ...runtime.standing import Standing
@@ -13,6 +14,11 @@ from ..sql.port import QueryEngine
 
 class OperatedEngine(IngressEngine, QueryEngine, Protocol):
     """An engine whose invocations can be told to end, paused, restarted and forgotten."""
+
+    @property
+    def config(self) -> RuntimeConfig:
+        """Its limits and times."""
+        ...
 
     def invocation(self, invocation_id: str) -> InvocationHandle[Any]:
         """What can be done to one invocation.

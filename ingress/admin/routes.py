@@ -6,15 +6,17 @@ from typing import Final
 
 from ..problems import Refusal, RefusedError
 from ..segments import split_path
-from . import batch, health, invocation_routes, query, state
+from . import batch, health, invocation_routes, openapi, query, services, state
 from .route import Route
 
 ROUTES: Final[tuple[Route, ...]] = (
     *health.ROUTES,
     *invocation_routes.ROUTES,
     *batch.ROUTES,
+    *services.ROUTES,
     *state.ROUTES,
     *query.ROUTES,
+    *openapi.ROUTES,
 )
 
 
