@@ -23,7 +23,9 @@ from .lifecycle import Lifecycle
 from .state_tags import hash_rows
 from .watches import WAIT_ON, Watches
 
-Show = Callable[[str, StoredRows], Any]
+ReadRows = Callable[[], StoredRows]
+Show = Callable[[str, ReadRows], Any]
+"""What is told of a state: given its tag, and how to read its rows, if that is needed."""
 
 _NAME: Final = json_serde(str)
 
@@ -105,8 +107,8 @@ class StateReads:
         definition = self._get_keyed(cls)
         object_ = keys.object_key(definition.name, check_key(key))
 
-        def show(tag: str, rows: StoredRows) -> StateSnapshot:
-            return StateSnapshot(MappingProxyType(decode_state(definition, rows)), tag)
+        def show(tag: str, read_rows: ReadRows) -> StateSnapshot:
+            return StateSnapshot(MappingProxyType(decode_state(definition, read_rows())), tag)
 
         return self._watches.wait(
             keys.STATE + object_,
@@ -120,8 +122,8 @@ class StateReads:
         definition = self._get_keyed(question.service)
         object_ = keys.object_key(definition.name, check_key(question.key))
 
-        def show(tag: str, rows: StoredRows) -> StateDocument:
-            return self._make_document(definition, tag, rows)
+        def show(tag: str, read_rows: ReadRows) -> StateDocument:
+            return self._make_document(definition, tag, read_rows)
 
         if question.at is not None or question.entry is not None:
             return self._read_past(object_, question, show)
@@ -155,7 +157,7 @@ class StateReads:
         except HoldfastError as error:
             return self._answers.when_durable(error)
         tag = hash_rows(rows)
-        document = StateDocument(tag, None) if tag in question.known else show(tag, rows)
+        document = StateDocument(tag, None) if tag in question.known else show(tag, lambda: rows)
         return self._answers.when_durable(document)
 
     def _read(self, object_: bytes, known: Collection[str], show: Show) -> Any:
@@ -167,10 +169,11 @@ class StateReads:
         tag = self._watches.find_tag(keys.STATE + object_)
         if tag is not None and tag in known:
             return WAIT_ON
+        if tag is not None:
+            return show(tag, lambda: self._history.read_state(object_, None))
         rows = self._history.read_state(object_, None)
-        if tag is None:
-            tag = self._keep_tag(object_, rows)
-        return WAIT_ON if tag in known else show(tag, rows)
+        tag = self._keep_tag(object_, rows)
+        return WAIT_ON if tag in known else show(tag, lambda: rows)
 
     def _find_tag(self, object_: bytes) -> str:
         tag = self._watches.find_tag(keys.STATE + object_)
@@ -182,13 +185,13 @@ class StateReads:
         return tag
 
     def _make_document(
-        self, definition: ServiceDefinition, tag: str, rows: StoredRows
+        self, definition: ServiceDefinition, tag: str, read_rows: ReadRows
     ) -> StateDocument:
         # Thousands may wait for one object; it depends on nothing else.
         made_of = (definition.name, tag)
         if self._last is None or self._last_of != made_of:
             try:
-                document = StateDocument(tag, encode_state(definition, rows))
+                document = StateDocument(tag, encode_state(definition, read_rows()))
             except InvalidArgumentError as error:
                 document = StateDocument(tag, None, error.message)
             self._last, self._last_of = document, made_of

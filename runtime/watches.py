@@ -11,6 +11,7 @@ connection it waits on.
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -54,11 +55,12 @@ class Watches:
         self._clock = clock
         # Invariant: no inner set is empty. A dict, because it keeps order.
         self._watchers: dict[bytes, dict[_Watcher, None]] = {}
-        self._tags: dict[bytes, str] = {}
+        # The one that was found first is first; a dict would search for it among the deleted.
+        self._tags: OrderedDict[bytes, str] = OrderedDict()
         # What has changed since everyone looked.
         self._changed: dict[bytes, None] = {}
         # Who has not looked yet since then, and at what.
-        self._looking: dict[_Watcher, bytes] = {}
+        self._looking: OrderedDict[_Watcher, bytes] = OrderedDict()
 
     def __len__(self) -> int:
         """How many wait."""
@@ -102,7 +104,7 @@ class Watches:
     def keep_tag(self, watched: bytes, tag: str) -> None:
         """Remember the tag of a state until that changes."""
         if len(self._tags) >= TAGS_MAX:
-            del self._tags[next(iter(self._tags))]
+            self._tags.popitem(last=False)
         self._tags[watched] = tag
         self._commits.on_written = self._note
 
@@ -131,8 +133,7 @@ class Watches:
         for watched in changed:
             self._looking.update(dict.fromkeys(self._watchers.get(watched, ()), watched))
         for _ in range(min(LOOKS_MAX, len(self._looking))):
-            watcher = next(iter(self._looking))
-            watched = self._looking.pop(watcher)
+            watcher, watched = self._looking.popitem(last=False)
             if watcher not in self._watchers.get(watched, ()):
                 continue  # It was answered or has gone meanwhile.
             answer = _try(watcher.look)
