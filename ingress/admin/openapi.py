@@ -19,6 +19,7 @@ _MEANINGS: Final = {
     "service": "The name of a class.",
     "handler": "The name of a handler.",
 }
+_PATTERNS: Final = {"invocation_id": "^inv_[0-9a-f]{32}$"}
 _KEYED: Final = frozenset({"modify_service_state", "merge_service_state"})
 _IDEMPOTENCY_KEY: Final[Node] = {
     "name": "idempotency-key",
@@ -89,12 +90,15 @@ def _describe(route: Route, schema_of: dict[int, Node]) -> Node:
 
 def _parameters(route: Route) -> Iterable[Node]:
     for name in _NAME.findall(route.path):
+        schema: Node = {"type": "string", "minLength": 1}
+        if name in _PATTERNS:
+            schema = {"type": "string", "pattern": _PATTERNS[name]}
         yield {
             "name": name,
             "in": "path",
             "required": True,
             "description": _MEANINGS[name],
-            "schema": {"type": "string", "minLength": 1},
+            "schema": schema,
         }
     for parameter in route.query:
         yield {
