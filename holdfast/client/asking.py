@@ -78,7 +78,8 @@ class Asker:
         """Ask, again where that is safe, and give the first answer that is one.
 
         Raises:
-            NotReachedError: nothing was ever taken, for nobody could be reached.
+            NotReachedError: nothing was ever taken, for nobody could be reached, or it is a
+                question that nobody answered.
             HoldfastError: the server has refused it until the end; nothing was taken.
             AnswerLostError: it may have been taken.
         """
@@ -175,7 +176,7 @@ class Asker:
         return None if wait is None else round(wait / timedelta(milliseconds=1))
 
     def _give_up(self, ask: Ask, error: HoldfastError, *, was_lost: bool) -> HoldfastError:
-        if not was_lost:
+        if not was_lost or ask.is_question:
             return error
         return lost_error(ask, error.message)
 

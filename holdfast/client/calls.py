@@ -18,7 +18,7 @@ import msgspec
 
 from ..objects.call_options import PLAIN, CallOptions, Mode, outside_options
 from ..objects.durations import to_duration
-from ..objects.errors import ConflictError, InvalidArgumentError
+from ..objects.errors import ConflictError, HoldfastError, InvalidArgumentError, TerminalError
 from ..objects.identity import Target
 from ..objects.media import is_json
 from ..objects.serde import Serde, json_serde
@@ -148,10 +148,24 @@ class Calls:
         if answered.reply.status == 409 and answered.was_lost and ask.idempotency_key is None:
             error = error_of(ask, answered.reply, self._asker.server, target)
             if status == 200 and isinstance(error, ConflictError):
-                return await self._asker.get(attach_to_workflow(target), 200, target=target)
+                return await self._attach(ask, target)
         if answered.reply.status != status:
-            raise error_of(ask, answered.reply, self._asker.server, target)
+            error = error_of(ask, answered.reply, self._asker.server, target)
+            if answered.was_lost and not isinstance(error, TerminalError):
+                # This sending was refused; one before it may have been accepted all the same.
+                raise lost_error(ask, f"an answer was lost, and then {error.message}") from error
+            raise error
         return answered
+
+    async def _attach(self, ask: Ask, target: Target) -> Answered:
+        """The outcome of the workflow that ``ask`` has started, or somebody else before it."""
+        question = attach_to_workflow(target)
+        try:
+            return await self._asker.get(question, 200, target=target)
+        except TerminalError:
+            raise
+        except HoldfastError as error:
+            raise lost_error(ask, f"an answer was lost, and then {error.message}") from error
 
     def _make(self, target: Target, argument: bytes, options: CallOptions, *, is_send: bool) -> Ask:
         is_run = getattr(options, "is_workflow", False) and target.handler == RUN
@@ -186,6 +200,7 @@ def attach_to_workflow(target: Target) -> Ask:
     assert target.key is not None, "a workflow without a key"
     return Ask(
         method="GET",
+        is_question=True,
         path=f"/restate/workflow/{segment(target.service)}/{segment(target.key)}/attach",
         what=f"attaching to {target}",
     )

@@ -16,6 +16,7 @@ class Ask:
         headers: beside those of every request.
         idempotency_key: the one in the headers.
         may_repeat: whether sending it twice does no more than sending it once.
+        is_question: whether nothing can be accepted of it, so that nothing can be lost.
         is_operators: whether it is for the operators' port.
         hint: what asking again would do, where there is no key to do it with.
     """
@@ -27,6 +28,7 @@ class Ask:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     idempotency_key: str | None = None
     may_repeat: bool = True
+    is_question: bool = False
     is_operators: bool = False
     hint: str = ""
 

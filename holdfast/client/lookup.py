@@ -48,6 +48,7 @@ async def look_up(
     ask = Ask(
         method="POST",
         path="/restate/lookup",
+        is_question=True,
         what=f"the search for a call of {name}",
         body=msgspec.json.encode(body),
         headers=JSON,

@@ -29,6 +29,7 @@ class Operators:
         ask = Ask(
             method="POST",
             path="/query",
+            is_question=True,
             what="the query",
             body=body,
             headers=_ROWS,
@@ -45,7 +46,13 @@ class Operators:
             UnknownTargetError: there is no such invocation.
         """
         path = f"/invocations/{segment(id_)}"
-        ask = Ask(method="GET", path=path, what=f"the description of {id_}", is_operators=True)
+        ask = Ask(
+            method="GET",
+            is_question=True,
+            path=path,
+            what=f"the description of {id_}",
+            is_operators=True,
+        )
         return (await self.asker.get(ask, 200)).reply.body
 
     async def tell(self, id_: str, verb: str, *, query: str = "", over: int | None = None) -> bool:

@@ -35,7 +35,7 @@ async def ask_health(asker: Asker) -> ServerHealth:
     Raises:
         NotReachedError: nobody answers, or somebody else than a Holdfast server.
     """
-    ask = Ask(method="GET", path="/restate/health", what="the question how it is")
+    ask = Ask(method="GET", is_question=True, path="/restate/health", what="the question how it is")
     reply = await asker.ask_once(ask)
     try:
         body = msgspec.json.decode(reply.body, type=dict[str, Any])

@@ -95,7 +95,7 @@ class RemoteInvocation(Generic[R_co]):
         """
         given = {"limit": limit} if after == -1 else {"after": after, "limit": limit}
         path = f"/restate/invocation/{self._id}/effects?{urlencode(given)}"
-        ask = Ask(method="GET", path=path, what=f"the effects of {self._id}")
+        ask = Ask(method="GET", is_question=True, path=path, what=f"the effects of {self._id}")
         return parse_effects((await self._asker.get(ask, 200)).reply.body)
 
     async def cancel(self, reason: str = "") -> bool:
@@ -180,7 +180,7 @@ class RemoteInvocation(Generic[R_co]):
 
     async def _outcome(self, verb: str) -> R_co:
         path = f"/restate/invocation/{self._id}/{verb}"
-        ask = Ask(method="GET", path=path, what=f"the {verb} of {self._id}")
+        ask = Ask(method="GET", is_question=True, path=path, what=f"the {verb} of {self._id}")
         answered = await self._asker.get(ask, 200)
         try:
             return cast("R_co", decode_result(self._result, answered.reply))

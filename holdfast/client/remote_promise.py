@@ -41,7 +41,7 @@ class RemotePromise(Generic[T]):
             TerminalError: it was rejected.
             InvalidArgumentError: its value is of another type.
         """
-        ask = Ask(method="GET", path=self._path, what=f"the look at {self._what}")
+        ask = Ask(method="GET", is_question=True, path=self._path, what=f"the look at {self._what}")
         try:
             answered = await self._asker.get(ask, 200)
         except NotReadyError:
@@ -56,7 +56,10 @@ class RemotePromise(Generic[T]):
             InvalidArgumentError: its value is of another type.
         """
         ask = Ask(
-            method="GET", path=f"{self._path}?wait={WAIT_MS}", what=f"waiting for {self._what}"
+            method="GET",
+            is_question=True,
+            path=f"{self._path}?wait={WAIT_MS}",
+            what=f"waiting for {self._what}",
         )
         while True:
             answered = await self._asker.ask(ask)

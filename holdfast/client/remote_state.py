@@ -77,6 +77,7 @@ def _make_ask(
     path = f"/{segment(name)}/{segment(check_key(key))}"
     return Ask(
         method="GET",
+        is_question=True,
         path=f"{path}?{query}" if query else path,
         what=f"the reading of {name}/{key}",
         headers=headers or {},

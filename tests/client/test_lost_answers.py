@@ -157,6 +157,39 @@ async def test_an_answer_that_stays_lost_says_how_to_ask_again(
     assert ran == ["add tea"]
 
 
+@pytest.mark.parametrize(
+    "then", [refusal(404), refusal(400), b"HTTP/1.1 301 Moved\r\ncontent-length: 0\r\n\r\n"]
+)
+async def test_a_refusal_after_a_lost_answer_does_not_say_that_nothing_was_accepted(
+    then: bytes, server: HttpServer, patience: Patience, ran: list[str]
+) -> None:
+    async with over(server, patience, Fate.RESET_AFTER, then) as (client, _):
+        with pytest.raises(AnswerLostError, match="idempotency_key='key-1'"):
+            await client.object(Cart, "sam").add("tea")
+    assert ran == ["add tea"]
+
+
+async def test_a_question_that_nobody_answers_has_lost_nothing(
+    server: HttpServer, patience: Patience
+) -> None:
+    once = RetryPolicy(max_attempts=1)
+    # Twice, because aiohttp itself sends a GET again.
+    fates = (Fate.RESET_AFTER, Fate.RESET_AFTER)
+    async with over(server, patience, *fates, retry=once) as (client, _):
+        with pytest.raises(NotReachedError, match="was lost"):
+            await client.state(Cart, "sam")
+
+
+async def test_a_lost_run_that_cannot_be_attached_to_is_lost(
+    server: HttpServer, patience: Patience, ran: list[str]
+) -> None:
+    fates = (Fate.RESET_AFTER, Fate.PASSED, refusal(404))
+    async with over(server, patience, *fates) as (client, _):
+        with pytest.raises(AnswerLostError, match="find_invocation"):
+            await client.workflow(Order, "7").run("tea")
+    assert ran == ["run tea"]
+
+
 async def test_a_lost_run_waits_for_the_outcome_of_its_workflow(
     server: HttpServer, patience: Patience, ran: list[str]
 ) -> None:

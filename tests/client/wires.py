@@ -39,13 +39,21 @@ class Wire:
     """The heads of the requests that came."""
     connections: int = 0
     port: int = 0
+    tasks: set["asyncio.Task[None]"] = field(default_factory=set["asyncio.Task[None]"])
+    """One for each connection that is open."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
-            while await self._pass_one(reader, writer):
-                pass
-        writer.close()
+        task = asyncio.current_task()
+        assert task is not None
+        self.tasks.add(task)
+        try:
+            with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                while await self._pass_one(reader, writer):
+                    pass
+        finally:
+            self.tasks.discard(task)
+            await _close(writer)
 
     async def _pass_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head, body = await _read_message(reader)
@@ -76,9 +84,11 @@ class Wire:
 
     async def _ask(self, request: bytes) -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.target)
-        writer.write(request)
-        head, body = await _read_message(reader)
-        writer.close()
+        try:
+            writer.write(request)
+            head, body = await _read_message(reader)
+        finally:
+            await _close(writer)
         return head + body
 
     def header(self, name: str) -> list[str | None]:
@@ -101,6 +111,16 @@ async def wire_to(port: int, *fates: Fate | bytes) -> AsyncIterator[Wire]:
         yield wire
     finally:
         server.close()
+        open_ = list(wire.tasks)
+        for task in open_:
+            task.cancel()
+        await asyncio.gather(*open_, return_exceptions=True)
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
 
 
 async def _read_message(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
