@@ -92,7 +92,7 @@ class Browser:
         return await CallersDoor(self.world.runtime, OPTIONS).respond(Request(head, body))
 
 
-async def begin(world: World, message: Any = "May sam spend 40 euros?") -> dict[str, Any]:
+async def begin(world: World, message: str = "May sam spend 40 euros?") -> dict[str, str]:
     """Ask, and give what the object then holds: the links."""
     await world.runtime.object(Expense, "sam").ask.send(message)
     await world.rest()
@@ -382,6 +382,7 @@ async def test_a_link_that_cannot_be_is_refused(
     world: World, arguments: dict[str, Any], said: str
 ) -> None:
     awakeable = "awk_" + "0" * 40
+    options: dict[str, Any] = {"expires_in": 60, **arguments}
     with pytest.raises(InvalidArgumentError, match=said):
-        await world.runtime.awakeable_link(awakeable, **{"expires_in": 60, **arguments})
+        await world.runtime.awakeable_link(awakeable, **options)
     assert world.store.get(keys.meta("link keys")) is None

@@ -315,6 +315,6 @@ def test_a_handler_that_could_not_take_an_event_is_refused(cls: type, said: str)
 def test_a_webhook_is_one() -> None:
     with pytest.raises(InvalidDefinitionError, match="webhook must be a Webhook"):
 
-        class _Wrong(Service):
+        class Wrong(Service):  # pyright: ignore[reportUnusedClass]  # it is not made
             @handler(webhook="STRIPE_SECRET")  # type: ignore[call-overload, untyped-decorator]
             async def take(self, ctx: Context, event: Any) -> None: ...

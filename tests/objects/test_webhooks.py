@@ -1,5 +1,6 @@
 """How each provider signs: their own published examples, and everything that is nearly one."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -131,33 +132,34 @@ def test_an_event_of_stripe_is_called_by_the_id_in_it() -> None:
     assert STRIPE.receive() == Delivery("evt_1", EVENT)
 
 
+NEARLY: dict[str, Callable[[Sent, str], Sent]] = {
+    "a longer body": lambda sent, _: replace(sent, body=sent.body + b" "),
+    "no body": lambda sent, _: replace(sent, body=b""),
+    "no headers": lambda sent, _: replace(sent, headers={}),
+    "an empty signature": lambda sent, name: sent.with_header(name, ""),
+    "no text": lambda sent, name: sent.with_header(name, "\udcff\udcfe"),
+    "no ASCII": lambda sent, name: sent.with_header(name, "ünïcödé"),
+    "a changed one": lambda sent, name: sent.with_header(name, _change(sent.headers[name])),
+    "no version": lambda sent, name: sent.with_header(name, _strip(sent.headers[name])),
+    "another secret": lambda sent, _: replace(sent, secrets=("whsec_AAAAAAAAAAAA",)),
+}
+
+
+def _change(signature: str) -> str:
+    """Another one of the same length, where it is most easily overlooked: before its end."""
+    end = signature.removesuffix(",v0=old")
+    changed = end[:-2] + ("0" if end[-2] != "0" else "1") + end[-1]
+    return changed + signature[len(end) :]
+
+
+def _strip(signature: str) -> str:
+    return re.sub(r"(v1,|sha256=|v0=|v1=)", "", signature)
+
+
 @pytest.mark.parametrize("name", ALL)
-@pytest.mark.parametrize(
-    "change",
-    [
-        pytest.param(lambda sent, _: replace(sent, body=sent.body + b" "), id="a longer body"),
-        pytest.param(lambda sent, _: replace(sent, body=b""), id="no body"),
-        pytest.param(lambda sent, _: replace(sent, headers={}), id="no headers"),
-        pytest.param(lambda sent, name: sent.with_header(name, ""), id="an empty signature"),
-        pytest.param(lambda sent, name: sent.with_header(name, "\udcff\udcfe"), id="no text"),
-        pytest.param(lambda sent, name: sent.with_header(name, "ünïcödé"), id="no ASCII"),
-        pytest.param(
-            lambda sent, name: sent.with_header(name, sent.headers[name][:-2]), id="a shorter one"
-        ),
-        pytest.param(
-            lambda sent, name: sent.with_header(name, sent.headers[name].split("=", 1)[-1]),
-            id="no version",
-        ),
-        pytest.param(
-            lambda sent, _: replace(sent, secrets=("whsec_AAAAAAAAAAAA",)), id="another secret"
-        ),
-    ],
-)
+@pytest.mark.parametrize("change", NEARLY.values(), ids=NEARLY)
 def test_what_is_nearly_signed_is_not(name: str, change: Callable[[Sent, str], Sent]) -> None:
-    sent = change(ALL[name], SIGNATURES[name])
-    if name == "stripe" and sent.headers.get("stripe-signature", "").endswith(",v0=o"):
-        sent = sent.with_header("stripe-signature", STRIPE.headers["stripe-signature"][:-8])
-    assert isinstance(sent.receive(), NotSigned)
+    assert isinstance(change(ALL[name], SIGNATURES[name]).receive(), NotSigned)
 
 
 @pytest.mark.parametrize("name", ALL)
