@@ -23,10 +23,12 @@ from .options import HttpOptions
 from .problems import Refusal, RefusedError
 
 _LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1"})
-_METHODS = "GET, POST"
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
+_ASKED_METHOD = "access-control-request-method"
+_PREFLIGHT_VARY = "origin, access-control-request-method, access-control-request-headers"
 _EXPOSED = (
-    "x-restate-id, x-restate-error-source, x-holdfast-error, x-holdfast-error-type, "
-    "x-holdfast-idempotency, retry-after, etag"
+    "x-restate-id, x-restate-error-source, idempotency-expires, x-holdfast-error, "
+    "x-holdfast-error-type, x-holdfast-idempotency, retry-after, etag"
 )
 
 
@@ -72,10 +74,15 @@ def find_cors_headers(headers: Mapping[str, str], options: HttpOptions) -> Mappi
     if not options.origins:
         return None
     origin = headers.get("origin")
+    # A preflight's answer depends on what it asks for as well.
+    vary = {"vary": _PREFLIGHT_VARY if _ASKED_METHOD in headers else "origin"}
     if origin is None or not _is_allowed(origin, options):
-        return {"vary": "origin"}
+        return vary
+    if origin.lower() in options.origins:
+        # Only to those that were named: where any page may call, none brings a user's credentials.
+        vary["access-control-allow-credentials"] = "true"
     return {
-        "vary": "origin",
+        **vary,
         "access-control-allow-origin": origin,
         "access-control-expose-headers": _EXPOSED,
     }
@@ -89,9 +96,14 @@ def find_preflight_answer(head: Head, options: HttpOptions) -> Response | None:
     origin = headers.get("origin")
     if origin is None or not _is_allowed(origin, options):
         return None
-    if headers.get("access-control-request-method") is None:
+    method = headers.get(_ASKED_METHOD)
+    if method is None:
         return None
-    allowed = {"access-control-allow-methods": _METHODS, "access-control-max-age": "600"}
+    # Whether there is anything at the path with this method is for the request itself to find out.
+    allowed = {
+        "access-control-allow-methods": method if method in _METHODS else "GET, POST",
+        "access-control-max-age": "600",
+    }
     asked = headers.get("access-control-request-headers")
     if asked is not None and asked.isascii():
         allowed["access-control-allow-headers"] = asked

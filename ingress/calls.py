@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from ..objects.call_options import Mode
 from ..objects.definition import HandlerDefinition
-from ..objects.errors import HoldfastError, InvalidArgumentError
+from ..objects.errors import ConflictError, HoldfastError, InvalidArgumentError
+from ..objects.identity import Target
 from ..objects.media import ANY
-from ..runtime.requests import CallRequest
+from ..runtime.requests import CallRequest, WorkflowNamed
 from .answers import response_of_answer, response_of_send
 from .call_paths import NO_QUERY, NOT_PUBLIC, CallPath, parse_query
 from .durations import parse_delay
@@ -59,9 +60,12 @@ class Call:
             del request, body  # The engine has them; here they would be kept for a long wait.
             answer = await future
         except HoldfastError as error:
-            return response_of_error(
+            response = response_of_error(
                 error, is_keyed=self.idempotency_key is not None, was_submitted=was_submitted
             )
+            if path.handler.is_run and isinstance(error, ConflictError):
+                return await _with_first_id(self.engine, path.target, response)
+            return response
         if path.is_send:
             return response_of_send(answer)
         return response_of_answer(answer, path.handler.content_type)
@@ -88,6 +92,14 @@ def open_call(
             f"sends: /{path.target.service}/…/{path.target.handler}/send?delay=…"
         )
         raise InvalidArgumentError(message)
+    idempotency_key = find_idempotency_key(head.headers)
+    if handler.is_run and idempotency_key is not None:
+        message = (
+            "cannot use the idempotency key with workflow handlers. The handler invocation will "
+            f"already be idempotent by the workflow key itself, so leave it out of calls of "
+            f"{path.target}"
+        )
+        raise InvalidArgumentError(message)
     if handler.takes_input and "content-type" in head.headers:
         check_content_type(head.headers, handler)
     return Call(
@@ -95,10 +107,20 @@ def open_call(
         path=path,
         has_content_type="content-type" in head.headers,
         headers=passed_headers(head.headers, options),
-        idempotency_key=find_idempotency_key(head.headers),
+        idempotency_key=idempotency_key,
         delay_ms=0 if delay is None else parse_delay(delay),
         mode=said.mode,
     )
+
+
+async def _with_first_id(engine: IngressEngine, run: Target, response: Response) -> Response:
+    """The refusal to start a workflow again, with the id of the start that counts."""
+    assert run.key is not None, "a workflow without a key"
+    try:
+        id_ = await engine.look_up(WorkflowNamed(run.service, run.key))
+    except HoldfastError:
+        return response  # Forgotten meanwhile, or the runtime stops.
+    return Response(response.status, {"x-restate-id": id_, **response.headers}, response.body)
 
 
 def _check_method(path: CallPath, method: str) -> None:

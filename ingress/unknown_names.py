@@ -41,15 +41,19 @@ def misshapen(service: ServiceDefinition) -> InvalidArgumentError:
 def unknown_service(name: str, registry: Registry) -> UnknownTargetError:
     """There is no such class here."""
     hint = did_you_mean(name, public_services(registry))
-    return UnknownTargetError(f"service {name!r:.80} not found; {_served(registry)}{hint}")
+    message = (
+        f"service {name!r:.80} not found, make sure to register the service before calling it; "
+        f"{_served(registry)}{hint}"
+    )
+    return UnknownTargetError(message)
 
 
 def unknown_handler(name: str, service: ServiceDefinition) -> UnknownTargetError:
     """The class has no such handler."""
     handlers = _public_handlers(service)
     message = (
-        f"{service.name} has no handler {name!r:.80}; its handlers are "
-        f"{_list_names(handlers)}{did_you_mean(name, handlers)}"
+        f"the service {service.name!r} exists, but the handler {name!r:.80} was not found; its "
+        f"handlers are {_list_names(handlers)}{did_you_mean(name, handlers)}"
     )
     return UnknownTargetError(message)
 

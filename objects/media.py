@@ -97,7 +97,7 @@ class _RawBytes:
     __slots__ = ()
 
     def encode(self, value: Any) -> bytes:
-        if isinstance(value, bytes | bytearray | memoryview):
+        if isinstance(value, bytes | bytearray):
             return bytes(value)
         raise _mismatch(bytes, value)
 

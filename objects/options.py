@@ -72,7 +72,7 @@ class HandlerOptions:
         self._check("idle_ms_max", int)
         self._check("mailbox_invocations_max", int)
         self._check("webhook", Webhook)
-        if not isinstance(self.ingress_private, bool | None):
+        if type(self.ingress_private) not in {bool, type(None)}:
             message = f"ingress_private is True or False, but this is {self.ingress_private!r:.80}"
             raise InvalidDefinitionError(message)
         for name in ("accept", "content_type"):

@@ -18,6 +18,8 @@ from tests.ingress.fake_engine import AWAKEABLE, Counter, Mailer
 REGISTRY = Registry([Counter, Mailer])
 
 SERVED = "served here: Counter (object), Mailer (service)"
+NO_HANDLER = "the service 'Counter' exists, but the handler"
+REGISTER = "make sure to register the service before calling it"
 HANDLERS = "its handlers are add, get, reset"
 
 
@@ -139,18 +141,21 @@ def test_what_is_no_path_is_refused_with_its_reason(path: str, said: str) -> Non
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("/NoSuchService/handler", f"service 'NoSuchService' not found; {SERVED}"),
+        ("/NoSuchService/handler", f"service 'NoSuchService' not found, {REGISTER}; {SERVED}"),
         (
             "/counter/sam/get",
-            f"service 'counter' not found; {SERVED}; did you mean 'Counter'?",
+            f"service 'counter' not found, {REGISTER}; {SERVED}; did you mean 'Counter'?",
         ),
-        ("/restate/call", f"service '' not found; {SERVED}"),
+        ("/restate/call", f"service '' not found, {REGISTER}; {SERVED}"),
         (
             "/restate/send/Countr/sam/get",
-            f"service 'Countr' not found; {SERVED}; did you mean 'Counter'?",
+            f"service 'Countr' not found, {REGISTER}; {SERVED}; did you mean 'Counter'?",
         ),
-        ("/Counter/sam/nope", f"Counter has no handler 'nope'; {HANDLERS}"),
-        ("/Counter/sam/gett", f"Counter has no handler 'gett'; {HANDLERS}; did you mean 'get'?"),
+        ("/Counter/sam/nope", f"{NO_HANDLER} 'nope' was not found; {HANDLERS}"),
+        (
+            "/Counter/sam/gett",
+            f"{NO_HANDLER} 'gett' was not found; {HANDLERS}; did you mean 'get'?",
+        ),
     ],
 )
 def test_what_does_not_exist_is_not_found_and_a_near_name_is_offered(

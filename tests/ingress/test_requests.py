@@ -281,7 +281,9 @@ REFUSED = {
         says="service 'NoSuch' not",
         with_headers={"x-holdfast-error": "HF0012"},
     ),
-    "unknown handler": Refused(path="/Counter/sam/nope", status=404, says="no handler 'nope'"),
+    "unknown handler": Refused(
+        path="/Counter/sam/nope", status=404, says="the handler 'nope' was not found"
+    ),
     "handler missing": Refused(
         path="/Counter/sam",
         status=400,
@@ -605,10 +607,19 @@ async def test_a_page_of_a_configured_origin_may_ask_and_read(engine: FakeEngine
 
     assert preflight.status == 200
     assert preflight.headers["access-control-allow-headers"] == "content-type"
-    assert preflight.headers["access-control-allow-methods"] == "GET, POST"
+    assert preflight.headers["access-control-allow-methods"] == "POST"
     for response in (preflight, answer, refused):
         assert response.headers["access-control-allow-origin"] == "https://app.example.com"
-        assert response.headers["vary"] == "origin"
+        assert response.headers["access-control-allow-credentials"] == "true"
+        assert "origin" in response.headers["vary"].split(", ")
+
+
+async def test_no_page_brings_credentials_where_any_page_may_call(engine: FakeEngine) -> None:
+    options = HttpOptions(origins=frozenset({"*"}))
+    headers = {**JSON, "origin": "https://other.example"}
+    response = await ask(engine, "POST", "/Counter/sam/add", b"5", headers, options)
+    assert response.headers["access-control-allow-origin"] == "https://other.example"
+    assert "access-control-allow-credentials" not in response.headers
 
 
 # What a handler sees of the headers

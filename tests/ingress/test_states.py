@@ -172,7 +172,7 @@ async def test_a_tag_survives_a_restart(world: World, asker: Asker) -> None:
         ("POST", "/Pad/sam", None, 400, "Pad is an object, so its key stands between its name"),
         ("PUT", "/Pad/sam", None, 405, "takes GET, HEAD"),
         ("DELETE", "/Deal/sam", None, 405, "takes GET, HEAD"),
-        ("GET", "/Mailer/sam", None, 404, "Mailer has no handler 'sam'"),
+        ("GET", "/Mailer/sam", None, 404, "the handler 'sam' was not found"),
         ("GET", "/Nobody/sam", None, 404, "service 'Nobody' not found"),
         ("GET", "/Pad/%00", None, 400, "NUL"),
         ("GET", "/Pad//", None, 400, "key"),
