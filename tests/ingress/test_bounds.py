@@ -328,7 +328,13 @@ LARGE = b'"' + b"x" * 16_000_000 + b'"'
 async def test_a_caller_who_does_not_read_his_answer_is_cut_off(
     engine: FakeEngine, headers: tuple[str, ...]
 ) -> None:
-    engine.outcome_of = lambda _: LARGE
+    forgotten = asyncio.Event()
+
+    class Answer(bytes):
+        def __del__(self) -> None:
+            forgotten.set()
+
+    engine.outcome_of = lambda _: Answer(LARGE)
     async with (
         serving(engine, answer_seconds_max=0.1) as server,
         connect(server.port) as mute,
@@ -340,6 +346,7 @@ async def test_a_caller_who_does_not_read_his_answer_is_cut_off(
         assert (await other.ask(get("/Counter/sam/get"))).status == 200
         await until(lambda: server.statistics().connections == 1)
         assert (await other.ask(get("/Counter/sam/get"))).status == 200
+        assert forgotten.is_set()
         with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
             await mute.read()
 
