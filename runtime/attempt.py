@@ -326,6 +326,8 @@ class Attempt:
         """Record the outcome, once no action of this invocation runs any more."""
         commands = self._commands
         commands.cursor.finish()
+        if commands.unwritten is not None:
+            commands.unwritten.settle()
         commands.withdraw_all()
         if self._parts.steps.is_busy(self.invocation.id):
             # The key is not released while an action of this turn still touches the world.
@@ -405,6 +407,8 @@ class Attempt:
     def _fail_attempt(self, error: BaseException) -> None:
         policy = self._handler.options.retry or self._parts.config.retry
         self._error = error
+        if self._commands.unwritten is not None:
+            self._commands.unwritten.forget()
         place = find_raise(error)
         reason = f"{describe(error)} (at {place})" if place else describe(error)
         canceled = self._commands.cursor.find_recorded_cancellation()
@@ -431,6 +435,8 @@ class Attempt:
         """No attempt of this code could get further: that is an outcome."""
         error = HandlerStuckError(f"{self.invocation.name} will never end: {reason}")
         logger.error("%s", error.message)
+        if self._commands.unwritten is not None:
+            self._commands.unwritten.forget()
         self._end_badly(failure_of(error), reason)
 
     def _end_badly(self, failure: Failure, reason: str) -> None:

@@ -40,9 +40,9 @@ from .object_state import ExclusiveState, NoState, SharedState
 from .open_invocation import OpenInvocation, Result
 from .pending import Awaited, DurableFuture, Pending
 from .promises import remove_waiter
-from .signals import stop_waiting
 from .sources import SourceFinder
 from .steps import Steps
+from .unwritten import GivenUp, Unwritten
 from .withdrawal import close_awakeable
 
 DIGEST_BYTES = 8
@@ -59,6 +59,8 @@ class Commands:
     """What left a saga although it is no outcome; the attempt must end with it."""
     is_compensating = False
     """Whether what is issued takes something back."""
+    unwritten: Unwritten | None = None
+    """What the handler has given up since it last asked for something, or waited."""
     is_frozen = False
     """A replay has come to where the handler was given up: what it asks for is not heard."""
 
@@ -193,12 +195,18 @@ class Commands:
         elif isinstance(state, SharedState):
             for reads in state.take_reads():
                 self.lifecycle.append(self.invocation, codec.encode_reads(reads))
+        if self.unwritten is not None:
+            self.unwritten.write()
 
     def write(self, command: Command) -> int:
         """Write a new command after ``save``; gives its index."""
+        if self.unwritten is not None:
+            self.unwritten.settle()
+        return self.lifecycle.append(self.invocation, self._encode(command))
+
+    def _encode(self, command: Command) -> bytes:
         source = self.sources.find(self.invocation.handler)
-        entry = codec.encode_command(command, self.cursor.deliveries, source)
-        return self.lifecycle.append(self.invocation, entry)
+        return codec.encode_command(command, self.cursor.deliveries, source)
 
     def issue(self, command: Command) -> tuple[int, bool]:
         """The index of ``command``, and whether it is new, so that what it asks for is to be done.
@@ -247,11 +255,10 @@ class Commands:
         match = self.follow(command)
         pending = self.pending.pop(index)
         if match is None:
-            self.append(command)
-            if pending.awaited is Awaited.SIGNAL:
-                stop_waiting(self.lifecycle, self.invocation, pending.name, index)
-            else:
-                self._withdraw(index, pending, hands_on=self._hands_on)
+            self.state.check()
+            self.unwritten = self.unwritten or Unwritten(self)
+            entry = self._encode(command)
+            self.unwritten.add(GivenUp(index, pending, entry, self._hands_on))
 
     def hold_view(self) -> None:
         """Others run before the handler goes on: what it reads meanwhile must not change."""
@@ -279,6 +286,8 @@ class Commands:
         Raises:
             JournalMismatchError: the handler waits without having asked for what it once did.
         """
+        if self.unwritten is not None:
+            self.unwritten.settle()
         self._hands_on = self._is_draining and self.cancellation is not None
         if self.cursor.deliveries in self._waits:
             # An earlier attempt waited here too, and stored what it had changed.
@@ -397,7 +406,7 @@ class Commands:
             if index in kept:
                 self._make_future(index, each)
             else:
-                self._withdraw(index, each, hands_on=False)
+                self.withdraw(index, each, hands_on=False)
         self._unstarted = [index for index in self._unstarted if index in self.pending]
 
     # -- Ending ------------------------------------------------------------------------------
@@ -451,9 +460,9 @@ class Commands:
         pending, self.pending = self.pending, {}
         for index, each in pending.items():
             hands_on = self.cancellation is not None and not is_shielded(each.future)
-            self._withdraw(index, each, hands_on=hands_on)
+            self.withdraw(index, each, hands_on=hands_on)
 
-    def _withdraw(self, index: int, pending: Pending, *, hands_on: bool) -> None:
+    def withdraw(self, index: int, pending: Pending, *, hands_on: bool) -> None:
         """Take back what would bring the completion about.
 
         ``hands_on``: because the handler was told to end, so that its callees are told as well.

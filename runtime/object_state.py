@@ -197,7 +197,7 @@ class ExclusiveState:
         self._unsaved = []
 
     def check(self) -> None:
-        """Find what has changed, before a command is looked for in the journal.
+        """Find what has changed, before a command is looked for in the journal, or given up.
 
         Raises:
             TerminalError: a value cannot be stored. ``save`` has said so in the same place before,
@@ -375,6 +375,10 @@ class SharedState:
         taken, self._reads = self._reads, {}
         return [Reads(deliveries, fields) for deliveries, fields in taken.items()]
 
+    def check(self) -> None:
+        """As ``check_unchanged``."""
+        self.check_unchanged()
+
     def check_unchanged(self) -> None:
         """Refuse a value that was changed in place.
 
@@ -423,6 +427,9 @@ class NoState:
     def names(self) -> list[str]:
         """None."""
         return []
+
+    def check(self) -> None:
+        """Nothing changes."""
 
     @staticmethod
     def _refusal(name: str) -> ContextMisuseError:

@@ -1,0 +1,90 @@
+"""What a handler has given up, until it is certain that it stays given up.
+
+A handler gives things up while an error passes out of it: a task group ends its other tasks, a
+timeout its timer. If the error is no outcome, the attempt ends with it and another one is made, in
+which the error need not come again. That one must find a journal without anything that came after
+the error, or it would have to give up the same things in the same place.
+
+So a cancellation is kept here until something is asked for after it, or the handler waits: then it
+is written, in its place, and what would bring the completion about is taken back. An attempt that
+fails before writes nothing, and what it gave up is still under way for the next one.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..objects.errors import HoldfastError
+from .lifecycle import Lifecycle
+from .open_invocation import OpenInvocation
+from .pending import Awaited, Pending
+from .signals import stop_waiting
+
+
+class Issuer(Protocol):
+    """The commands of the attempt."""
+
+    lifecycle: Lifecycle
+    invocation: OpenInvocation
+    pending: dict[int, Pending]
+    unwritten: "Unwritten | None"
+
+    def save(self) -> None:
+        """Stage what has changed, then have ``Unwritten.write`` called."""
+        ...
+
+    def withdraw(self, index: int, pending: Pending, *, hands_on: bool) -> None:
+        """Take back what would bring a completion about."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """A command whose completion the handler does not want any more."""
+
+    index: int
+    pending: Pending
+    entry: bytes
+    """The cancellation, as of when the handler asked for it."""
+    hands_on: bool
+    """It was told to end, so its callee is to be told as well."""
+
+
+class Unwritten:
+    """The cancellations of one attempt that are not written, in order; never empty.
+
+    ``Issuer.unwritten`` is this for as long as they are not.
+    """
+
+    def __init__(self, commands: Issuer) -> None:
+        """Begin for ``commands``."""
+        self._commands = commands
+        self._given_up: list[GivenUp] = []
+
+    def add(self, given_up: GivenUp) -> None:
+        """The handler has given something up."""
+        self._given_up.append(given_up)
+
+    def settle(self) -> None:
+        """The handler waits, or has its outcome: save what has changed, and write."""
+        try:
+            self._commands.save()
+        except HoldfastError:
+            # The next command, or the end, says it where the handler can see it.
+            self.write()
+
+    def write(self) -> None:
+        """It stays given up. What has changed before was stored for the first of them."""
+        commands, given_up = self._commands, self._given_up
+        commands.unwritten, self._given_up = None, []
+        for each in given_up:
+            commands.lifecycle.append(commands.invocation, each.entry)
+            if each.pending.awaited is Awaited.SIGNAL:
+                stop_waiting(commands.lifecycle, commands.invocation, each.pending.name, each.index)
+            else:
+                commands.withdraw(each.index, each.pending, hands_on=each.hands_on)
+
+    def forget(self) -> None:
+        """The attempt has failed: all of it is pending, as if nothing had been given up."""
+        commands, given_up = self._commands, self._given_up
+        commands.unwritten, self._given_up = None, []
+        commands.pending.update((each.index, each.pending) for each in given_up)
