@@ -40,6 +40,14 @@ def _answered(status: int, body: Any, **headers: str) -> dict[str, Any]:
     return {"status": status, "headers": {**JSON, **headers}, "body": json.dumps(body)}
 
 
+_RETRIED: Final = {
+    "initial_interval": "500ms",
+    "exponentiation_factor": 2.0,
+    "max_attempts": 70,
+    "max_interval": "1m",
+    "on_max_attempts": "Pause",
+}
+
 ALSO_SENT: Final[dict[str, str]] = {
     "x-holdfast-error": "Holdfast's own code of an error, which has a page",
     "x-holdfast-error-type": "the class of the exception that a handler failed with",
@@ -199,9 +207,87 @@ DIFFERENCES: Final[dict[int, Difference]] = {
             "and 32 hex digits), but found 'inv_bogus'",
         ),
     ),
+    86: Difference(
+        "An edit is an invocation, which waits for its turn at the key: its id is in the answer.",
+        {"status": 202, "headers": {"x-restate-id": "<invocation id>"}},
+    ),
+    88: Difference(
+        "A class has no deployment and no revision, and no timeouts of a connection to it. Each "
+        "handler says its whole retry policy, and a longest interval is a minute unless said.",
+        _answered(
+            200,
+            {
+                "name": "ConfRetention",
+                "ty": "VirtualObject",
+                "handlers": [
+                    {
+                        "name": "add",
+                        "ty": "Exclusive",
+                        "public": True,
+                        "input_description": "JSON integer",
+                        "output_description": "JSON integer",
+                        "input_json_schema": {"type": "integer"},
+                        "output_json_schema": {"type": "integer"},
+                        "retry_policy": {**_RETRIED, "max_attempts": None},
+                    }
+                ],
+                "public": True,
+                "idempotency_retention": "1s",
+                "journal_retention": "1d",
+                "inactivity_timeout": "1m",
+                "retry_policy": _RETRIED,
+            },
+        ),
+    ),
     90: Difference(
         "Nothing is deployed: the classes are in the same process.",
         _operated(404, "not found: /deployments"),
+    ),
+    92: Difference(
+        "The columns that mean the same have Restate's names; what a deployment, a protocol or a "
+        "partition says is not there, and what only Holdfast knows is. A call without steps keeps "
+        "no journal.",
+        _answered(
+            200,
+            {
+                "rows": [
+                    {
+                        "id": "<invocation id>",
+                        "target": "Counter/k/add",
+                        "target_service_name": "Counter",
+                        "target_service_key": "k",
+                        "target_handler_name": "add",
+                        "target_service_ty": "virtual_object",
+                        "idempotency_key": "i",
+                        "invoked_by": "ingress",
+                        "status": "completed",
+                        "is_canceled": False,
+                        "journal_size": 0,
+                        "created_at": "<time>",
+                        "completed_at": "<time>",
+                        "kept_until": "<time>",
+                        "completion_result": "success",
+                    }
+                ]
+            },
+        ),
+    ),
+    93: Difference(
+        "A journal's entries are Holdfast's own and have no version of a protocol; reading and "
+        "writing state makes none.",
+        _operated(400, "SQL error: no such column: version"),
+    ),
+    94: Difference(
+        "Rows are JSON whatever is accepted: Arrow would be a dependency for one format.",
+        _answered(200, {"rows": [{"a": 1}]}),
+    ),
+    95: Difference(
+        "The SQL is SQLite's, and so are the words of its errors.",
+        _operated(400, 'SQL error: near "SELEC": syntax error'),
+    ),
+    96: Difference(
+        "A table that does not exist is the asker's mistake: 400, with the tables that there are.",
+        _operated(400, "SQL error: no such table: nope; there are sys_invocation, sys_journal"),
     ),
     97: Difference(
         "The version is Holdfast's, and it has no features that are switched on.",

@@ -32,7 +32,6 @@ from tests.ingress.restate_services import SERVICES
 from tests.ingress.restate_stage import BEFORE, DURING, Reply, Stage, fill, nothing
 
 ANSWERS = json.loads((Path(__file__).parent / "restate_answers.json").read_text())
-PENDING = {86, 87, 88, 89, 91, 92, 93, 94, 95, 96}
 NOT_COMPARED = {"date", "server", "content-length", "transfer-encoding", "connection"}
 PAGE = Path(__file__).parents[2] / "docs" / "restate.md"
 
@@ -155,8 +154,6 @@ def _without_ids(names: dict[str, str]) -> dict[str, str]:
 async def test_a_request_is_answered_as_restate_answers_it_or_as_the_list_says(
     row: dict[str, Any],
 ) -> None:
-    if row["number"] in PENDING:
-        pytest.skip("the operators' door does not answer it yet")
     difference = DIFFERENCES.get(row["number"])
     async with staged(row["number"]) as stage:
         reply = await ask(stage, row)
