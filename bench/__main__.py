@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 from .chain import CHAIN
 from .collect import COLLECT
 from .control import CONTROL
+from .crowd import CROWD
 from .embedded import EMBEDDED
 from .growth import GROWTH
 from .harness import Figure, Options, Scenario, table
@@ -31,6 +32,7 @@ from .latency import LATENCY
 from .load import generator_name
 from .machine import describe_machine
 from .parked import PARKED
+from .refusals import REFUSALS
 from .replay import REPLAY
 from .throughput import AGENT, COUNTER
 
@@ -38,6 +40,8 @@ SCENARIOS = (
     COUNTER,
     AGENT,
     LATENCY,
+    REFUSALS,
+    CROWD,
     CHAIN,
     REPLAY,
     GROWTH,

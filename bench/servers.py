@@ -31,6 +31,11 @@ class Server:
         user, system = text.rpartition(")")[2].split()[11:13]
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
+    def resident_bytes(self) -> int:
+        """What it has in memory now."""
+        text = Path(f"/proc/{self.process_id}/statm").read_text(encoding="utf-8")
+        return int(text.split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
 
 @contextlib.contextmanager
 def bare_server(directory: Path) -> Generator[Server]:
