@@ -40,6 +40,11 @@ def access_options(command: Command) -> Command:
             help="Listen also where strangers can come, although there are no tokens.",
         ),
         click.option(
+            "--admin-allow-anonymous",
+            is_flag=True,
+            help="The same for operators, who see and change everything.",
+        ),
+        click.option(
             "--allow-host",
             multiple=True,
             metavar="NAME",
@@ -73,9 +78,15 @@ def read_http_options(
     """The options of a door whose tokens are in ``variable`` and ``file``; the rest as in ``over``.
 
     Raises:
-        InvalidArgumentError: a token is none, or the file cannot be read or holds none.
+        InvalidArgumentError: a token is none, or the file cannot be read, or it or the variable
+            is there and holds none.
     """
-    tokens = [*_read_variable(variable), *_read_file(file)]
+    in_variable = _read_variable(variable)
+    if variable in os.environ and not in_variable:
+        # As for a file: it is empty by a mistake, such as a secret that was not filled in.
+        message = f"{variable} is set and holds no token; unset it where none is meant"
+        raise InvalidArgumentError(message)
+    tokens = [*in_variable, *_read_file(file)]
     return replace(over, tokens=tokens, hosts=frozenset(hosts), allow_anonymous=allow_anonymous)
 
 

@@ -96,6 +96,7 @@ class ServeOptions:
     admin_token_file: Path | None
     allow_host: tuple[str, ...]
     allow_anonymous: bool
+    admin_allow_anonymous: bool
     admin_port: int | None
     """What ``choose_admin_port`` makes of it."""
     admin_host: str
@@ -256,7 +257,7 @@ async def _serve(
         OPERATORS_VARIABLE,
         options.admin_token_file,
         hosts=options.allow_host,
-        allow_anonymous=options.allow_anonymous,
+        allow_anonymous=options.admin_allow_anonymous,
         over=ADMIN_OPTIONS,
     )
     runtime = Runtime(

@@ -19,10 +19,14 @@ from .options import HttpOptions, tokens_of
 _log = getLogger("holdfast.ingress")
 
 
-async def check_address(host: str, options: HttpOptions, place: str) -> None:
+async def check_address(host: str, options: HttpOptions, purpose: str, flag: str = "--") -> None:
     """See that a door with these options may listen on ``host``; warn where anyone may come in.
 
-    ``place`` says what the door is for, and how it is given tokens on a command line.
+    Args:
+        host: an address, or a name of some.
+        options: of the door.
+        purpose: what whoever is let in may do.
+        flag: how the door's options begin on the command line.
 
     Raises:
         InvalidArgumentError: strangers could reach it, and it has no tokens.
@@ -32,14 +36,14 @@ async def check_address(host: str, options: HttpOptions, place: str) -> None:
         return
     if options.allow_anonymous:
         _log.warning(
-            "anyone who can reach %s may %s: there are no tokens", host or "this machine", place
+            "anyone who can reach %s may %s: there are no tokens", host or "this machine", purpose
         )
         return
     message = (
         f"will not listen on {host or 'all addresses'} without tokens: whoever could reach it "
-        f"might {place}; give tokens with HttpOptions(tokens=[...]) or, on the command line, as "
-        f"--help says, listen on 127.0.0.1 instead, or say that this is meant with "
-        f"HttpOptions(allow_anonymous=True) or --allow-anonymous"
+        f"might {purpose}; give tokens with HttpOptions(tokens=[...]) or {flag}token-file, listen "
+        f"on 127.0.0.1 instead, or say that this is meant with HttpOptions(allow_anonymous=True) "
+        f"or {flag}allow-anonymous"
     )
     raise InvalidArgumentError(message)
 

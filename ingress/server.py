@@ -121,7 +121,7 @@ class HttpServer:
             message = f"port {port} is out of range; choose one up to 65535 with {self._flag}port"
             raise InvalidArgumentError(message)
         try:
-            await check_address(host, self._options, self._door.purpose)
+            await check_address(host, self._options, self._door.purpose, self._flag)
             acceptor = await self._loop.create_server(self._listener, host, port, backlog=_BACKLOG)
         except OSError as error:
             raise _cannot_listen(host, port, error, self._flag) from None

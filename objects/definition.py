@@ -238,6 +238,9 @@ def _inspect_handler(
         raise InvalidDefinitionError(message) from error.__cause__
     is_run = handler.name == RUN and issubclass(cls, Workflow)
     if options.webhook is not None:
+        if options.ingress_private:
+            message = f"{where}: webhooks come over HTTP; leave ingress_private out"
+            raise InvalidDefinitionError(message)
         _check_webhook(parameters, where, is_run=is_run, is_raw=raw is not None)
     return HandlerDefinition(
         service=declaration.name,

@@ -38,6 +38,15 @@ def test_a_variable_may_hold_several_tokens(divider: str, monkeypatch: pytest.Mo
     assert not admits("HOLDFAST_ADMIN_TOKEN", None, FIRST)
 
 
+@pytest.mark.parametrize("content", ["", " ", ",,\n"])
+def test_a_variable_that_is_set_and_empty_does_not_open_the_door(
+    content: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOLDFAST_TOKEN", content)
+    with pytest.raises(InvalidArgumentError, match="HOLDFAST_TOKEN is set and holds no token"):
+        admits("HOLDFAST_TOKEN", None, FIRST)
+
+
 def test_tokens_of_a_file_and_of_the_variable_all_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,6 +120,12 @@ def test_a_server_that_strangers_reach_is_refused_without_tokens_unless_told(
         assert refused.wait_exit() == 1
         assert refused.stderr.startswith("holdfast: will not listen on 0.0.0.0 without tokens")
         assert "--allow-anonymous" in refused.stderr
+    # It does not open the operators' port as well.
+    both = ("--allow-anonymous", "--admin-host", "0.0.0.0")  # noqa: S104 - what is refused
+    with holdfast(*arguments, *both, cwd=tmp_path) as refused:
+        assert refused.wait_exit() == 1
+        assert "might see and change everything" in refused.stderr
+        assert "--admin-allow-anonymous" in refused.stderr
     with holdfast(*arguments, "--allow-anonymous", cwd=tmp_path) as server:
         assert ask(int(server.wait_line(r":(\d+),")[1]), None) == 200
         assert "anyone who can reach 0.0.0.0 may call every handler" in server.stderr

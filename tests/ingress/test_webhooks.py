@@ -298,6 +298,11 @@ class Nothing(Service):
     async def take(self, ctx: Context) -> None: ...
 
 
+class Hidden(Service):
+    @handler(webhook=GitHub(secret_env="X"), ingress_private=True)
+    async def take(self, ctx: Context, event: Any) -> None: ...
+
+
 class Flow(Workflow):
     @handler(webhook=GitHub(secret_env="X"))
     async def run(self, ctx: Context, event: Any) -> None: ...
@@ -305,7 +310,12 @@ class Flow(Workflow):
 
 @pytest.mark.parametrize(
     ("cls", "said"),
-    [(Several, "one parameter"), (Nothing, "one parameter"), (Flow, "let a Service take")],
+    [
+        (Several, "one parameter"),
+        (Nothing, "one parameter"),
+        (Flow, "let a Service take"),
+        (Hidden, "come over HTTP"),
+    ],
 )
 def test_a_handler_that_could_not_take_an_event_is_refused(cls: type, said: str) -> None:
     with pytest.raises(InvalidDefinitionError, match=said):
