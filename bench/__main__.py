@@ -34,6 +34,7 @@ from .machine import describe_machine
 from .parked import PARKED
 from .refusals import REFUSALS
 from .replay import REPLAY
+from .sql import SQL
 from .throughput import AGENT, COUNTER
 
 SCENARIOS = (
@@ -46,6 +47,7 @@ SCENARIOS = (
     REPLAY,
     GROWTH,
     CONTROL,
+    SQL,
     PARKED,
     IDLE,
     COLLECT,

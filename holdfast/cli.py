@@ -43,6 +43,7 @@ from .app import DEFAULT_PORT, Runtime, make_url
 from .checking_command import check, check_before_serving
 from .commands.awakeables import awakeables
 from .commands.invocations import invocations
+from .commands.sql import sql
 from .commands.state import state
 from .demo.story import tell
 from .ingress.admin.door import ADMIN_OPTIONS
@@ -226,7 +227,7 @@ def dev(**options: Any) -> None:
 
 
 commands.add_command(check)
-for group in (invocations, awakeables, state):
+for group in (invocations, awakeables, state, sql):
     commands.add_command(group)
 
 

@@ -53,6 +53,7 @@ OWNERS: dict[str, set[str]] = {
         "holdfast/commands/ids.py",
         "holdfast/commands/invocations.py",
         "holdfast/commands/printing.py",
+        "holdfast/commands/sql.py",
         "holdfast/commands/state.py",
         "holdfast/demo/story.py",
         "holdfast/serving_limits.py",

@@ -1,7 +1,8 @@
 """How a query shares one interpreter with the calls: it works a little and rests a little.
 
 Only one thread runs Python at a time, and one that does not wait keeps the others waiting for as
-long as the interpreter lets it. So a query waits on its own account, after each half millisecond.
+long as the interpreter lets it. So a query waits on its own account, after each
+half millisecond.
 """
 
 import time
@@ -14,10 +15,6 @@ WORK_SECONDS: Final = 0.0005
 REST_SECONDS: Final = 0.0005
 _TICKS_PER_LOOK: Final = 8
 """Rows between two looks at the clock."""
-
-
-class QueryTooLongError(InvalidArgumentError):
-    """A query took more time than it may."""
 
 
 class QueryStoppedError(Exception):
@@ -52,7 +49,7 @@ class Pace:
         """Look at the time, once in a while; called for each row.
 
         Raises:
-            QueryTooLongError: the time is over.
+            InvalidArgumentError: the time is over.
             QueryStoppedError: nobody waits for it.
         """
         self._ticks += 1
@@ -66,7 +63,7 @@ class Pace:
                 f"the query took more than {self._seconds_max:g} seconds; name an id, or a service "
                 f"and a key, or take fewer rows with LIMIT"
             )
-            raise QueryTooLongError(message)
+            raise InvalidArgumentError(message)
         if self._rests and now - self._rested > WORK_SECONDS:
             time.sleep(REST_SECONDS)
             self._rested = time.monotonic()

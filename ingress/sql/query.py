@@ -25,7 +25,7 @@ __all__ = ["QueryLimits", "answer_query", "quote_index", "run_query"]
 
 ROWS_MAX: Final = 100_000
 BYTES_MAX: Final = 32 << 20
-SECONDS_MAX: Final = 30.0
+SECONDS_MAX: Final = 120.0
 _TEXT_CHARACTERS_MAX: Final = 64 << 10
 
 # What must not be looked into, and words.

@@ -48,4 +48,4 @@ def time_text(time_ms: int | None) -> str | None:
     if not time_ms:
         return None
     moment = _EPOCH + timedelta(milliseconds=time_ms)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{time_ms % 1000:03d}Z"
+    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

@@ -143,14 +143,18 @@ class InvocationView:
     @property
     def kept_until_ms(self) -> int | None:
         """When its outcome goes."""
-        return None if self.is_open else self._rows.keeping.outcome_until_ms(self._outcome)
+        keeping = self._rows.keeping
+        if self.is_open or keeping is None:
+            return None
+        return keeping.outcome_until_ms(self._outcome)
 
     @property
     def journal_kept_until_ms(self) -> int | None:
         """When its journal goes."""
-        if self.is_open or self._outcome.kept is not Kept.JOURNAL:
+        keeping = self._rows.keeping
+        if self.is_open or keeping is None or self._outcome.kept is not Kept.JOURNAL:
             return None
-        return self._rows.keeping.journal_until_ms(self._outcome)
+        return keeping.journal_until_ms(self._outcome)
 
     # -- Where it stands ---------------------------------------------------------------------
 

@@ -37,7 +37,7 @@ class Looks:
             RuntimeClosedError, StoreFailedError: the runtime stopped, or the store failed.
         """
         view = core.store.view()
-        rows = Rows(view, core.registry, core.config, _limits(core))
+        rows = Rows(view, core.registry, core.lifecycle.outcomes.keeping, _limits(core))
         told: asyncio.Future[tuple[T, BaseException | None]]
         told, tell = core.answers.when_told(view.close)
         lane = self._busy.index(min(self._busy))

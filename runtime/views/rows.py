@@ -1,7 +1,7 @@
 """What a view is read with: the rows of one moment, and the classes that are served."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ...journal import keys
 from ...journal.store import StoreView
@@ -12,7 +12,6 @@ from ...objects.identity import (
     format_invocation_id,
 )
 from ...objects.registry import Registry
-from ..config import RuntimeConfig
 from ..keeping import Keeping
 
 ID_END = 1 + INVOCATION_ID_BYTES
@@ -34,13 +33,9 @@ class Rows:
 
     view: StoreView
     registry: Registry
-    config: RuntimeConfig
+    keeping: Keeping | None = None
+    """How long what is completed is kept; ``None``: a directory does not say."""
     limits: tuple[LimitView, ...] = ()
-    keeping: Keeping = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Times to keep are those of the configuration."""
-        object.__setattr__(self, "keeping", Keeping(self.config))
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """All rows whose key begins with ``prefix``, in the order of their keys."""
