@@ -43,6 +43,7 @@ from .app import DEFAULT_PORT, Runtime, make_url
 from .checking_command import check, check_before_serving
 from .commands.awakeables import awakeables
 from .commands.invocations import invocations
+from .commands.services import services
 from .commands.sql import sql
 from .commands.state import state
 from .demo.story import tell
@@ -227,7 +228,7 @@ def dev(**options: Any) -> None:
 
 
 commands.add_command(check)
-for group in (invocations, awakeables, state, sql):
+for group in (invocations, awakeables, state, services, sql):
     commands.add_command(group)
 
 

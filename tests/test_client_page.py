@@ -44,7 +44,9 @@ def test_a_program_of_the_page_prints_what_stands_under_it(
     program: tuple[str, str], printed: tuple[str, str], here: Path, server: Running
 ) -> None:
     assert (program[0], printed[0]) == ("python", "text")
-    text = program[1].replace("8080", str(server.wait_port()))
+    server.wait_line("data in ")
+    port, admin_port = re.findall(r"http://127\.0\.0\.1:(\d+)", server.stdout)
+    text = program[1].replace("8080", port).replace("9070", admin_port)
     (here / name_of(text)).write_text(text)
     with Running(sys.executable, name_of(text), cwd=here) as running:
         assert running.wait_exit() == 0, running.stderr

@@ -54,6 +54,8 @@ OWNERS: dict[str, set[str]] = {
         "holdfast/commands/invocations.py",
         "holdfast/commands/printing.py",
         "holdfast/commands/sql.py",
+        "holdfast/commands/rows.py",
+        "holdfast/commands/services.py",
         "holdfast/commands/state.py",
         "holdfast/demo/story.py",
         "holdfast/serving_limits.py",

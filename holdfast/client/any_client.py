@@ -162,3 +162,9 @@ class AnyClient(Protocol):
     ) -> Awaitable[StateSnapshot]:
         """What an object holds, with a tag; given the tag of before, once it is another state."""
         ...
+
+    def set_state(
+        self, cls: type | str, key: str, values: Mapping[str, Any], *, version: str | None = None
+    ) -> Awaitable[None]:
+        """Leave an object with ``values`` and nothing else, at its turn."""
+        ...

@@ -6,6 +6,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, Unpack, overload
 
+from ..objects.definition import define
 from ..objects.durations import to_duration
 from ..objects.errors import InvalidArgumentError, TerminalError
 from ..objects.handler import Handler
@@ -26,11 +27,11 @@ from .asking import DEFAULT_RETRY, NO_RETRY, Asker
 from .calls import JSON, Calls, ClientCallKeywords, remote_options
 from .exchange import Ask
 from .lookup import look_up
-from .operators import Operators
+from .operators import Operators, StateChange
 from .remote_health import ServerHealth, ask_health
 from .remote_invocation import RemoteInvocation
 from .remote_promise import RemotePromise, make_promise, reason_text
-from .remote_state import RemoteStates
+from .remote_state import RemoteStates, values_as_json
 from .seams import SYSTEM, Seams
 from .transport import Transport
 
@@ -101,7 +102,9 @@ class Client:
             admin: Asker | None = Asker(self._transports[1], policy, seams)
         else:
             admin = None
-        self._operators = Operators(admin)
+        self.operators = Operators(admin)
+        """What operators ask that no runtime is asked."""
+        self._new_key = seams.new_key
         self._states = RemoteStates(self._asker, seams)
         self._calls = Calls(self._asker, seams, makes_keys=retry is not None)
 
@@ -242,6 +245,29 @@ class Client:
         """
         return await self._states.wait(cls, key, since, timeout)
 
+    async def set_state(
+        self, cls: type | str, key: str, values: Mapping[str, Any], *, version: str | None = None
+    ) -> None:
+        """Leave an object with ``values`` and nothing else, at its turn; see ``Runtime.set_state``.
+
+        For operators.
+
+        Raises:
+            TerminalError: (with status 409) the state has another tag than ``version``; nothing was
+                changed.
+            InvalidArgumentError: ``cls`` has no keys, or a value does not fit; nothing was changed.
+            UnknownTargetError: the server has no such class.
+            ConflictError: the state is being deleted, because it was kept long enough.
+        """
+        change = StateChange(
+            service=cls if isinstance(cls, str) else define(cls).name,
+            key=key,
+            values=values_as_json(cls, values),
+            version=version,
+            idempotency_key=self._new_key(),
+        )
+        await self.invocation(await self.operators.edit_state(change)).attach()
+
     @overload
     def invocation(self, invocation_id: str) -> RemoteInvocation[Any]: ...
     @overload
@@ -257,7 +283,7 @@ class Client:
         Raises:
             InvalidArgumentError: this is no invocation id.
         """
-        return RemoteInvocation(self._asker, self._operators, invocation_id, handler)
+        return RemoteInvocation(self._asker, self.operators, invocation_id, handler)
 
     async def find_invocation(
         self,
@@ -285,7 +311,7 @@ class Client:
         Raises:
             InvalidArgumentError: it is no query, or the client has no ``admin_url``.
         """
-        return await self._operators.query(query)
+        return await self.operators.query(query)
 
     async def health(self) -> ServerHealth:
         """How the server is, and what it serves; one that is stopping is no error."""

@@ -1,15 +1,42 @@
 """What operators ask of a server, at its second port: invocations told what to do, and SQL."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import msgspec
 
 from ..objects.errors import InvalidArgumentError, UnknownTargetError
+from ..objects.identity import check_key
 from .asking import Asker
 from .calls import JSON, segment
 from .exchange import Ask
+from .failures import INVOCATION_ID
 
 _ROWS: Final = {**JSON, "accept": "application/json"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateChange:
+    """An edit of the state of one object.
+
+    Attributes:
+        service: the name of its class.
+        key: of the object.
+        values: JSON of the new ones, by the names of the fields.
+        clear: names that are forgotten.
+        keeps_others: whether what is not named stays; else it is forgotten.
+        version: the tag that the state must have at that turn.
+        idempotency_key: with it the edit may be sent again.
+    """
+
+    service: str
+    key: str
+    values: Mapping[str, msgspec.Raw]
+    clear: Sequence[str] = ()
+    keeps_others: bool = False
+    version: str | None = None
+    idempotency_key: str | None = None
 
 
 class Operators:
@@ -38,6 +65,44 @@ class Operators:
         answered = await self.asker.get(ask, 200)
         rows = msgspec.json.decode(answered.reply.body, type=dict[str, Any])["rows"]
         return cast("list[dict[str, Any]]", rows)
+
+    async def services(self) -> list[dict[str, Any]]:
+        """The classes that are served, with handlers and options, as the server describes them."""
+        ask = Ask(
+            method="GET",
+            path="/services",
+            what="the list of classes",
+            is_question=True,
+            is_operators=True,
+        )
+        body = (await self.asker.get(ask, 200)).reply.body
+        found = msgspec.json.decode(body, type=dict[str, Any])["services"]
+        return cast("list[dict[str, Any]]", found)
+
+    async def edit_state(self, edit: StateChange) -> str:
+        """Have a state edited at its turn; gives the id of the invocation that does it.
+
+        Raises:
+            InvalidArgumentError: the class has no state, or a value does not fit.
+            UnknownTargetError: the server has no such class.
+        """
+        said: dict[str, Any] = {"object_key": check_key(edit.key), "state": edit.values}
+        if edit.keeps_others:
+            said["clear"] = list(edit.clear)
+        if edit.version is not None:
+            said["version"] = edit.version
+        key = edit.idempotency_key
+        ask = Ask(
+            method="PATCH" if edit.keeps_others else "POST",
+            path=f"/services/{segment(edit.service)}/state",
+            what=f"the edit of {edit.service}/{edit.key}",
+            body=msgspec.json.encode(said),
+            headers=JSON if key is None else {**JSON, "idempotency-key": key},
+            idempotency_key=key,
+            may_repeat=key is not None,
+            is_operators=True,
+        )
+        return (await self.asker.get(ask, 202)).reply.headers[INVOCATION_ID]
 
     async def describe(self, id_: str) -> bytes:
         """What is known of an invocation, as JSON.

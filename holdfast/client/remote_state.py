@@ -11,6 +11,7 @@ import msgspec
 from ..objects.definition import ServiceDefinition, define
 from ..objects.errors import InvalidArgumentError
 from ..objects.identity import check_key
+from ..objects.promise import encode_checked
 from ..objects.serde import json_serde
 from ..runtime.state_reads import StateSnapshot
 from .asking import Asker
@@ -64,6 +65,25 @@ class RemoteStates:
             left = None if deadline is None else deadline - self._seams.monotonic()
         answered = await self._asker.get(_make_ask(cls, key, ""), 200)
         return _snapshot_of(cls, answered.reply)
+
+
+def values_as_json(cls: type | str, values: Mapping[str, Any]) -> dict[str, msgspec.Raw]:
+    """JSON of values of the types that the class declares.
+
+    Raises:
+        InvalidArgumentError: one does not fit; the message names it.
+    """
+    definition = _definition_of(cls)
+    fields = {} if definition is None else definition.fields
+    encoded: dict[str, msgspec.Raw] = {}
+    for name, value in values.items():
+        serde = json_serde(fields[name].annotation if name in fields else Any)
+        try:
+            encoded[name] = msgspec.Raw(encode_checked(serde, value))
+        except InvalidArgumentError as error:
+            message = f"field {name!r:.80}: {error.message}"
+            raise InvalidArgumentError(message) from error.__cause__
+    return encoded
 
 
 def _make_ask(

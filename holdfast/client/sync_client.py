@@ -197,6 +197,12 @@ class SyncClient:
         """As ``Client.wait_state``."""
         return self.wait(self._client.wait_state(cls, key, since=since, timeout=timeout))
 
+    def set_state(
+        self, cls: type | str, key: str, values: Mapping[str, Any], *, version: str | None = None
+    ) -> None:
+        """As ``Client.set_state``."""
+        self.wait(self._client.set_state(cls, key, values, version=version))
+
     def sql(self, query: str) -> list[dict[str, Any]]:
         """As ``Client.sql``."""
         return self.wait(self._client.sql(query))

@@ -1,5 +1,6 @@
-"""The ids that a command is told: as arguments, or one a line from another command."""
+"""What a command is told: ids, as arguments or one a line, values, and whether it is meant so."""
 
+import json
 import sys
 from collections.abc import Callable, Sequence
 
@@ -45,3 +46,27 @@ def confirm(verb: str, ids: Sequence[str], *, is_told: bool) -> None:
         message = f"{verb} of {len(ids)} wants --yes, for nobody can be asked here"
         raise click.UsageError(message)
     click.confirm(f"{verb} {len(ids)}?", abort=True, err=True)
+
+
+def confirm_all(what: str, *, is_told: bool) -> None:
+    """Ask before ``what`` is forgotten, unless the command line says yes; raises as ``confirm``."""
+    if is_told:
+        return
+    if not sys.stdin.isatty():
+        message = f"to forget {what} wants --yes, for nobody can be asked here"
+        raise click.UsageError(message)
+    click.confirm(f"forget {what}?", abort=True, err=True)
+
+
+def check_json_value(name: str, value: str) -> bytes:
+    """``value``, when it is JSON.
+
+    Raises:
+        click.UsageError: it is none.
+    """
+    try:
+        json.loads(value)
+    except ValueError as error:
+        message = f"{name} is JSON, and {value!r:.80} is none ({error}); a text is written '\"so\"'"
+        raise click.UsageError(message) from error
+    return value.encode()

@@ -1,10 +1,10 @@
-"""``holdfast invocations``: describe, and tell what to do."""
+"""``holdfast invocations``: list, describe, and tell what to do."""
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import fields
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import click
 
@@ -13,11 +13,13 @@ from ..client.remote_invocation import RemoteInvocation
 from ..objects.errors import HoldfastError, NotKeptError, TerminalError
 from ..objects.identity import Target, parse_invocation_id
 from ..runtime.effects import EffectInfo
-from ..runtime.invocation_info import AwaitedInfo, InvocationInfo
+from ..runtime.invocation_info import AwaitedInfo, InvocationInfo, Status
 from .connection import asks_server, connect
 from .ids import confirm, read_ids
-from .printing import print_fields, print_json, print_table
+from .printing import ago, now, print_fields, print_json, print_table
+from .rows import check_service, where
 
+STATUSES: Final = get_args(Status)
 Verb = Callable[[RemoteInvocation[Any]], Awaitable[Any]]
 
 _ids: Final = click.argument("ids", nargs=-1, required=True, metavar="ID...")
@@ -28,6 +30,68 @@ _json: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON.
 @click.group()
 def invocations() -> None:
     """Calls of handlers: what they do, and what they are told to."""
+
+
+@invocations.command("list")
+@click.option(
+    "--status", multiple=True, type=click.Choice(STATUSES), help="Only these. Repeatable."
+)
+@click.option("--service", help="Only calls of this class.")
+@click.option("--key", help="Only calls at this key.")
+@click.option("--handler", help="Only calls of this handler.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 100_000))
+@_json
+@asks_server
+def list_(  # noqa: PLR0913  # one for each option
+    *,
+    status: tuple[str, ...],
+    service: str | None,
+    key: str | None,
+    handler: str | None,
+    limit: int,
+    as_json: bool,
+    **server: Any,
+) -> None:
+    """The newest first."""
+    filters = {
+        "status": status,
+        "target_service_name": service,
+        "target_service_key": key,
+        "target_handler_name": handler,
+    }
+    columns = "id, target, status, created_at, retry_count, last_failure, completion_failure"
+    if as_json:
+        columns = "*"
+    query = (
+        f"SELECT {columns} FROM sys_invocation{where(filters)} "  # noqa: S608  # values are quoted
+        f"ORDER BY created_at DESC, id DESC LIMIT {limit}"
+    )
+
+    async def ask(client: Client) -> list[dict[str, Any]]:
+        rows = await client.sql(query)
+        if not rows:
+            await check_service(client, service)
+        return rows
+
+    rows = connect(server, ask)
+    if as_json:
+        print_json(rows)
+        return
+    moment = now()
+    print_table(
+        ("id", "target", "status", "created", "failure"),
+        [
+            (
+                row["id"],
+                row["target"],
+                row["status"],
+                ago(row["created_at"], moment),
+                row.get("last_failure") or row.get("completion_failure"),
+            )
+            for row in rows
+        ],
+        empty="no invocations",
+    )
 
 
 @invocations.command()

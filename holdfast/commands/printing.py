@@ -8,12 +8,14 @@ import json
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import click
 
 _CELL_MAX: Final = 60
 _GAP: Final = "  "
+_UNITS: Final = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
 
 def print_json(value: Any) -> None:
@@ -64,3 +66,33 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
+def ago(moment: str | None, now: datetime) -> str:
+    """``3m ago``, ``in 2h``: how far a time of the server's is from ``now``."""
+    parsed = parse_time(moment)
+    if parsed is None:
+        return ""
+    seconds = round((now - parsed) / timedelta(seconds=1))
+    size = abs(seconds)
+    unit, length = next((each for each in _UNITS if size >= each[1]), ("s", 1))
+    amount = f"{size // length}{unit}"
+    return f"in {amount}" if seconds < 0 else f"{amount} ago"
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """A time as servers write it, ``2026-01-31T12:34:56.789000000Z``; ``None`` where it is none."""
+    if not text:
+        return None
+    whole, _, fraction = text.rstrip("Z").partition(".")
+    try:
+        moment = datetime.fromisoformat(whole)
+        micros = int(fraction[:6].ljust(6, "0")) if fraction else 0
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=UTC) + timedelta(microseconds=micros)
+
+
+def now() -> datetime:
+    """The time of this machine."""
+    return datetime.now(UTC)

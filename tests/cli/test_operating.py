@@ -202,3 +202,78 @@ def test_a_missing_token_is_named(
         assert "does not exist" in said
         monkeypatch.setenv("HOLDFAST_ADMIN_TOKEN", "a-token-of-operators, another-one-of-them")
         assert "does not exist" in run.run_wrong("invocations", "cancel", UNKNOWN, code=1)
+
+
+def test_invocations_are_listed_and_filtered(client: SyncClient, run: CommandLine) -> None:
+    ids = [waiting(client, key) for key in ("l/1", "l'2")]
+    failed = client.wait(client.object(Cart, "l/1").refuse.send(402))
+    for id_ in ids:
+        assert run.run("invocations", "list", "--limit", "1000") == 0
+        assert re.search(
+            rf"^{id_}  Cart/l.[12]/ask +suspended +\d+s ago$", run.printed, re.MULTILINE
+        )
+    assert run.run("invocations", "list", "--key", "l'2", "--handler", "ask") == 0
+    head, line = run.printed.splitlines()
+    assert head.split() == ["ID", "TARGET", "STATUS", "CREATED", "FAILURE"]
+    assert line.startswith(ids[1])
+    assert head.index("STATUS") == line.index("suspended")
+    assert run.run("invocations", "list", "--key", "l/1", "--status", "pending", "--json") == 0
+    assert [row["id"] for row in json.loads(run.printed)] == [failed]
+    assert run.run("invocations", "list", "--key", "nobody") == 0
+    assert run.printed == "no invocations\n"
+    assert run.run("invocations", "kill", *ids, failed, "--yes") == 0
+
+
+def test_a_misspelt_filter_is_told_what_there_is(run: CommandLine) -> None:
+    said = run.run_wrong("invocations", "list", "--service", "cart", code=1)
+    assert "there is no class 'cart'; did you mean Cart?" in said
+    said = run.run_wrong("invocations", "list", "--status", "runing", code=2)
+    assert "backing-off" in said
+
+
+def test_awakeables_are_listed_with_who_waits(client: SyncClient, run: CommandLine) -> None:
+    waiting(client, "w1")
+    assert run.run("awakeables", "list", "--service", "Cart", "--key", "w1") == 0
+    _, line = run.printed.splitlines()
+    assert line.startswith(asked(client, "w1"))
+    assert "Cart/w1/ask" in line
+    assert run.run("awakeables", "list", "--key", "nobody") == 0
+    assert run.printed == "no open awakeables\n"
+    assert "did you mean Cart" in run.run_wrong("awakeables", "list", "--service", "Car", code=1)
+    assert run.run("awakeables", "list", "--key", "w1", "--json") == 0
+    assert json.loads(run.printed)[0]["service_key"] == "w1"
+
+
+def test_services_are_listed_and_described(run: CommandLine) -> None:
+    assert run.run("services", "list") == 0
+    assert re.search(r"^Mailer +Service +.*deliver", run.printed, re.MULTILINE)
+    assert run.run("services", "describe", "Cart") == 0
+    assert re.search(r"^look +Shared", run.printed, re.MULTILINE)
+    assert run.run("services", "describe", "Cart", "--json") == 0
+    assert json.loads(run.printed)["name"] == "Cart"
+    assert "did you mean Cart" in run.run_wrong("services", "describe", "Cat", code=1)
+
+
+def test_a_state_is_set_and_cleared_at_its_turn(client: SyncClient, run: CommandLine) -> None:
+    assert run.run("state", "set", "Cart", "e1", 'items=["tea"]', 'awaited="x"') == 0
+    assert run.printed == "Cart/e1  set items, awaited\n"
+    assert client.state(Cart, "e1") == {"items": ["tea"], "awaited": "x"}
+    assert run.run("state", "get", "Cart", "e1", "--tag") == 0
+    tag = run.printed.strip()
+    assert run.run("state", "clear", "Cart", "e1", "awaited", "--version", tag) == 0
+    assert client.state(Cart, "e1") == {"items": ["tea"]}
+    stale = ("state", "set", "Cart", "e1", "items=[]", "--version", tag)
+    assert tag in run.run_wrong(*stale, code=1) or client.state(Cart, "e1") == {"items": ["tea"]}
+    assert "wants --yes" in run.run_wrong("state", "clear", "Cart", "e1", code=2)
+    assert run.run("state", "clear", "Cart", "e1", "--yes") == 0
+    assert client.state(Cart, "e1") == {}
+
+
+def test_a_state_that_does_not_fit_is_refused_whole(client: SyncClient, run: CommandLine) -> None:
+    assert run.run("state", "set", "Cart", "e2", 'items=["tea"]') == 0
+    said = run.run_wrong("state", "set", "Cart", "e2", "awaited=5", "items=[]", code=1)
+    assert "awaited" in said
+    assert client.state(Cart, "e2") == {"items": ["tea"]}
+    assert "NAME=JSON" in run.run_wrong("state", "set", "Cart", "e2", "items", code=2)
+    assert "items is JSON" in run.run_wrong("state", "set", "Cart", "e2", "items=tea", code=2)
+    assert "did you mean Cart" in run.run_wrong("state", "set", "Carts", "e2", "items=[]", code=1)

@@ -16,7 +16,7 @@ from holdfast import (
     TerminalError,
     UnknownTargetError,
 )
-from tests.client.shop import Cart, Patience, open_awakeables
+from tests.client.shop import Cart, Owner, Patience, Pet, open_awakeables
 from tests.client.wires import Fate, Wire, wire_to
 
 
@@ -194,3 +194,37 @@ async def test_without_an_admin_url_operators_are_told_what_is_missing() -> None
             await client.invocation("inv_" + "0" * 32).cancel()
         with pytest.raises(InvalidArgumentError, match="admin_url"):
             await client.sql("SELECT 1")
+
+
+async def test_sql_gives_rows_and_says_what_is_wrong_with_a_query(
+    client: Client, runtime: Runtime
+) -> None:
+    id_ = await waiting(client, runtime)
+    rows = await client.sql(f"SELECT id, status FROM sys_invocation WHERE id = '{id_}'")  # noqa: S608
+    assert rows == [{"id": id_, "status": "suspended"}]
+    with pytest.raises(InvalidArgumentError, match="nope"):
+        await client.sql("SELECT * FROM nope")
+
+
+async def test_a_state_is_set_as_the_runtime_sets_it(client: Client, runtime: Runtime) -> None:
+    for key, caller in (("a", client), ("b", runtime)):
+        await caller.set_state(Owner, key, {"pets": [Pet("Rex", {"new"})]})
+        assert await runtime.state(Owner, key) == {"pets": [Pet("Rex", {"new"})]}
+        seen = await caller.wait_state(Owner, key)
+        await caller.set_state(Owner, key, {}, version=seen.tag)
+        assert await caller.state(Owner, key) == {}
+        with pytest.raises(TerminalError) as caught:
+            await caller.set_state(Owner, key, {"pets": []}, version=seen.tag)
+        assert caught.value.status_code == 409
+        with pytest.raises(InvalidArgumentError, match="pets"):
+            await caller.set_state(Owner, key, {"pets": [5]})
+        with pytest.raises(InvalidArgumentError):
+            await caller.set_state("Mailer", key, {})
+
+
+@pytest.mark.parametrize("fate", [Fate.RESET_BEFORE, Fate.RESET_AFTER, Fate.TRUNCATED])
+async def test_a_lost_edit_is_made_once(fate: Fate, client: Client, wire: Wire) -> None:
+    wire.fates.append(fate)
+    await client.set_state(Cart, "sam", {"items": ["tea"]})
+    rows = await client.sql("SELECT id FROM sys_invocation WHERE target_service_key = 'sam'")
+    assert len(rows) == 1
