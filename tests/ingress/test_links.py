@@ -259,6 +259,17 @@ async def test_a_link_works_after_a_crash_and_a_replay_makes_the_same_one(world:
     assert await read_answer(world) == {"ok": True}
 
 
+async def test_a_link_that_was_given_out_survives_a_power_cut(world: World) -> None:
+    links = await begin(world)
+    awakeable = urlsplit(links["approve"]).path.split("/")[4]
+    await world.runtime.rotate_link_keys(revoke=True)
+    link = await world.runtime.awakeable_link(awakeable, expires_in=60)
+    await world.restart(keep_written=False)
+
+    assert (await Browser(world).use("GET", link)).status == 200
+    assert (await Browser(world).use("GET", links["approve"])).status == 403
+
+
 async def test_a_replay_makes_the_same_links_also_after_the_key_was_replaced(
     world: World,
 ) -> None:
