@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar
 
 from ..journal.entry import Failure
 from ..objects.errors import (
@@ -29,7 +29,7 @@ from .requests import Answer
 from .restarts import restart_as_new
 from .rewinds import restart_from
 from .signals import is_full, send_signal
-from .steering import READ
+from .steering import decode_result
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -308,12 +308,7 @@ class InvocationHandle(Generic[R_co]):
         served = self._core.registry.find_code(target)[1]
         # Without its class, the result is whatever its JSON says.
         serde = _ANY_JSON if served is None else served.result
-        try:
-            value: R_co = serde.decode(outcome)
-        except InvalidArgumentError:
-            if outcome != READ:
-                raise
-            return cast("R_co", None)  # A message that a turn has read: its handler never ran.
+        value: R_co = decode_result(serde, outcome)
         return value
 
     def _decide(self, decision: Callable[[], Any]) -> "asyncio.Future[Any]":

@@ -45,6 +45,7 @@ from .promise_handle import PromiseHandle
 from .requests import Answer, CallRequest, request_of
 from .state_edits import EditRequest, edit_of_values, get_keyed, submit_edit
 from .state_reads import StateSnapshot
+from .steering import decode_result
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -94,7 +95,8 @@ class Outside:
         answer = await self.submit(request_of(target, argument, options), wait=True)
         if isinstance(answer.outcome, TerminalError):
             raise answer.outcome
-        return result.decode(answer.outcome or b"")
+        outcome = answer.outcome or b""
+        return decode_result(result, outcome) if answer.is_duplicate else result.decode(outcome)
 
     async def send(self, target: Target, argument: bytes, options: CallOptions = PLAIN) -> str:
         """As ``Caller.send``; returns once the acceptance is durable."""

@@ -19,6 +19,7 @@ from typing import Any
 
 from ..journal import codec, keys
 from ..journal.entry import DrainMessages, Input, TakeMessage
+from ..objects.errors import InvalidArgumentError
 from ..objects.identity import InvocationId
 from ..objects.serde import Serde
 from .commands import Commands
@@ -41,6 +42,22 @@ def read_messages(
         commands.read_from = 0
     awaited = Awaited.MESSAGES if takes_all else Awaited.MESSAGE
     return commands.await_completion(index, Pending(awaited, result=result))
+
+
+def decode_result(serde: Serde[Any], outcome: bytes) -> Any:
+    """The value of an outcome; ``None`` for that of a message which was read.
+
+    Its handler never ran, so what that returns says nothing about it.
+
+    Raises:
+        InvalidArgumentError: it is not what the handler returns.
+    """
+    try:
+        return serde.decode(outcome)
+    except InvalidArgumentError:
+        if outcome != READ:
+            raise
+        return None
 
 
 def wake_reader(lifecycle: Lifecycle, holder_id: InvocationId) -> None:

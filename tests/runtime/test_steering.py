@@ -278,6 +278,20 @@ async def test_a_turn_reads_messages_in_order_and_their_outcome_is_null(world: W
     assert_nothing_is_open(world)
 
 
+async def test_a_call_with_the_idempotency_key_of_a_message_that_was_read_gives_none(
+    world: World,
+) -> None:
+    begin(agent(world).read(1))
+    await settle()
+    steering = world.runtime.object(Agent, "a", mode="steer", idempotency_key="k")
+    await steering.ignore.send("m")
+    await settle()
+
+    calling = begin(world.runtime.object(Agent, "a", idempotency_key="k").ignore("m"))
+    await settle()
+    assert await soon(calling) is None
+
+
 async def test_attaching_to_a_message_that_was_read_gives_none_whatever_its_handler_returns(
     world: World,
 ) -> None:
