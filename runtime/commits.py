@@ -62,6 +62,8 @@ class Commits:
         self._written = 0
         self._durable = 0
         self._is_syncing = False
+        # What had been written when ``sync_old`` was last called.
+        self._written_before = 0
         self.has_failed = False
         self.on_written: Callable[[Iterable[bytes]], None] | None = None
         """Told of the keys of each batch, once it is written; must not raise."""
@@ -125,6 +127,16 @@ class Commits:
         else:
             self._effects.append(effect)
             self._request_turn()
+
+    def sync_old(self) -> None:
+        """Make durable what was written before the last call of this, although nobody waits for it.
+
+        What nobody waits for (a timer that fired, a send from a handler, retention) would else be
+        at the mercy of a power cut for as long as nobody asks for anything.
+        """
+        if self._written_before > self._durable and not self._gated:
+            self.when_durable(_do_nothing)
+        self._written_before = self._written
 
     def guard(self, decision: Callable[[], None]) -> None:
         """Call ``decision``; when it raises, it may be half staged, so nothing is written again."""
@@ -212,3 +224,7 @@ class Commits:
             decided = self.get(new_key := keys.pop())
             if decided is not None:
                 yield new_key, decided
+
+
+def _do_nothing() -> None:
+    pass

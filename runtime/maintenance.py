@@ -1,7 +1,7 @@
 """Background work of a runtime, and when it is done: in rounds, slices and threads.
 
-A *round* comes about once a second: idle attempts leave memory, cursors are written down, and the
-store looks after its files in a thread. Retention works in *slices* of about a millisecond. While
+A *round* comes about once a second: idle attempts leave memory, cursors are written down, what was
+written before the last round and nobody waits for is made durable, and the store looks after its files in a thread. Retention works in *slices* of about a millisecond. While
 there is more to collect, a slice follows the other; between two of them everybody else has their
 turn, for a while that grows with what the slice took as long as anybody has something to do, and
 more so while they have too much to do. So a backlog of any size goes away at a steady pace, and a
@@ -89,6 +89,7 @@ class Maintenance:
         commits.guard(self.write_down)
         if commits.has_failed or not self._is_open:
             return
+        commits.sync_old()
         if not self._is_maintaining:
             self._is_maintaining = True
             self._threads.run("maintenance", self._store.maintain, self._maintained)

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import pytest
 
 from holdfast import Context, StoreFailedError, VirtualObject, handler, state
+from holdfast.journal import keys
 from holdfast.journal.memory import MemoryStore
 from holdfast.objects.identity import Target
 from holdfast.runtime.engine import Engine
@@ -221,3 +223,35 @@ async def test_after_a_failed_write_a_restart_has_what_was_acknowledged() -> Non
     runtime = await world.start()
 
     assert await runtime.object(Ledger, "a").add(1) == 2
+
+
+async def test_what_nobody_waits_for_is_durable_two_rounds_later() -> None:
+    world = World([Ledger])
+    await world.start()
+    ledger = world.runtime.object(Ledger, "joe", idempotency_key="later")
+    await ledger.add.send(1, delay=timedelta(seconds=10))
+    await world.clock.advance(10)
+    await settle()
+    before = world.store.statistics().syncs
+
+    await world.clock.advance(1)
+    await world.clock.advance(1)
+    await settle()
+    assert world.store.statistics().syncs == before + 1
+    await world.crash(keep_written=False)
+    assert state_rows(world.store)
+
+
+async def test_a_runtime_at_rest_asks_the_disk_for_nothing() -> None:
+    world = World([Ledger])
+    await world.start()
+    await world.finish(world.runtime.object(Ledger, "joe").add(1))
+    await world.clock.advance(5)
+    before = world.store.statistics().syncs
+    await world.clock.advance(60)
+    assert world.store.statistics().syncs == before
+    world.close()
+
+
+def state_rows(store: MemoryStore) -> list[Any]:
+    return list(store.scan(*keys.prefix_range(keys.STATE)))

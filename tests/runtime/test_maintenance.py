@@ -51,7 +51,7 @@ class Loop:
                 outcomes=SimpleNamespace(oldest_ms=0),
                 timers=SimpleNamespace(cursor=SimpleNamespace(write_down=lambda: None)),
             ),
-            commits=SimpleNamespace(guard=_decide, has_failed=False),
+            commits=SimpleNamespace(guard=_decide, has_failed=False, sync_old=_nothing),
         )
         threads: Any = SimpleNamespace(run=_nothing)
         self.maintenance = Maintenance(core, threads, self.fail)
