@@ -1,11 +1,12 @@
 """Background work of a runtime, and when it is done: in rounds, slices and threads.
 
 A *round* comes about once a second: idle attempts leave memory, cursors are written down, what was
-written before the last round and nobody waits for is made durable, and the store looks after its files in a thread. Retention works in *slices* of about a millisecond. While
-there is more to collect, a slice follows the other; between two of them everybody else has their
-turn, for a while that grows with what the slice took as long as anybody has something to do, and
-more so while they have too much to do. So a backlog of any size goes away at a steady pace, and a
-call waits for one slice at most.
+written before the last round and nobody waits for is made durable, and the store looks after its
+files in a thread. Retention works in *slices* of about a millisecond. While there is more to
+collect, a slice follows the other; between two of them everybody else has their turn, for a while
+that grows with what the slice took as long as anybody has something to do, and more so while they
+have too much to do. So a backlog of any size goes away at a steady pace, and a call waits for one
+slice at most.
 
 What was deleted takes disk space until it is compacted. That happens in a thread of its own, once
 enough was deleted for the reading and writing to pay.
