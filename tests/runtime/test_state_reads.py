@@ -23,7 +23,8 @@ from holdfast import (
     handler,
     state,
 )
-from holdfast.runtime.state_reads import StateQuestion, hash_rows
+from holdfast.runtime.state_reads import StateQuestion
+from holdfast.runtime.state_tags import hash_rows
 from holdfast.runtime.testing import settle
 from holdfast.runtime.watches import TAGS_MAX
 
@@ -408,3 +409,10 @@ async def test_the_past_has_the_tag_that_it_had(world: World) -> None:
     await pad.wipe()
     with pytest.raises(NotKeptError):
         await world.runtime.read_state(StateQuestion(service="Pad", key="sam", at=first))
+
+
+async def test_an_edit_by_an_operator_is_told_as_any_other_change(world: World) -> None:
+    await world.runtime.object(Pad, "sam").set_title("a")
+    waiting = world.runtime.wait_state(Pad, "sam", since=await tag_of(world))
+    await world.runtime.set_state(Pad, "sam", {"title": "edited"})
+    assert (await waiting).values == {"title": "edited"}
