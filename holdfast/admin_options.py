@@ -1,8 +1,9 @@
-"""Where operators are served, as the command line says it: ``--admin-port``, ``--admin-host``.
+"""Where operators are served, as the command line says it: ``--admin-port``, ``--admin-unix``.
 
-Unless said it is 9070 on loopback. With ``--port 0`` it is any free port as well: whoever starts
-several servers beside each other wants neither to be taken. With ``--unix`` and no port there is
-none: every user of the machine can reach a port, and a socket was chosen so that they cannot.
+Unless said it is port 9070 on loopback. With ``--port 0`` it is any free port as well: whoever
+starts several servers beside each other wants neither to be taken. With ``--admin-unix``, or with
+``--unix`` and no port, there is none: every user of the machine can reach a port, and a socket was
+chosen so that they cannot.
 """
 
 from collections.abc import Callable
@@ -44,21 +45,30 @@ def admin_options(command: Command) -> Command:
             help="The address for operators.",
         ),
         click.option(
+            "--admin-unix",
+            type=click.Path(path_type=Path),
+            metavar="PATH",
+            help="A unix socket for operators; a port only where --admin-port is given as well.",
+        ),
+        click.option(
             "--admin-port",
             callback=_read_port,
             metavar="PORT|none",
             help="The port for operators; 0 takes any free one, none leaves them out. Unless said "
-            f"{DEFAULT_ADMIN_PORT}, with --port 0 any free one, with --unix alone none.",
+            f"{DEFAULT_ADMIN_PORT}, with --port 0 any free one, and with --unix alone, as with "
+            "--admin-unix, none.",
         ),
     ):
         command = decorate(command)
     return command
 
 
-def choose_admin_port(said: int | None, port: int | None, unix: Path | None) -> int | None:
+def choose_admin_port(
+    said: int | None, port: int | None, unix: Path | None, admin_unix: Path | None
+) -> int | None:
     """The port for operators, or ``None``: by what was said of it and of where callers come in."""
     if said is not None:
         return None if said < 0 else said
-    if port is None and unix is not None:
+    if admin_unix is not None or (port is None and unix is not None):
         return None
     return 0 if port == 0 else DEFAULT_ADMIN_PORT

@@ -52,6 +52,7 @@ class Runtime(Engine):
         options: HttpOptions = DEFAULT_OPTIONS,
         admin_host: str = "127.0.0.1",
         admin_port: int | None = None,
+        admin_unix_path: str | PathLike[str] | None = None,
         admin_options: HttpOptions = ADMIN_OPTIONS,
         on_admin_listening: Callable[[int], None] | None = None,
         on_listening: Callable[[int], None] | None = None,
@@ -72,6 +73,7 @@ class Runtime(Engine):
             admin_host: the address to listen on for operators; as ``host``.
             admin_port: the port for operators, or 0 for any free one; none unless said. Whoever can
                 reach it can see and change everything.
+            admin_unix_path: as ``unix_path``, for operators.
             admin_options: as ``options``, for operators.
             on_admin_listening: called once with the port for operators, before ``on_listening``.
             on_listening: called once with the port (0 where there is none), when connections are
@@ -90,10 +92,15 @@ class Runtime(Engine):
         failing = asyncio.ensure_future(self.wait_failed())
         try:
             # Operators first: a call that was let in would be cut off again where theirs is taken.
-            if admin_port is not None:
+            if admin_port is not None or admin_unix_path is not None:
                 about = About(__version__, lambda: next(iter(urls), None))
                 admin = await serve_admin(
-                    self, host=admin_host, port=admin_port, options=admin_options, about=about
+                    self,
+                    host=admin_host,
+                    port=admin_port,
+                    unix_path=admin_unix_path,
+                    options=admin_options,
+                    about=about,
                 )
                 servers.append(admin)
                 self._servers.add(admin)

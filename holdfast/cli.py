@@ -102,6 +102,7 @@ class ServeOptions:
     admin_port: int | None
     """What ``choose_admin_port`` makes of it."""
     admin_host: str
+    admin_unix: Path | None
     no_replay: bool = True
     """Whether a handler that has waited goes on where it is; ``dev`` replays it instead."""
 
@@ -308,7 +309,10 @@ async def _serve_http(
         unix_path=options.unix,
         options=with_limits(callers, options.max_concurrent),
         admin_host=options.admin_host,
-        admin_port=choose_admin_port(options.admin_port, options.port, options.unix),
+        admin_port=choose_admin_port(
+            options.admin_port, options.port, options.unix, options.admin_unix
+        ),
+        admin_unix_path=options.admin_unix,
         admin_options=operators,
         on_admin_listening=admin_ports.append,
         on_listening=announce,
@@ -372,12 +376,18 @@ def _startup_line(
         )
     ]
     served = " and ".join(filter(None, counts))
-    places = [make_url(options.host, port)] if port else []
-    if options.unix is not None:
-        places.append(f"unix:{_show_path(options.unix)}")
-    admin = "".join(f"admin on {make_url(options.admin_host, each)}, " for each in admin_ports)
-    data = f"{admin}data in {_show_path(options.data)} ({options.durability})"
-    return f"Holdfast {__version__}: {served} on {' and '.join(places)}, {data}"
+    places = _places(options.host, [port] if port else [], options.unix)
+    admin = _places(options.admin_host, admin_ports, options.admin_unix)
+    data = f"data in {_show_path(options.data)} ({options.durability})"
+    parts = [f"{served} on {places}", *([f"admin on {admin}"] if admin else []), data]
+    return f"Holdfast {__version__}: {', '.join(parts)}"
+
+
+def _places(host: str, ports: list[int], unix: Path | None) -> str:
+    places = [make_url(host, port) for port in ports]
+    if unix is not None:
+        places.append(f"unix:{_show_path(unix)}")
+    return " and ".join(places)
 
 
 def _count(noun: str, names: list[str]) -> str:

@@ -61,29 +61,35 @@ async def serve(
     Raises:
         InvalidArgumentError: the address cannot be listened on; nothing was started.
     """
-    server = HttpServer(CallersDoor(engine, options))
-    try:
-        if port is not None:
-            await server.listen(host, port)
-        if unix_path is not None:
-            await server.listen_unix(unix_path)
-    except InvalidArgumentError:
-        await server.close()
-        raise
-    return server
+    return await _listen(CallersDoor(engine, options), host, port, unix_path)
 
 
-async def serve_admin(
-    engine: OperatedEngine, *, host: str, port: int, options: HttpOptions, about: About
+async def serve_admin(  # noqa: PLR0913 - where and how, each by keyword
+    engine: OperatedEngine,
+    *,
+    host: str,
+    port: int | None,
+    unix_path: str | os.PathLike[str] | None = None,
+    options: HttpOptions,
+    about: About,
 ) -> "HttpServer":
     """Start answering operators; with port 0 the system chooses one.
 
     Raises:
         InvalidArgumentError: the address cannot be listened on; nothing was started.
     """
-    server = HttpServer(AdminDoor(engine, options, about=about))
+    return await _listen(AdminDoor(engine, options, about=about), host, port, unix_path)
+
+
+async def _listen(
+    door: Door, host: str, port: int | None, unix_path: str | os.PathLike[str] | None
+) -> "HttpServer":
+    server = HttpServer(door)
     try:
-        await server.listen(host, port)
+        if port is not None:
+            await server.listen(host, port)
+        if unix_path is not None:
+            await server.listen_unix(unix_path)
     except InvalidArgumentError:
         await server.close()
         raise
@@ -133,7 +139,9 @@ class HttpServer:
         Raises:
             InvalidArgumentError: the path is taken or cannot be used; what is there is left alone.
         """
-        unix_socket = bind_unix_socket(path, self._options.unix_mode, _BACKLOG)
+        unix_socket = bind_unix_socket(
+            path, self._options.unix_mode, _BACKLOG, flag=f"{self._flag}unix"
+        )
         self._unix_sockets.append(unix_socket)
         acceptor = await self._loop.create_unix_server(
             self._listener, sock=unix_socket.socket, backlog=_BACKLOG

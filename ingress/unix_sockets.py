@@ -33,8 +33,12 @@ class UnixSocket:
                 self.path.unlink()
 
 
-def bind_unix_socket(path: str | os.PathLike[str], mode: int, backlog: int) -> UnixSocket:
+def bind_unix_socket(
+    path: str | os.PathLike[str], mode: int, backlog: int, *, flag: str
+) -> UnixSocket:
     """A socket that listens at ``path``, whose file has the permissions ``mode``.
+
+    ``flag`` is how the path is chosen on a command line.
 
     Raises:
         InvalidArgumentError: something is there that must not be replaced, or the path cannot be
@@ -43,11 +47,11 @@ def bind_unix_socket(path: str | os.PathLike[str], mode: int, backlog: int) -> U
     place = Path(path)
     try:
         with _lock(place.absolute().parent):
-            _clear(place)
+            _clear(place, flag)
             return _bind(place, mode, backlog)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
-        message = f"cannot listen on the unix socket {place}: {reason}; choose another with --unix"
+        message = f"cannot listen on the unix socket {place}: {reason}; choose another with {flag}"
         raise InvalidArgumentError(message) from None
 
 
@@ -66,7 +70,7 @@ def _bind(place: Path, mode: int, backlog: int) -> UnixSocket:
         raise
 
 
-def _clear(place: Path) -> None:
+def _clear(place: Path, flag: str) -> None:
     """Remove the socket of a server that is dead.
 
     Raises:
@@ -77,12 +81,12 @@ def _clear(place: Path) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(kind):
-        message = f"{place} is there and is no socket; choose another path with --unix"
+        message = f"{place} is there and is no socket; choose another path with {flag}"
         raise InvalidArgumentError(message)
     if _is_alive(place):
         message = (
             f"a server that is running listens on the unix socket {place}; stop it, or choose "
-            f"another with --unix"
+            f"another with {flag}"
         )
         raise InvalidArgumentError(message)
     place.unlink()

@@ -23,6 +23,18 @@ def serve(here: Path, *options: str) -> Running:
     return holdfast("serve", "counter.py", "--unix", "holdfast.sock", *options, cwd=here)
 
 
+def ask(place: Path, path: str) -> tuple[int, object]:
+    """GET as ``curl --unix-socket`` does."""
+    connection = http.client.HTTPConnection("localhost", timeout=30)
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(str(place))
+    connection.request("GET", path)
+    response = connection.getresponse()
+    answer = json.loads(response.read())
+    connection.close()
+    return response.status, answer
+
+
 def add(place: Path, amount: int) -> tuple[int, object]:
     """Call as ``curl --unix-socket`` does."""
     connection = http.client.HTTPConnection("localhost", timeout=30)
@@ -77,4 +89,38 @@ def test_of_one_directory_started_twice_the_directory_is_what_is_said(here: Path
             assert second.wait_exit() == 1
             assert_one_sentence(second.stderr)
             assert str(first.pid) in second.stderr
+        assert add(here / "holdfast.sock", 1) == (200, 1)
+
+
+def test_operators_have_a_socket_of_their_own_and_no_port_is_open(here: Path) -> None:
+    with serve(here, "--admin-unix", "admin.sock") as server:
+        server.wait_line(
+            r" on unix:\./holdfast\.sock, admin on unix:\./admin\.sock, data in \./data \(fsync\)"
+        )
+        add(here / "holdfast.sock", 5)
+        status, answer = ask(here / "admin.sock", "/services")
+        assert status == 200
+        assert "Counter" in json.dumps(answer)
+        assert ask(here / "holdfast.sock", "/services")[0] == 400
+        assert stat.S_IMODE((here / "admin.sock").stat().st_mode) == 0o600
+        with serve(here, "--unix", "x.sock", "--admin-unix", "admin.sock", "--data", "x") as second:
+            assert second.wait_exit() == 1
+            assert_one_sentence(second.stderr)
+            assert "--admin-unix" in second.stderr
+        assert not (here / "x.sock").exists()
+        server.signal(signal.SIGTERM)
+        server.wait_exit()
+    assert not (here / "admin.sock").exists()
+
+
+def test_a_taken_port_of_operators_is_what_is_said_of_two_servers_beside_each_other(
+    here: Path,
+) -> None:
+    with serve(here, "--admin-port", "0") as first:
+        port = first.wait_line(r" admin on http://127\.0\.0\.1:(\d+),")[1]
+        with serve(here, "--unix", "x.sock", "--admin-port", port, "--data", "x") as second:
+            assert second.wait_exit() == 1
+            assert_one_sentence(second.stderr)
+            assert port in second.stderr
+            assert "--admin-port" in second.stderr
         assert add(here / "holdfast.sock", 1) == (200, 1)
