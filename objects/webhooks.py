@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from hmac import compare_digest
 from hmac import digest as hmac_digest
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -127,8 +127,9 @@ class GitHub(Webhook):
 class Slack(TimedWebhook):
     """Events, slash commands and interactions of Slack, by the signing secret of the app.
 
-    What comes as a form is handed on as a JSON object of its fields; where its one field is
-    ``payload``, as the JSON in that.
+    What comes as a form is handed on as a JSON object of its fields; where one of them is
+    ``payload``, as the JSON in that. ``token``, which was there before signatures were, is left
+    out: it is a secret, and what is handed on is recorded.
     """
 
     recorded_headers: ClassVar[frozenset[str]] = frozenset(
@@ -156,11 +157,14 @@ class Slack(TimedWebhook):
             event = _parse(body)
             if _field(event, "type") == "url_verification":
                 return Reply(msgspec.json.encode({"challenge": _field(event, "challenge")}))
-            return Delivery(_id_of(_field(event, "event_id"), signed), body)
+            argument = _without_token(event, body)
+            return Delivery(_id_of(_field(event, "event_id"), signed), argument)
         if form.get("ssl_check") == "1":
             return Reply(b"")
-        argument = form["payload"].encode() if "payload" in form else msgspec.json.encode(form)
-        return Delivery(_id_of(_field(_parse(argument), "trigger_id"), signed), argument)
+        sent = form["payload"].encode() if "payload" in form else msgspec.json.encode(form)
+        event = _parse(sent)
+        argument = _without_token(event, sent)
+        return Delivery(_id_of(_field(event, "trigger_id"), signed), argument)
 
 
 def _sign(secret: bytes, signed: bytes) -> bytes:
@@ -197,7 +201,7 @@ def _parse(body: bytes) -> Any:
     """The JSON in ``body``; ``None`` for anything else, which the handler's own check refuses."""
     try:
         return msgspec.json.decode(body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
@@ -205,6 +209,14 @@ def _field(event: Any, name: str) -> str:
     """A text of the event; empty where there is none."""
     value = event.get(name) if isinstance(event, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     return value if isinstance(value, str) else ""
+
+
+def _without_token(event: Any, sent: bytes) -> bytes:
+    """``sent``, which is ``event`` as JSON, without its ``token``."""
+    if not isinstance(event, dict) or "token" not in event:
+        return sent
+    fields = cast("dict[str, Any]", event)
+    return msgspec.json.encode({name: fields[name] for name in fields if name != "token"})
 
 
 def _find_form(headers: Mapping[str, str], body: bytes) -> dict[str, str] | None:

@@ -264,6 +264,26 @@ def test_a_form_of_slack_is_handed_on_as_json() -> None:
     assert interaction.receive() == Delivery("t1", b'{"trigger_id":"t1"}')
 
 
+def test_the_token_of_slack_is_not_handed_on() -> None:
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    interaction = slack_event(b"payload=%7B%22token%22:%22xyzz0%22,%22trigger_id%22:%22t%22%7D")
+    for sent in (
+        SLACK,
+        slack_event(b'{"token":"xyzz0","event_id":"e","event":{"token":"kept"}}'),
+        replace(interaction, headers={**interaction.headers, **form}),
+    ):
+        delivery = sent.receive()
+        assert isinstance(delivery, Delivery)
+        assert b"xyzz0" not in delivery.argument
+        assert not delivery.id.startswith("sha256")
+    assert (
+        b"kept"
+        in cast(
+            "Delivery", slack_event(b'{"token":"xyzz0","event":{"token":"kept"}}').receive()
+        ).argument
+    )
+
+
 def test_the_same_again_has_the_same_id_also_where_the_provider_gives_none() -> None:
     nameless = [
         replace(STRIPE, body=body, headers={"stripe-signature": sign_stripe(body, 1_700_000_000)})
@@ -274,11 +294,13 @@ def test_the_same_again_has_the_same_id_also_where_the_provider_gives_none() -> 
             b"not json",
             b'{"id":7}',
             b'{"id":"' + b"x" * 2000 + b'"}',
+            b"[" * 100_000,
+            b'{"id":"\xff"}',
         )
     ]
     ids = [cast("Delivery", sent.receive()).id for sent in nameless]
     assert ids[0] == ids[1] == f"sha256:{sha256(b'[]').hexdigest()}"
-    assert len(set(ids)) == 5
+    assert len(set(ids)) == 7
 
 
 @pytest.mark.parametrize(
