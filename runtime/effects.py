@@ -9,9 +9,11 @@ each. What is said of steps without a result is read together with the journal's
 """
 
 import asyncio
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final, Literal
 
 from ..journal import codec, keys
@@ -43,6 +45,7 @@ EFFECTS_MAX: Final = 1_000
 _SLICE_ROWS: Final = 256
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+Details = InvocationDetails | OutcomeDetails
 EffectStatus = Literal["not started", "unknown", "done", "failed"]
 
 
@@ -114,7 +117,7 @@ class EffectPage:
 
 
 @dataclass(slots=True)
-class _Found:
+class FoundStep:
     """A step in the journal, and what its later entries say of it."""
 
     index: int
@@ -126,15 +129,16 @@ class _Found:
 
     @property
     def is_canceled(self) -> bool:
+        """Whether the handler gave it up before it had a result."""
         return self.ended_at is not None and self.completion is None
 
 
 @dataclass(slots=True)
-class _Page:
-    """The steps of one page while the journal is read."""
+class FoundSteps:
+    """The steps of one page while the journal is read; of the whole journal without a limit."""
 
-    limit: int
-    steps: dict[int, _Found] = field(default_factory=dict[int, _Found])
+    limit: float = math.inf
+    steps: dict[int, FoundStep] = field(default_factory=dict[int, FoundStep])
     open_count: int = 0
     has_more: bool = False
 
@@ -144,9 +148,10 @@ class _Page:
         return self.has_more and self.open_count == 0
 
     def add(self, index: int, entry: Entry) -> None:
+        """Take the next entry of the journal."""
         match entry:
             case Issued(Run(name), _, source) if len(self.steps) < self.limit:
-                self.steps[index] = _Found(index, name, source.partition("#")[0])
+                self.steps[index] = FoundStep(index, name, source.partition("#")[0])
                 self.open_count += 1
             case Issued(Run()):
                 self.has_more = True
@@ -178,7 +183,7 @@ async def read_effects(core: Core, id_: InvocationId, after: int, limit: int) ->
     if not -1 <= after < 1 << 32:
         message = f"after={after!r:.40} is the index of no entry"
         raise InvalidArgumentError(message)
-    page = _Page(limit)
+    page = FoundSteps(limit)
     try:
         is_open = await _read_journal(core, id_, after, page)
     except HoldfastError as error:
@@ -190,7 +195,7 @@ async def read_effects(core: Core, id_: InvocationId, after: int, limit: int) ->
     return answer
 
 
-async def _read_journal(core: Core, id_: InvocationId, after: int, page: _Page) -> bool:
+async def _read_journal(core: Core, id_: InvocationId, after: int, page: FoundSteps) -> bool:
     """Fill a page; whether the invocation is open, in the decision that read the last slice."""
     start, end = keys.journal(id_, after + 1), keys.prefix_range(keys.JOURNAL + id_)[1]
     while True:
@@ -226,16 +231,16 @@ def _check_kept(core: Core, id_: InvocationId) -> bool:
     return False
 
 
-def _describe(core: Core, id_: InvocationId, step: _Found, *, is_open: bool) -> EffectInfo:
+def _describe(core: Core, id_: InvocationId, step: FoundStep, *, is_open: bool) -> EffectInfo:
     row = core.commits.get(keys.step(id_, step.index)) if step.ended_at is None else None
     record = None if row is None else decode_step(row)
     if record is None and step.ended_at is None and is_open:
         record = StepRecord()  # The command itself is the first attempt's intent.
-    failure = _failure_of(step)
+    failure = failure_of_step(step)
     return EffectInfo(
         name=step.name,
         index=step.index,
-        status=_find_status(step, record),
+        status=find_effect_status(step, record),
         is_canceled=step.is_canceled,
         attempts=None if record is None else record.attempts_begun,
         failures=None if record is None else record.failures,
@@ -244,14 +249,15 @@ def _describe(core: Core, id_: InvocationId, step: _Found, *, is_open: bool) -> 
         next_attempt_at=None if record is None else _moment(record.next_attempt_ms),
         completed_at=None if step.completion is None else _moment(step.completion.at_ms),
         last_failure=(record and record.last_failure) or (failure and failure.message) or None,
-        idempotency_key=_find_key(core, id_, step),
+        idempotency_key=find_effect_key(id_, step, partial(_find_details, core)),
         source=step.source or None,
     )
 
 
-def _find_status(step: _Found, record: StepRecord | None) -> EffectStatus:
+def find_effect_status(step: FoundStep, record: StepRecord | None) -> EffectStatus:
+    """The word for what is known of a step; ``record``: of its attempts, where it has no result."""
     if step.completion is not None:
-        failure = _failure_of(step)
+        failure = failure_of_step(step)
         if failure is None:
             return "done"
         return "unknown" if failure.kind == OutcomeUnknownError.code else "failed"
@@ -264,29 +270,32 @@ def _find_status(step: _Found, record: StepRecord | None) -> EffectStatus:
             return "unknown"
 
 
-def _failure_of(step: _Found) -> Failure | None:
+def failure_of_step(step: FoundStep) -> Failure | None:
+    """What its recorded result is, where that is a failure."""
     completion = step.completion
     if completion is None or not isinstance(completion.result, Failure):
         return None
     return completion.result
 
 
-def _find_key(core: Core, id_: InvocationId, step: _Found) -> str | None:
+def find_effect_key(
+    id_: InvocationId, step: FoundStep, find_details: Callable[[InvocationId], Details | None]
+) -> str | None:
     """The key that its action got: that of the invocation under which it was run.
 
     A restart from an entry copies what had ended there, so that was run by the one it was made
     from, which may itself have copied it. What had not ended runs anew, with a key of its own.
     """
-    details = _find_details(core, id_)
+    details = find_details(id_)
     if details is None:
         return None
     if step.ended_at is None or step.ended_at >= details.restarted_at:
         return idempotency_key_of(id_, step.index)
     assert details.restarted_from is not None, "restarted at an entry of nothing"
-    return _find_key(core, InvocationId(details.restarted_from), step)
+    return find_effect_key(InvocationId(details.restarted_from), step, find_details)
 
 
-def _find_details(core: Core, id_: InvocationId) -> InvocationDetails | OutcomeDetails | None:
+def _find_details(core: Core, id_: InvocationId) -> Details | None:
     invocation = core.lifecycle.find(id_)
     if invocation is not None:
         return invocation.record.details or InvocationDetails()

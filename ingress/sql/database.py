@@ -6,6 +6,7 @@ nothing else, and what SQLite itself may grow to is bounded.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import apsw
@@ -26,6 +27,7 @@ from .object_tables import (
     SYS_PROMISE,
     SYS_SERVICE,
 )
+from .table import NOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -67,22 +69,28 @@ _ALLOWED = {
     apsw.SQLITE_RECURSIVE,
 }
 _FORBIDDEN_FUNCTIONS = {"load_extension"}
+_HARMLESS_PRAGMAS = {"table_info", "table_xinfo"}
+"""They say which columns a table has."""
+_SIGNS = {apsw.SQLITE_INDEX_CONSTRAINT_EQ: "", apsw.SQLITE_INDEX_CONSTRAINT_NE: NOT}
 # Full scans are so much dearer than lookups that any lookup is taken.
 _SCAN_COST, _LOOKUP_COST = 1e9, 10.0
 
 
 def open_database(rows: Rows, tick: Callable[[], None]) -> apsw.Connection:
-    """A database whose tables show ``rows``; ``tick`` is called for each row that is read.
+    """A database whose tables show ``rows``.
+
+    ``tick`` is called for each row of the store that is read, and now and then where none is.
 
     What ``tick`` raises ends the query and is raised by it.
     """
     database = apsw.Connection(":memory:")
+    ticking = replace(rows, tick=tick)
     for limit, most in _LIMITS.items():
         database.limit(limit, most)
     for table in TABLES:
         database.create_module(
             table.name,
-            cast("Any", _Module(table, rows, tick)),  # it is never created, only connected to
+            cast("Any", _Module(table, ticking)),  # it is never created, only connected to
             use_bestindex_object=True,
             eponymous_only=True,
             read_only=True,
@@ -100,8 +108,9 @@ def open_database(rows: Rows, tick: Callable[[], None]) -> apsw.Connection:
 def _authorize(
     action: int, first: str | None, second: str | None, _database: str | None, _trigger: str | None
 ) -> int:
-    del first
     if action in _ALLOWED:
+        return apsw.SQLITE_OK
+    if action == apsw.SQLITE_PRAGMA and first in _HARMLESS_PRAGMAS:
         return apsw.SQLITE_OK
     if action == apsw.SQLITE_FUNCTION and second not in _FORBIDDEN_FUNCTIONS:
         return apsw.SQLITE_OK
@@ -111,39 +120,38 @@ def _authorize(
 class _Module:
     """One table, for SQLite."""
 
-    def __init__(self, table: Table, rows: Rows, tick: Callable[[], None]) -> None:
+    def __init__(self, table: Table, rows: Rows) -> None:
         self._table = table
         self._rows = rows
-        self._tick = tick
 
     def Connect(self, *_: Any) -> tuple[str, _Connected]:  # noqa: N802  # as apsw calls it
         columns = ", ".join(f'"{each.name}" {each.kind}' for each in self._table.columns)
         schema = f"CREATE TABLE ignored({columns})"
-        return schema, _Connected(self._table, self._rows, self._tick)
+        return schema, _Connected(self._table, self._rows)
 
 
 class _Connected:
     """One table of one database."""
 
-    def __init__(self, table: Table, rows: Rows, tick: Callable[[], None]) -> None:
+    def __init__(self, table: Table, rows: Rows) -> None:
         self._table = table
         self._rows = rows
-        self._tick = tick
-        self._at = {each.name: number for number, each in enumerate(table.columns)}
+        self._names = {number: each.name for number, each in enumerate(table.columns)}
 
     def BestIndexObject(self, index: apsw.IndexInfo) -> bool:  # noqa: N802
         named = {
-            index.get_aConstraint_iColumn(number): number
+            _SIGNS[index.get_aConstraint_op(number)]
+            + self._names.get(index.get_aConstraint_iColumn(number), ""): number
             for number in range(index.nConstraint)
             if index.get_aConstraint_usable(number)
-            and index.get_aConstraint_op(number) == apsw.SQLITE_INDEX_CONSTRAINT_EQ
+            and index.get_aConstraint_op(number) in _SIGNS
             and index.get_aConstraint_collation(number) == "BINARY"
         }
         for lookup in self._table.lookups:
-            if all(self._at[column] in named for column in lookup):
+            if all(column in named for column in lookup):
                 for argument, column in enumerate(lookup, start=1):
                     # Not told to leave out its own check: it knows better what is equal.
-                    index.set_aConstraintUsage_argvIndex(named[self._at[column]], argument)
+                    index.set_aConstraintUsage_argvIndex(named[column], argument)
                 index.idxStr = ",".join(lookup)
                 index.estimatedCost = _LOOKUP_COST / len(lookup)
                 return True
@@ -151,7 +159,7 @@ class _Connected:
         return True
 
     def Open(self) -> _Cursor:  # noqa: N802
-        return _Cursor(self._table, self._rows, self._tick)
+        return _Cursor(self._table, self._rows)
 
     def Disconnect(self) -> None:  # noqa: N802
         pass
@@ -162,11 +170,10 @@ class _Connected:
 class _Cursor:
     """A walk over the rows of one table."""
 
-    def __init__(self, table: Table, rows: Rows, tick: Callable[[], None]) -> None:
+    def __init__(self, table: Table, rows: Rows) -> None:
         self._table = table
         self._columns = [each.get for each in table.columns]
         self._rows = rows
-        self._tick = tick
         self._number = 0
         self._found: Iterator[Any] = iter(())
         # The row in question; None behind the last one.
@@ -182,7 +189,6 @@ class _Cursor:
         self.Next()
 
     def Next(self) -> None:  # noqa: N802
-        self._tick()
         self._row = next(self._found, None)
         self._number += 1
 

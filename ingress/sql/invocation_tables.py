@@ -5,56 +5,71 @@ from collections.abc import Callable, Iterator
 
 from ...journal.entry import Failure
 from ...objects.errors import InvalidArgumentError
-from ...objects.identity import parse_awakeable_id, parse_invocation_id
-from ...runtime.step_plan import idempotency_key_of
-from ...runtime.views.invocations import InvocationView, find_invocation, scan_invocations
+from ...objects.identity import (
+    AwakeableId,
+    InvocationId,
+    parse_awakeable_id,
+    parse_invocation_id,
+)
+from ...runtime.views.invocations import InvocationView, find_invocation, scan_completed, scan_open
 from ...runtime.views.journals import EntryView, scan_journal
 from ...runtime.views.rows import Rows, id_text
-from ...runtime.views.waiting import (
-    AwakeableView,
-    StepView,
-    TimerView,
-    scan_awakeables,
-    scan_steps,
-    scan_timers,
-)
+from ...runtime.views.steps import StepView, scan_steps
+from ...runtime.views.waiting import AwakeableView, TimerView, scan_awakeables, scan_timers
 from .entry_json import entry_json
-from .table import Column, Given, Table, time_text
+from .table import NOT, Column, Given, Table, time_text
 
 _BY_ID = (("id",),)
+_NOT_STATUS = NOT + "status"
 
 
 def _find_invocations(rows: Rows, given: Given) -> Iterator[InvocationView]:
     if "id" not in given:
-        yield from scan_invocations(rows)
+        is_completed = given.get("status") == "completed"
+        may_be_open = not is_completed
+        may_be_completed = is_completed or (
+            "status" not in given and given.get(_NOT_STATUS) != "completed"
+        )
+        if may_be_open:
+            yield from scan_open(rows)
+        if may_be_completed:
+            yield from scan_completed(rows)
         return
     try:
-        found = find_invocation(rows, parse_invocation_id(given["id"]))
+        id_ = parse_invocation_id(given["id"])
     except InvalidArgumentError:
         return  # No such id, so no such row.
+    found = find_invocation(rows, id_)
     if found is not None:
         yield found
 
 
 def _find_entries(rows: Rows, given: Given) -> Iterator[EntryView]:
     try:
-        yield from scan_journal(rows, parse_invocation_id(given["id"]) if "id" in given else None)
+        id_ = parse_invocation_id(given["id"]) if "id" in given else None
     except InvalidArgumentError:
         return
+    yield from scan_journal(rows, id_)
 
 
 def _find_steps(rows: Rows, given: Given) -> Iterator[StepView]:
     try:
-        yield from scan_steps(rows, parse_invocation_id(given["id"]) if "id" in given else None)
+        id_ = parse_invocation_id(given["id"]) if "id" in given else None
     except InvalidArgumentError:
         return
+    yield from scan_steps(rows, id_)
 
 
 def _find_awakeables(rows: Rows, given: Given) -> Iterator[AwakeableView]:
+    of: AwakeableId | InvocationId | None = None
     try:
-        yield from scan_awakeables(rows, parse_awakeable_id(given["id"]) if "id" in given else None)
+        if "id" in given:
+            of = parse_awakeable_id(given["id"])
+        elif "invocation_id" in given:
+            of = parse_invocation_id(given["invocation_id"])
     except InvalidArgumentError:
         return
+    yield from scan_awakeables(rows, of)
 
 
 def _find_timers(rows: Rows, _: Given) -> Iterator[TimerView]:
@@ -62,13 +77,15 @@ def _find_timers(rows: Rows, _: Given) -> Iterator[TimerView]:
 
 
 def _find_events(rows: Rows, given: Given) -> Iterator[InvocationView]:
-    return (each for each in _find_invocations(rows, given) if each.last_failure)
+    found = _find_invocations(rows, given) if given else scan_open(rows)
+    return (each for each in found if each.last_failure)
 
 
-def _invoked_by(seen: InvocationView) -> str:
+def _invoked_by(seen: InvocationView) -> str | None:
     if seen.restarted_from is not None:
         return "restart_as_new"
-    return "ingress" if seen.caller is None else "service"
+    # Who sent something without waiting for it is not recorded, nor who called what is completed.
+    return None if seen.caller is None else "service"
 
 
 def _result_of(seen: InvocationView) -> str | None:
@@ -87,7 +104,8 @@ def _invoked_target(entry: EntryView) -> str | None:
 
 
 def _event_json(seen: InvocationView) -> str:
-    return json.dumps({"message": seen.last_failure, "failures": seen.failures})
+    said = {"message": seen.last_failure, "failures": seen.failures, "step": seen.failed_step}
+    return json.dumps({name: value for name, value in said.items() if value is not None})
 
 
 SYS_INVOCATION = Table(
@@ -124,7 +142,7 @@ SYS_INVOCATION = Table(
         Column("completion_failure", lambda seen: _failure_text(seen.failure)),
     ),
     _find_invocations,
-    _BY_ID,
+    (("id",), ("status",), (_NOT_STATUS,)),
 )
 
 SYS_JOURNAL = Table(
@@ -136,12 +154,13 @@ SYS_JOURNAL = Table(
         Column("entry_type", lambda seen: seen.kind),
         Column("name", lambda seen: seen.name),
         Column("completed", lambda seen: seen.is_answered, "BOOLEAN"),
-        Column("completes_index", lambda seen: seen.answers and seen.answers.index, "INTEGER"),
+        Column("completes_index", lambda seen: seen.completes, "INTEGER"),
         Column("invoked_id", lambda seen: id_text(seen.invoked[1])),
         Column("invoked_target", _invoked_target),
         Column("sleep_wakeup_at", lambda seen: time_text(seen.wakeup_ms)),
         Column("promise_name", lambda seen: seen.promise),
         Column("source", lambda seen: seen.source),
+        Column("version", lambda seen: seen.raw[0], "INTEGER"),
         Column("raw", lambda seen: seen.raw, "BLOB"),
         Column("raw_length", lambda seen: len(seen.raw), "INTEGER"),
         Column("entry_json", entry_json),
@@ -169,19 +188,24 @@ SYS_JOURNAL_EVENTS = Table(
 
 SYS_STEP = Table(
     "sys_step",
-    "Steps without a result that were interrupted, failed, or are tried again.",
+    "The steps of journals that are kept, and where they stand.",
     (
         Column("id", lambda seen: id_text(seen.invocation_id)),
         Column("index", lambda seen: seen.index, "INTEGER"),
         Column("name", lambda seen: seen.name),
-        Column("state", lambda seen: seen.record.state.name.lower()),
-        Column("attempts", lambda seen: seen.record.attempts_begun, "INTEGER"),
-        Column("retry_count", lambda seen: seen.record.failures, "INTEGER"),
-        Column("began_at", lambda seen: time_text(seen.record.began_ms)),
-        Column("last_failed_at", lambda seen: time_text(seen.record.failed_ms)),
-        Column("next_retry_at", lambda seen: time_text(seen.record.next_attempt_ms)),
-        Column("last_failure", lambda seen: seen.record.last_failure or None),
-        Column("idempotency_key", lambda seen: idempotency_key_of(seen.invocation_id, seen.index)),
+        Column("status", lambda seen: seen.status),
+        Column("is_canceled", lambda seen: seen.is_canceled, "BOOLEAN"),
+        Column("attempts", lambda seen: seen.record and seen.record.attempts_begun, "INTEGER"),
+        Column("retry_count", lambda seen: seen.record and seen.record.failures, "INTEGER"),
+        Column("began_at", lambda seen: seen.record and time_text(seen.record.began_ms)),
+        Column("last_failed_at", lambda seen: seen.record and time_text(seen.record.failed_ms)),
+        Column(
+            "next_retry_at", lambda seen: seen.record and time_text(seen.record.next_attempt_ms)
+        ),
+        Column("completed_at", lambda seen: time_text(seen.completed_ms)),
+        Column("last_failure", lambda seen: seen.last_failure),
+        Column("idempotency_key", lambda seen: seen.idempotency_key),
+        Column("source", lambda seen: seen.source),
     ),
     _find_steps,
     _BY_ID,
@@ -211,7 +235,7 @@ SYS_AWAKEABLE = Table(
         Column("expires_at", lambda seen: time_text(seen.due_ms)),
     ),
     _find_awakeables,
-    _BY_ID,
+    (("id",), ("invocation_id",)),
 )
 
 SYS_TIMER = Table(

@@ -63,6 +63,7 @@ STATE = Table(
         Column("service_name", lambda seen: seen.service),
         Column("service_key", lambda seen: seen.key),
         Column("key", lambda seen: seen.name),
+        Column("key_length", lambda seen: len(seen.name.encode()), "INTEGER"),
         Column("value_utf8", lambda seen: _text(seen.json)),
         Column("value", lambda seen: seen.json, "BLOB"),
         Column(
@@ -125,6 +126,7 @@ SYS_SERVICE = Table(
     (
         Column("name", lambda seen: seen.name),
         Column("ty", lambda seen: seen.kind.replace(" ", "_")),
+        Column("public", lambda seen: not seen.is_private, "BOOLEAN"),
         Column("handlers", lambda seen: ", ".join(sorted(seen.handlers))),
     ),
     _find_services,

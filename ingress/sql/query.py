@@ -7,6 +7,7 @@ The text is SQLite's SQL. What queries for Restate say otherwise is understood: 
 ``index`` needs no quotes.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,10 +28,13 @@ ROWS_MAX: Final = 100_000
 BYTES_MAX: Final = 32 << 20
 SECONDS_MAX: Final = 120.0
 _TEXT_CHARACTERS_MAX: Final = 64 << 10
+_MESSAGE_CHARACTERS_MAX: Final = 300
+"""SQLite quotes the query, as far as it did not understand it."""
 
-# What must not be looked into, and words.
+# What must not be looked into, and words. What is not closed goes to the end of the text, so that
+# no text is looked through twice.
 _TOKEN = re.compile(
-    r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?(?:\*/|\Z)|\w+""",
+    r"""'[^']*(?:'|\Z)|"[^"]*(?:"|\Z)|`[^`]*(?:`|\Z)|\[[^\]]*(?:\]|\Z)|--[^\n]*|/\*.*?(?:\*/|\Z)|\w+""",
     re.DOTALL,
 )
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
@@ -79,6 +83,9 @@ def run_query(rows: Rows, text: str, pace: Pace, limits: QueryLimits) -> Iterato
             yield row
     except apsw.Error as error:
         raise _explain(error) from None
+    except UnicodeError:
+        message = "a text of the query, or of its answer, is not Unicode"
+        raise InvalidArgumentError(message) from None
     finally:
         database.close(force=True)
 
@@ -96,7 +103,7 @@ def _select(database: apsw.Connection, text: str) -> Iterator[dict[str, Any]]:
     if len(text) > _TEXT_CHARACTERS_MAX:
         message = f"a query has at most {_TEXT_CHARACTERS_MAX} characters"
         raise InvalidArgumentError(message)
-    if not text.strip(" \t\r\n;"):
+    if not _COMMENT.sub("", text).strip(" \t\r\n;"):
         message = "the query is empty; write one, such as: SELECT * FROM sys_invocation LIMIT 10"
         raise InvalidArgumentError(message)
     if "\0" in text:
@@ -128,12 +135,16 @@ def _select(database: apsw.Connection, text: str) -> Iterator[dict[str, Any]]:
 def _json_value(value: Any, *, is_boolean: bool) -> Any:
     if isinstance(value, bytes):
         return value.hex()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON has no number for it.
     return bool(value) if is_boolean else value
 
 
 def _explain(error: apsw.Error) -> InvalidArgumentError:
     """What is wrong with a query, for whoever wrote it."""
     text = str(error)
+    if len(text) > _MESSAGE_CHARACTERS_MAX:
+        text = f"{text[:_MESSAGE_CHARACTERS_MAX]}..."
     if isinstance(error, apsw.AuthError):
         text = "a query may only SELECT"
     found = _NO_SUCH.search(text)

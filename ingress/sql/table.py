@@ -12,6 +12,9 @@ Value = str | int | bytes | None
 Given = Mapping[str, str]
 """Columns whose value a query names; only those of one of the table's ``lookups``."""
 
+NOT = "not "
+"""In front of a column in a lookup: a query says which value it does not have."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -33,7 +36,8 @@ class Table:
         about: one sentence, for the documentation.
         columns: in their order.
         find: the rows in question; it must yield all that fit what is given, and may yield more.
-        lookups: columns by which rows are found without reading the others, the best first.
+        lookups: columns by which rows are found without reading the others, the best first; see
+            ``NOT``.
     """
 
     name: str

@@ -15,6 +15,7 @@ from ...journal.records import (
     Kept,
     OutcomeDetails,
     OutcomeRecord,
+    StepRecord,
     decode_invocation,
     decode_outcome,
     decode_step,
@@ -48,7 +49,8 @@ class InvocationView:
         return decode_outcome(self._row)
 
     @property
-    def _details(self) -> InvocationDetails | OutcomeDetails | None:
+    def details(self) -> InvocationDetails | OutcomeDetails | None:
+        """What few invocations have."""
         return self._record.details if self.is_open else self._outcome.details
 
     @property
@@ -78,7 +80,7 @@ class InvocationView:
     @property
     def restarted_from(self) -> bytes | None:
         """The invocation that it was made from."""
-        return None if self._details is None else self._details.restarted_from
+        return None if self.details is None else self.details.restarted_from
 
     @property
     def mode(self) -> str | None:
@@ -98,10 +100,28 @@ class InvocationView:
         """Failed attempts that count against the policy; not known of a completed one."""
         return self._record.failures if self.is_open else None
 
+    @cached_property
+    def _steps(self) -> dict[int, StepRecord]:
+        """Those without a result that are more than begun, by their index."""
+        steps = self._rows.scan(keys.STEP + self.id)
+        return {int.from_bytes(key[-4:], "big"): decode_step(row) for key, row in steps}
+
     @property
     def last_failure(self) -> str | None:
-        """What the last failed attempt said, or why it is paused."""
-        return (self._record.last_failure or None) if self.is_open else None
+        """What the last failed attempt, of it or of a step, said, or why it is paused."""
+        if not self.is_open:
+            return None
+        if self._record.last_failure or self._record.begun_ms == 0:
+            return self._record.last_failure or None
+        failures = [step.last_failure for step in self._steps.values() if step.last_failure]
+        return failures[-1] if failures else None
+
+    @property
+    def failed_step(self) -> int | None:
+        """The index of the step whose failure ``last_failure`` is."""
+        if not self.is_open or self._record.last_failure or self._record.begun_ms == 0:
+            return None
+        return max((at for at, step in self._steps.items() if step.last_failure), default=None)
 
     # -- Times, in milliseconds since 1970 ---------------------------------------------------
 
@@ -131,8 +151,7 @@ class InvocationView:
         if not self.is_open or self._record.state is not InvocationState.BEGUN:
             return None
         times = [self._record.next_attempt_ms]
-        steps = self._rows.scan(keys.STEP + self.id)
-        times += [decode_step(row).next_attempt_ms for _, row in steps]
+        times += [step.next_attempt_ms for step in self._steps.values()]
         return min(filter(None, times), default=None)
 
     @property
@@ -156,6 +175,11 @@ class InvocationView:
             return None
         return keeping.journal_until_ms(self._outcome)
 
+    @property
+    def has_journal(self) -> bool:
+        """Whether its journal is kept."""
+        return self.is_open or self._outcome.kept is Kept.JOURNAL
+
     # -- Where it stands ---------------------------------------------------------------------
 
     @property
@@ -178,6 +202,8 @@ class InvocationView:
     @cached_property
     def journal_size(self) -> int:
         """How many entries its journal has."""
+        if not self.has_journal:
+            return 0
         start, end = keys.prefix_range(keys.JOURNAL + self.id)
         for key, _ in self._rows.view.scan(start, end, reverse=True):
             return int.from_bytes(key[-4:], "big") + 1
@@ -199,9 +225,13 @@ def find_invocation(rows: Rows, id_: InvocationId) -> InvocationView | None:
     return None if row is None else InvocationView(rows, id_, row, is_open=False)
 
 
-def scan_invocations(rows: Rows) -> Iterator[InvocationView]:
-    """All of them: those that are open first, each of the two in order of acceptance."""
+def scan_open(rows: Rows) -> Iterator[InvocationView]:
+    """Those that are not completed, in order of acceptance."""
     for key, row in rows.scan(keys.INVOCATION):
         yield InvocationView(rows, InvocationId(key[1:]), row, is_open=True)
+
+
+def scan_completed(rows: Rows) -> Iterator[InvocationView]:
+    """Those that are completed, in order of acceptance."""
     for key, row in rows.scan(keys.OUTCOME):
         yield InvocationView(rows, InvocationId(key[1:]), row, is_open=False)

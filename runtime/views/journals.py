@@ -29,6 +29,7 @@ from ...journal.entry import (
     Sleep,
 )
 from ...objects.identity import InvocationId, Target
+from .invocations import find_invocation
 from .rows import ID_END, Rows
 
 _UNANSWERED = (
@@ -74,6 +75,11 @@ class EntryView:
         if not isinstance(self.entry, Completion):
             return None
         return self._journal.find(self.entry.index)
+
+    @property
+    def completes(self) -> int | None:
+        """The index of that command."""
+        return self.entry.index if isinstance(self.entry, Completion) else None
 
     @property
     def kind(self) -> str:
@@ -167,6 +173,12 @@ class _Journal:
         self.id = id_
 
     @cached_property
+    def is_kept(self) -> bool:
+        """Whether it is not one of which the last rows are being deleted."""
+        invocation = find_invocation(self._rows, self.id)
+        return invocation is not None and invocation.has_journal
+
+    @cached_property
     def answered(self) -> frozenset[int]:
         """The commands that have their completion."""
         entries = (codec.decode_entry(row) for _, row in self._rows.scan(keys.JOURNAL + self.id))
@@ -184,4 +196,5 @@ def scan_journal(rows: Rows, id_: InvocationId | None = None) -> Iterator[EntryV
         owner = InvocationId(key[1:ID_END])
         if journal is None or journal.id != owner:
             journal = _Journal(rows, owner)
-        yield EntryView(journal, int.from_bytes(key[-4:], "big"), row)
+        if journal.is_kept:
+            yield EntryView(journal, int.from_bytes(key[-4:], "big"), row)

@@ -1,6 +1,6 @@
 """What a view is read with: the rows of one moment, and the classes that are served."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from ...journal import keys
@@ -15,6 +15,10 @@ from ...objects.registry import Registry
 from ..keeping import Keeping
 
 ID_END = 1 + INVOCATION_ID_BYTES
+
+
+def _go_on() -> None:
+    """Nobody minds how long it takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +40,14 @@ class Rows:
     keeping: Keeping | None = None
     """How long what is completed is kept; ``None``: a directory does not say."""
     limits: tuple[LimitView, ...] = ()
+    tick: Callable[[], None] = _go_on
+    """Called for each row that is scanned, whether or not anybody gets to see it."""
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """All rows whose key begins with ``prefix``, in the order of their keys."""
-        return self.view.scan(*keys.prefix_range(prefix))
-
-    def has_any(self, prefix: bytes) -> bool:
-        """Whether there is such a row."""
-        return any(True for _ in self.scan(prefix))
+        for row in self.view.scan(*keys.prefix_range(prefix)):
+            self.tick()
+            yield row
 
 
 def id_text(id_: bytes | None) -> str | None:

@@ -1,13 +1,12 @@
-"""What invocations wait for, as rows tell of it: awakeables, timers, steps that were tried."""
+"""What invocations wait for, as rows tell of it: awakeables and timers."""
 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from ...journal import codec, keys
-from ...journal.entry import Issued, Run
-from ...journal.records import StepRecord, TimerKind, decode_awakeable, decode_step
+from ...journal import keys
+from ...journal.records import TimerKind, decode_awakeable
 from ...objects.identity import AwakeableId, InvocationId, Target
 from .invocations import find_invocation
 from .rows import ID_END, Rows
@@ -54,11 +53,20 @@ class AwakeableView:
         return self._record.created_ms or None
 
 
-def scan_awakeables(rows: Rows, awakeable: AwakeableId | None = None) -> Iterator[AwakeableView]:
-    """The open awakeables, or the one, in order of the acceptance of those who made them."""
-    prefix = keys.AWAKEABLE
-    if awakeable is not None:
-        prefix = keys.awakeable(awakeable.invocation_id, awakeable.index)
+def scan_awakeables(
+    rows: Rows, of: AwakeableId | InvocationId | None = None
+) -> Iterator[AwakeableView]:
+    """The open awakeables in order of the acceptance of those who made them.
+
+    Of one invocation only, or the one, where ``of`` names it.
+    """
+    match of:
+        case None:
+            prefix = keys.AWAKEABLE
+        case AwakeableId(id_, index):
+            prefix = keys.awakeable(id_, index)
+        case _:
+            prefix = keys.AWAKEABLE + of
     for key, row in rows.scan(prefix):
         yield AwakeableView(rows, AwakeableId(*_command(key[1:])), row)
 
@@ -78,42 +86,6 @@ def scan_timers(rows: Rows) -> Iterator[TimerView]:
     for key, row in rows.scan(keys.TIMER):
         due_ms = int.from_bytes(key[1 : 1 + _TIME_BYTES], "big")
         yield TimerView(due_ms, TimerKind(row[0]), *_command(key[1 + _TIME_BYTES :]))
-
-
-class StepView:
-    """A step that has no result, and was tried more than once or was interrupted.
-
-    Of a step at its first attempt there is no row but its command's.
-    """
-
-    def __init__(self, rows: Rows, id_: InvocationId, index: int, row: bytes) -> None:
-        """Look up nothing yet."""
-        self._rows = rows
-        self.invocation_id = id_
-        self.index = index
-        self._row = row
-
-    @cached_property
-    def record(self) -> StepRecord:
-        """What is known of its attempts."""
-        return decode_step(self._row)
-
-    @cached_property
-    def name(self) -> str | None:
-        """As given to ``ctx.run``."""
-        row = self._rows.view.get(keys.journal(self.invocation_id, self.index))
-        entry = None if row is None else codec.decode_entry(row)
-        match entry:
-            case Issued(Run(name)):
-                return name
-            case _:
-                return None
-
-
-def scan_steps(rows: Rows, id_: InvocationId | None = None) -> Iterator[StepView]:
-    """Such steps of one invocation, or of all."""
-    for key, row in rows.scan(keys.STEP if id_ is None else keys.STEP + id_):
-        yield StepView(rows, *_command(key[1:]), row)
 
 
 def _command(fields: bytes) -> tuple[InvocationId, int]:

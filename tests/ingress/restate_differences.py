@@ -259,7 +259,6 @@ DIFFERENCES: Final[dict[int, Difference]] = {
                         "target_handler_name": "add",
                         "target_service_ty": "virtual_object",
                         "idempotency_key": "i",
-                        "invoked_by": "ingress",
                         "status": "completed",
                         "is_canceled": False,
                         "journal_size": 0,
@@ -273,9 +272,9 @@ DIFFERENCES: Final[dict[int, Difference]] = {
         ),
     ),
     93: Difference(
-        "A journal's entries are Holdfast's own and have no version of a protocol; reading and "
-        "writing state makes none.",
-        _operated(400, "SQL error: no such column: version"),
+        "A journal's entries are Holdfast's own, and `version` is that of their format; reading "
+        "and writing state makes none.",
+        _answered(200, {"rows": []}),
     ),
     94: Difference(
         "Rows are JSON whatever is accepted: Arrow would be a dependency for one format.",

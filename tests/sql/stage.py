@@ -69,6 +69,10 @@ class Cart(VirtualObject):
     async def retry(self, ctx: Context) -> None:
         await ctx.run("unlucky", fail)
 
+    @handler
+    async def delegate(self, ctx: Context, key: str) -> str:
+        return await ctx.object(Cart, key).ask()
+
     @shared
     async def look(self, ctx: Context) -> int:
         return self.total
@@ -131,11 +135,18 @@ async def query(world: World, text: str, **limits: Any) -> list[dict[str, Any]]:
     """The rows of a query."""
     said = QueryLimits(**limits)
 
-    def read(rows: Rows) -> bytes:
-        return answer_query(rows, text, Pace(said.seconds_max, rests=False), said)
+    def read(rows: Rows) -> list[dict[str, Any]]:
+        return ask(rows, text, said)
 
-    rows: list[dict[str, Any]] = json.loads(await world.runtime.look(read))["rows"]
-    return rows
+    return await world.runtime.look(read)
+
+
+def ask(rows: Rows, text: str, limits: QueryLimits | None = None) -> list[dict[str, Any]]:
+    """The rows of a query about a view."""
+    said = limits or QueryLimits()
+    answer = answer_query(rows, text, Pace(said.seconds_max, rests=False), said)
+    found: list[dict[str, Any]] = json.loads(answer)["rows"]
+    return found
 
 
 class CountingView:

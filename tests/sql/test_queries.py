@@ -46,7 +46,7 @@ def run(view: Any, text: str, *, seconds_max: float = 10, **limits: Any) -> list
         "CREATE TEMP TABLE x(y)",
         "ATTACH '/etc/passwd' AS x",
         "PRAGMA temp_store_directory = '/tmp'",
-        "PRAGMA table_info(state)",
+        "PRAGMA writable_schema = 1",
         "VACUUM INTO '/tmp/x'",
         "SELECT load_extension('x')",
         "BEGIN",
@@ -78,6 +78,31 @@ def test_what_is_wrong_with_a_query_is_said(text: str, said: str) -> None:
     assert said in raised.value.message
 
 
+def test_sqlite_says_which_columns_there_are() -> None:
+    rows = run(MemoryStore().view(), "SELECT name, type FROM pragma_table_info('sys_limit')")
+    assert rows[0] == {"name": "name", "type": "TEXT"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("SELECT CAST(x'ff' AS TEXT)", "is not Unicode"),
+        ("SELECT '\ud800'", "is not Unicode"),
+        ("[" * 60_000, "unrecognized token"),
+        ("-- nothing", "the query is empty"),
+    ],
+)
+def test_a_text_that_is_none_is_refused_quickly(text: str, said: str) -> None:
+    with pytest.raises(InvalidArgumentError) as raised:
+        run(MemoryStore().view(), text, seconds_max=1)
+    assert said in raised.value.message
+    assert len(raised.value.message) < 500
+
+
+def test_what_json_has_no_number_for_is_a_text() -> None:
+    assert run(MemoryStore().view(), "SELECT 9e999 AS a") == [{"a": "inf"}]
+
+
 @pytest.mark.parametrize("text", ["SELECT 1 AS a;", "SELECT 1 AS a; -- done", "SELECT 1 a /*;*/"])
 def test_what_follows_a_query_may_say_nothing(text: str) -> None:
     assert run(MemoryStore().view(), text) == [{"a": 1}]
@@ -103,7 +128,7 @@ async def test_an_id_a_service_or_a_key_reads_no_other_rows(work: tuple[World, I
     run(everything, "SELECT * FROM sys_invocation, state")
     for text, rows_max in (
         (select("id", "sys_invocation", ids["failed"]), 2),
-        (select("id", "sys_journal", ids["failed"]), 1),
+        (select("id", "sys_journal", ids["failed"]), 3),
         (select("id", "sys_invocation", ids["failed"]) + " AND id IN ('nonsense')", 2),
         ("SELECT key FROM state WHERE service_name = 'Cart' AND service_key = 'sam'", 2),
         ("SELECT key FROM state WHERE service_name = 'Nobody'", 0),

@@ -48,7 +48,6 @@ async def test_an_invocation_is_told_of_in_restates_words(work: tuple[World, Ids
         "target_service_key": "sam",
         "target_handler_name": "add",
         "target_service_ty": "virtual_object",
-        "invoked_by": "ingress",
         "status": "completed",
         "completion_result": "success",
         "journal_size": 3,
@@ -88,6 +87,7 @@ async def test_state_is_json_and_its_bytes_hex(work: tuple[World, Ids]) -> None:
             "service_name": "Cart",
             "service_key": "sam",
             "key": "items",
+            "key_length": 5,
             "value_utf8": '["tea"]',
             "value": b'["tea"]'.hex(),
             "value_length": 7,
@@ -96,6 +96,7 @@ async def test_state_is_json_and_its_bytes_hex(work: tuple[World, Ids]) -> None:
             "service_name": "Cart",
             "service_key": "sam",
             "key": "total",
+            "key_length": 5,
             "value_utf8": "1",
             "value": "31",
             "value_length": 1,
@@ -140,17 +141,21 @@ async def test_what_is_waited_for(work: tuple[World, Ids]) -> None:
         ("start", ids["scheduled"]),
         ("awakeable", ids["suspended"]),
     }
-    step = only(await query(world, "SELECT name, state, last_failure, retry_count FROM sys_step"))
+    failed = "SELECT name, last_failure, retry_count FROM sys_step WHERE status = 'failed'"
+    step = only(await query(world, failed))
     assert step["name"] == "unlucky"
-    assert step["state"] == "failed"
     assert "no luck" in step["last_failure"]
 
 
-async def test_a_paused_invocation_says_why(work: tuple[World, Ids]) -> None:
+async def test_what_is_paused_or_fails_says_why(work: tuple[World, Ids]) -> None:
     world, ids = work
-    event = only(await query(world, "SELECT * FROM sys_journal_events"))
-    assert (event["id"], event["event_type"]) == (ids["paused"], "Paused")
-    assert "stopped" in json.loads(event["event_json"])["message"]
+    events = await query(world, "SELECT * FROM sys_journal_events")
+    found = {event["id"]: (event["event_type"], event["event_json"]) for event in events}
+    assert set(found) == {ids["paused"], ids["backing-off"]}
+    assert found[ids["paused"]][0] == "Paused"
+    assert "stopped" in found[ids["paused"]][1]
+    assert found[ids["backing-off"]][0] == "TransientError"
+    assert json.loads(found[ids["backing-off"]][1])["step"] == 1
 
 
 async def test_an_edit_of_state_shows_no_handler_of_ours(work: tuple[World, Ids]) -> None:
@@ -161,4 +166,4 @@ async def test_an_edit_of_state_shows_no_handler_of_ours(work: tuple[World, Ids]
         ("Cart", "virtual_object"),
         ("Mailer", "service"),
     ]
-    assert rows[1]["handlers"] == "add, ask, look, refuse, retry, stumble"
+    assert rows[1]["handlers"] == "add, ask, delegate, look, refuse, retry, stumble"
