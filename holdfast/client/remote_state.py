@@ -73,11 +73,9 @@ def values_as_json(cls: type | str, values: Mapping[str, Any]) -> dict[str, msgs
     Raises:
         InvalidArgumentError: one does not fit; the message names it.
     """
-    definition = _definition_of(cls)
-    fields = {} if definition is None else definition.fields
     encoded: dict[str, msgspec.Raw] = {}
     for name, value in values.items():
-        serde = json_serde(fields[name].annotation if name in fields else Any)
+        serde = json_serde(_annotation_of(cls, name))
         try:
             encoded[name] = msgspec.Raw(encode_checked(serde, value))
         except InvalidArgumentError as error:
@@ -108,12 +106,17 @@ def _definition_of(cls: type | str) -> ServiceDefinition | None:
     return None if isinstance(cls, str) else define(cls)
 
 
+def _annotation_of(cls: type | str, name: str) -> Any:
+    """The type that the class declares for a field; any where it, or the class, is not known."""
+    definition = _definition_of(cls)
+    field = None if definition is None else definition.fields.get(name)
+    return Any if field is None else field.annotation
+
+
 def _values_of(cls: type | str, reply: Reply) -> Mapping[str, Any]:
     """What is stored: of the types that the class declares, and builtins where it does not."""
-    definition = _definition_of(cls)
-    fields = {} if definition is None else definition.fields
     values = {
-        name: json_serde(fields[name].annotation if name in fields else Any).decode(bytes(raw))
+        name: json_serde(_annotation_of(cls, name)).decode(bytes(raw))
         for name, raw in _FIELDS.decode(reply.body).items()
     }
     return MappingProxyType(values)

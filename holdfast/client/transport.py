@@ -123,7 +123,8 @@ class Transport:
         elif self._loop is not loop:
             message = (
                 "this client belongs to another event loop, the one it was first used on; make one "
-                "client per loop, or use SyncClient from several threads"
+                "client per loop, use SyncClient from several threads, and in a handler call it in "
+                "a step (ctx.run)"
             )
             raise ContextMisuseError(message)
         session = self._sessions.get(may_repeat)

@@ -38,14 +38,14 @@ def confirm(verb: str, ids: Sequence[str], *, is_told: bool) -> None:
 
     Raises:
         click.UsageError: nobody can be asked.
-        click.Abort: whoever was asked says no.
+        click.ClickException: whoever was asked says no.
     """
     if is_told or len(ids) <= _MANY:
         return
     if not sys.stdin.isatty():
         message = f"{verb} of {len(ids)} wants --yes, for nobody can be asked here"
         raise click.UsageError(message)
-    click.confirm(f"{verb} {len(ids)}?", abort=True, err=True)
+    _ask(f"{verb} {len(ids)}?")
 
 
 def confirm_all(what: str, *, is_told: bool) -> None:
@@ -55,7 +55,18 @@ def confirm_all(what: str, *, is_told: bool) -> None:
     if not sys.stdin.isatty():
         message = f"to forget {what} wants --yes, for nobody can be asked here"
         raise click.UsageError(message)
-    click.confirm(f"forget {what}?", abort=True, err=True)
+    _ask(f"forget {what}?")
+
+
+def _ask(question: str) -> None:
+    """Ask whoever sits there.
+
+    Raises:
+        click.ClickException: the answer is no.
+    """
+    if not click.confirm(question, err=True):
+        message = "nothing was done"
+        raise click.ClickException(message)
 
 
 def check_json_value(name: str, value: str) -> bytes:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import fields
 from datetime import datetime
-from typing import Any, Final, get_args
+from typing import Any, Final, cast, get_args
 
 import click
 
@@ -135,20 +135,22 @@ def describe(*, id_: str, as_json: bool, **server: Any) -> None:
 
 def _as_json(value: Any) -> dict[str, Any]:
     """The fields of a value that say something, as JSON would have them."""
-    said: dict[str, Any] = {}
-    for field in fields(value):
-        given = getattr(value, field.name)
-        if isinstance(given, TerminalError):
-            given = f"[{given.status_code}] {given.message}"
-        elif isinstance(given, Target):
-            given = str(given)
-        elif isinstance(given, datetime):
-            given = given.isoformat(timespec="milliseconds")
-        elif isinstance(given, tuple):
-            given = [_as_json(each) for each in given]
-        if given not in (None, "", False):
-            said[field.name] = given
-    return said
+    said = {field.name: _show_value(getattr(value, field.name)) for field in fields(value)}
+    return {name: each for name, each in said.items() if each not in (None, "", False)}
+
+
+def _show_value(value: object) -> object:
+    match value:
+        case TerminalError():
+            return f"[{value.status_code}] {value.message}"
+        case Target():
+            return str(value)
+        case datetime():
+            return value.isoformat(timespec="milliseconds")
+        case tuple():
+            return [_as_json(each) for each in cast("tuple[object, ...]", value)]
+        case _:
+            return value
 
 
 def _name(awaited: AwaitedInfo) -> str:

@@ -76,6 +76,23 @@ def test_several_are_canceled_with_yes_and_each_has_its_line(
     assert run.printed == f"{ids[0]}  already was\n"
 
 
+class Terminal(io.StringIO):
+    """Somebody who can be asked."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_whoever_sits_there_is_asked_before_several_are_ended(
+    client: SyncClient, run: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [waiting(client, key) for key in ("y1", "y2")]
+    for answer, code, done in (("n\n", 1, 0), ("y\n", 0, 2)):
+        monkeypatch.setattr(sys, "stdin", Terminal(answer))
+        assert run.run("invocations", "kill", *ids) == code
+        assert run.printed.count("killed") == done
+
+
 def test_ids_come_from_another_command(
     client: SyncClient, run: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,7 @@
 """Connections that break, servers that are away: what the client makes of it, and what ran."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -28,7 +28,7 @@ async def over(
     patience: Patience,
     *fates: Fate | bytes,
     retry: RetryPolicy = DEFAULT_RETRY,
-) -> AsyncIterator[tuple[Client, Wire]]:
+) -> AsyncGenerator[tuple[Client, Wire]]:
     """A client whose requests go over a wire with these fates."""
     async with wire_to(server.port, *fates) as wire:
         url = f"http://127.0.0.1:{wire.port}"

@@ -8,7 +8,7 @@ the handler ran.
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -102,7 +102,7 @@ class Wire:
 
 
 @asynccontextmanager
-async def wire_to(port: int, *fates: Fate | bytes) -> AsyncIterator[Wire]:
+async def wire_to(port: int, *fates: Fate | bytes) -> AsyncGenerator[Wire]:
     """A wire that leads to ``port`` on this machine."""
     wire = Wire(port, list(fates))
     server = await asyncio.start_server(wire.serve, "127.0.0.1", 0)
