@@ -85,6 +85,8 @@ async def ask(world: World, method: str, path: str, body: bytes = b"") -> Respon
         ("GET", "/Vault/a"),
         ("POST", "/Vault/a"),
         ("GET", "/restate/workflow/Ceremony/a/attach"),
+        ("GET", "/restate/workflow/Ceremony/a/promises/signed"),
+        ("POST", "/restate/workflow/Ceremony/a/promises/signed/resolve"),
         ("GET", "/restate/invocation/Vault/a/put/x/output"),
     ],
 )

@@ -22,15 +22,23 @@ PATH = st.one_of(
     ANY_TEXT,
     ANY_TEXT.map(lambda text: f"/Counter/{text}/get"),
 )
-QUERY = st.one_of(st.just(""), st.just("?delay=1s"), ANY_TEXT.map(lambda text: f"?delay={text}"))
+QUERY = st.one_of(
+    st.just(""),
+    st.just("?delay=1s"),
+    st.builds(
+        "?{}={}".format, st.sampled_from(["delay", "wait", "at", "entry", "after"]), ANY_TEXT
+    ),
+)
 HEADER_NAME = st.sampled_from(
     [
         *("content-type", "content-length", "content-encoding", "host", "origin", "user-agent"),
         *("idempotency-key", "sec-fetch-site", "access-control-request-method", "x-request-id"),
+        "if-none-match",
     ]
 )
 HEADER_VALUE = st.one_of(
-    st.sampled_from(["application/json", "localhost", "POST", "1", "cross-site"]), ANY_TEXT
+    st.sampled_from(["application/json", "localhost", "POST", "1", "cross-site", '"0123abcd"']),
+    ANY_TEXT,
 )
 BODY = st.one_of(
     st.binary(max_size=40),
