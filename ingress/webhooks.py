@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from logging import getLogger
 
+from ..objects.errors import InvalidArgumentError
 from ..objects.registry import Registry
 from ..objects.webhook import NotSigned, Reply, Webhook
 from .call_paths import CallPath
@@ -37,12 +38,18 @@ def read_secrets(registry: Registry) -> Secrets:
     Raises:
         InvalidArgumentError: one of them has none.
     """
-    return {
-        (service.name, handler.name): handler.options.webhook.read_secrets(os.environ)
-        for service in registry.services.values()
-        for handler in service.handlers.values()
-        if handler.options.webhook is not None
-    }
+    found: dict[tuple[str, str], tuple[bytes, ...]] = {}
+    for service in registry.services.values():
+        for handler in service.handlers.values():
+            webhook = handler.options.webhook
+            if webhook is None:
+                continue
+            try:
+                found[service.name, handler.name] = webhook.read_secrets(os.environ)
+            except InvalidArgumentError as error:
+                message = f"{service.name}/{handler.name} takes webhooks. {error.message}"
+                raise InvalidArgumentError(message) from None
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -129,3 +129,72 @@ def test_a_server_that_strangers_reach_is_refused_without_tokens_unless_told(
     with holdfast(*arguments, "--allow-anonymous", cwd=tmp_path) as server:
         assert ask(int(server.wait_line(r":(\d+),")[1]), None) == 200
         assert "anyone who can reach 0.0.0.0 may call every handler" in server.stderr
+
+
+HOOKS = """
+from datetime import timedelta
+from typing import Any
+from holdfast import Context, Service, Stripe, VirtualObject, handler, state
+
+class Hooks(Service):
+    @handler(webhook=Stripe(secret_env="TEST_WEBHOOK_SECRET"))
+    async def stripe(self, ctx: Context, event: dict[str, Any]) -> None: ...
+
+class Expense(VirtualObject):
+    link: str = state("")
+
+    @handler
+    async def ask(self, ctx: Context) -> bool:
+        awakeable = ctx.awakeable(bool, message="May sam?")
+        self.link = awakeable.link("resolve", True, expires_in=timedelta(days=1))
+        return await awakeable
+"""
+
+
+def test_a_server_does_not_start_without_the_secret_of_its_webhooks(tmp_path: Path) -> None:
+    (tmp_path / "hooks.py").write_text(HOOKS)
+    with holdfast("serve", "hooks.py", "--port", "0", cwd=tmp_path) as refused:
+        assert refused.wait_exit() == 1
+        assert refused.stderr.count("\n") == 1
+        assert "Hooks/stripe takes webhooks. Stripe: there is no secret in TEST_WEBHOOK_SECRET" in (
+            refused.stderr
+        )
+
+
+def ask_for(
+    port: int, path: str, body: bytes | None = None, token: str | None = None
+) -> tuple[int, str]:
+    headers = {} if token is None else {"authorization": f"Bearer {token}"}
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", body, headers)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - as above
+            return int(answer.status), answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_a_link_outlives_a_kill_of_the_process_that_made_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOLDFAST_TOKEN", FIRST)
+    monkeypatch.setenv("TEST_WEBHOOK_SECRET", "whsec_of_the_endpoint")
+    (tmp_path / "hooks.py").write_text(HOOKS)
+    with holdfast("serve", "hooks.py", "--port", "0", cwd=tmp_path) as server:
+        port = server.wait_port()
+        assert ask_for(port, "/Expense/sam/ask/send", b"", FIRST)[0] == 202
+        state = ""
+        while "signature=" not in state:
+            state = ask_for(port, "/Expense/sam?wait=5s", token=FIRST)[1]
+        link: str = json.loads(state)["link"]
+        server.signal(signal.SIGKILL)
+        server.wait_exit()
+    with holdfast("serve", "hooks.py", "--port", "0", cwd=tmp_path) as server:
+        port = server.wait_port()
+        shown = ask_for(port, link)
+        assert (shown[0], "May sam?" in shown[1]) == (200, True)
+        assert ask_for(port, link.replace("true", "false"), b"")[0] == 403
+        pressed = ask_for(port, link, b"")  # As a form: urllib says so by itself.
+        assert (pressed[0], "Your answer was taken" in pressed[1]) == (200, True)
+        assert "Nothing left to do" in ask_for(port, link)[1]
+        assert FIRST not in server.stdout + server.stderr
+        assert link.partition("signature=")[2] not in server.stdout + server.stderr
