@@ -286,13 +286,14 @@ def find_effect_key(
     A restart from an entry copies what had ended there, so that was run by the one it was made
     from, which may itself have copied it. What had not ended runs anew, with a key of its own.
     """
-    details = find_details(id_)
-    if details is None:
-        return None
-    if step.ended_at is None or step.ended_at >= details.restarted_at:
-        return idempotency_key_of(id_, step.index)
-    assert details.restarted_from is not None, "restarted at an entry of nothing"
-    return find_effect_key(InvocationId(details.restarted_from), step, find_details)
+    while True:  # A restart may have been restarted, any number of times.
+        details = find_details(id_)
+        if details is None:
+            return None
+        if step.ended_at is None or step.ended_at >= details.restarted_at:
+            return idempotency_key_of(id_, step.index)
+        assert details.restarted_from is not None, "restarted at an entry of nothing"
+        id_ = InvocationId(details.restarted_from)
 
 
 def _find_details(core: Core, id_: InvocationId) -> Details | None:

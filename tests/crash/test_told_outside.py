@@ -3,7 +3,7 @@
 import http.client
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,7 +42,7 @@ Answer = tuple[int, str | None, Any]
 
 
 @contextmanager
-def serve(tmp_path: Path) -> Iterator[Running]:
+def serve(tmp_path: Path) -> Generator[Running, None, None]:
     (tmp_path / "pad.py").write_text(PROGRAM)
     with holdfast("serve", "pad.py", "--port", "0", cwd=tmp_path) as server:
         yield server
