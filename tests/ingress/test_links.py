@@ -215,6 +215,21 @@ async def test_a_link_that_was_changed_is_refused_without_a_word_of_why(
     assert await read_answer(world) is None
 
 
+async def test_no_character_of_a_link_can_be_another_one(world: World) -> None:
+    link = (await begin(world))["approve"].removeprefix(BASE)
+    browser = Browser(world)
+    assert (await browser.use("POST", link + "&x=", JSON)).status == 202
+    await world.restart()
+    link = (await begin(world, "again"))["approve"].removeprefix(BASE)
+
+    for position in range(1, len(link)):
+        for other in "0A=&%":
+            if link[position] != other:
+                changed = f"{link[:position]}{other}{link[position + 1 :]}"
+                assert (await browser.use("POST", changed)).status >= 400, changed
+    assert (await browser.use("GET", link)).body.count(b"<form") == 1
+
+
 async def test_a_token_does_not_make_a_bad_link_good(world: World) -> None:
     links = await begin(world)
     headers = {**JSON, "authorization": "Bearer a-token-of-enough-characters"}
