@@ -87,7 +87,7 @@ class AsgiApp:
         try:
             door.bounds.enter()
         except RefusedError as error:
-            return door.refusal(error)
+            return door.refuse(error, head)
         try:
             body = await caller.read_body()
             if body is None:
@@ -96,7 +96,7 @@ class AsgiApp:
             del body  # The caller may wait for days.
             return await caller.wait_for(answering)
         except RefusedError as error:
-            return door.refusal(error)
+            return door.refuse(error, head)
         finally:
             door.bounds.leave()
 

@@ -21,7 +21,7 @@ async def respond_to(door: Door, request: web.BaseRequest, head: Head) -> Respon
     if request.version.major != 1:
         # aiohttp takes the lines of HTTP/1.1 for whatever they call themselves.
         message = "malformed HTTP request: it is neither HTTP/1.1 nor HTTP/1.0"
-        return door.refusal(InvalidArgumentError(message))
+        return door.refuse(InvalidArgumentError(message), head)
     opened = door.open(head)
     if isinstance(opened, Response):
         return opened
@@ -29,7 +29,7 @@ async def respond_to(door: Door, request: web.BaseRequest, head: Head) -> Respon
     try:
         bounds.enter()
     except RefusedError as error:
-        return door.refusal(error)
+        return door.refuse(error, head)
     try:
         _check_single(request)
         # The body is nobody's here: a caller may wait for days, and his body should not.
@@ -38,7 +38,7 @@ async def respond_to(door: Door, request: web.BaseRequest, head: Head) -> Respon
             Request(head, await _read_body(door, request) if request.body_exists else b""),
         )
     except (RefusedError, InvalidArgumentError) as error:
-        return door.refusal(error)
+        return door.refuse(error, head)
     finally:
         bounds.leave()
 

@@ -236,8 +236,10 @@ class Connection(web.RequestHandler):
 
     def spare_since(self, now_s: float) -> tuple[bool, float] | None:
         """Since when nobody would miss this connection much, in the order of missing less."""
-        if self.is_busy or self._messages:
+        if self.is_busy or self._messages or self.link is None:
             return None
+        if self.link.get_write_buffer_size():
+            return None  # Its last answer is not taken yet; it is not forgotten before it is.
         if self.head_since_s is None:
             return (False, self.idle_since_s)
         late = now_s - self.head_since_s > _PATIENCE_SECONDS

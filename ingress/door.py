@@ -81,6 +81,10 @@ class Door:
             response = self._answer_to(error, head)
         return self._with_cors(response, head)
 
+    def refuse(self, error: Exception, head: Head) -> Response:
+        """The answer to a request that a transport refuses, for a page as well."""
+        return self._with_cors(self._answer_to(error, head), head)
+
     def refusal(
         self, error: Exception, *, is_keyed: bool = False, was_submitted: bool = False
     ) -> Response:

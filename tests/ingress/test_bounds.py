@@ -187,6 +187,31 @@ async def test_a_head_that_is_awaited_for_long_makes_room(
         assert await slow.is_closed_by_server()
 
 
+async def test_a_connection_whose_answer_is_being_taken_does_not_make_room(
+    engine: FakeEngine,
+) -> None:
+    engine.outcome_of = lambda _: LARGE
+    async with serving(engine, connections_max=1) as server, connect(server.port) as slow:
+        slow.writer.write(post("/Mailer/wait", b"", "Connection: close"))
+        await engine.arrived.wait()
+        async with connect(server.port) as new:
+            assert is_told_to_come_back(await new.ask(get("/Counter/sam/get")), 503)
+        assert (await slow.read()).body == LARGE
+
+
+async def test_a_page_may_read_that_there_is_no_room(engine: FakeEngine) -> None:
+    engine.is_holding = True
+    options = HttpOptions(requests_max=1, origins=frozenset({"https://app.example"}))
+    server = await serve(engine, port=0, options=options)
+    async with connect(server.port) as busy, connect(server.port) as page:
+        busy.writer.write(WAIT)
+        await in_flight(server, 1)
+        reply = await page.ask(post("/Counter/sam/add", b"5", "Origin: https://app.example"))
+        assert is_told_to_come_back(reply, 429)
+        assert reply.headers["access-control-allow-origin"] == "https://app.example"
+    await server.close(AT_ONCE)
+
+
 # Bodies
 
 
