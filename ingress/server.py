@@ -8,6 +8,7 @@ has what aiohttp leaves to whoever uses it, ``bodies`` reads requests.
 import asyncio
 import os
 import resource
+import socket
 from dataclasses import dataclass
 from datetime import timedelta
 from errno import EADDRINUSE
@@ -153,9 +154,8 @@ class HttpServer:
         """The port it listens on; 0 where it listens at a path only."""
         for acceptor in self._acceptors:
             for each in acceptor.sockets:
-                address = each.getsockname()
-                if isinstance(address, tuple):
-                    return int(address[1])
+                if each.family != socket.AF_UNIX:
+                    return int(each.getsockname()[1])
         return 0
 
     def statistics(self) -> HttpStatistics:

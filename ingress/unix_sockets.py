@@ -10,7 +10,7 @@ import fcntl
 import os
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -106,7 +106,7 @@ def _is_alive(place: Path) -> bool:
 
 
 @contextmanager
-def _lock(directory: Path) -> Iterator[None]:
+def _lock(directory: Path) -> Generator[None]:
     """Keep other servers from looking at, and binding, the files of a directory.
 
     Raises:

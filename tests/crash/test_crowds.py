@@ -8,7 +8,7 @@ import json
 import resource
 import sys
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def many_files() -> Iterator[None]:
 
 
 @contextmanager
-def served(directory: Path, **options: float) -> Iterator[tuple[Running, int]]:
+def served(directory: Path, **options: float) -> Generator[tuple[Running, int]]:
     command = (sys.executable, str(PROGRAM), json.dumps(options))
     with Running(*command, cwd=directory, env={"PYTHONPATH": str(ROOT)}) as server:
         port = server.wait_port()

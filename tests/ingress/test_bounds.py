@@ -438,7 +438,10 @@ def test_a_limit_that_cannot_be_meant_is_refused(options: dict[str, int], said: 
 async def test_a_process_that_may_open_few_files_has_few_connections(
     engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("resource.getrlimit", lambda _: (100, 100))
+    def few_files(_: int) -> tuple[int, int]:
+        return 100, 100
+
+    monkeypatch.setattr("resource.getrlimit", few_files)
     async with serving(engine) as server, AsyncExitStack() as stack:
         assert server.statistics().connections_max == 50
         callers: list[Connection] = []
