@@ -194,6 +194,15 @@ class Client(Outside):
             self.ask(lambda runtime: runtime.wait_state(cls, key, since=since, timeout=timeout))
         )
 
+    async def set_state(
+        self, cls: type | str, key: str, values: Mapping[str, Any], *, version: str | None = None
+    ) -> None:
+        """As ``Runtime.set_state``, asked of one runtime after the other.
+
+        With ``version``, a crash after the edit was made has the next one refused.
+        """
+        await self.ask(lambda runtime: runtime.set_state(cls, key, values, version=version))
+
     def fork(
         self,
         cls: type | str,
