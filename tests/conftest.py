@@ -14,7 +14,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 @pytest.fixture(autouse=True)
 def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """A developer's telemetry or reload settings must not decide how a test ends."""
-    for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_SDK_DISABLED", "HOLDFAST_RELOADED"):
+    for name in (
+        *("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_SDK_DISABLED", "HOLDFAST_RELOADED"),
+        *("HOLDFAST_URL", "HOLDFAST_ADMIN_URL", "HOLDFAST_TOKEN", "HOLDFAST_ADMIN_TOKEN"),
+    ):
         monkeypatch.delenv(name, raising=False)
 
 

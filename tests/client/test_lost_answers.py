@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from random import Random
 
 import pytest
 
@@ -36,7 +37,13 @@ async def over(
             yield client, wire
 
 
-LOSSES = [Fate.RESET_BEFORE, Fate.RESET_AFTER, Fate.TRUNCATED, refusal(502), refusal(503)]
+LOSSES: list[Fate | bytes] = [
+    Fate.RESET_BEFORE,
+    Fate.RESET_AFTER,
+    Fate.TRUNCATED,
+    refusal(502),
+    refusal(503),
+]
 
 
 @pytest.mark.parametrize("fate", LOSSES, ids=str)
@@ -59,6 +66,29 @@ async def test_a_lost_send_is_one_invocation(
         assert await runtime.invocation(id_).attach() == ["tea"]
     assert ran == ["add tea"]
     assert len(wire.requests) == 2
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_whatever_is_lost_each_call_of_many_runs_once(
+    seed: int, server: HttpServer, patience: Patience, ran: list[str]
+) -> None:
+    kinds: list[Fate | bytes] = [
+        *LOSSES,
+        Fate.PASSED,
+        Fate.CLOSED_IDLE,
+        refusal(429, "retry-after: 1"),
+    ]
+    fates = Random(seed).choices(kinds, k=60)
+    async with over(server, patience, *fates) as (client, _):
+        carts = [client.object(Cart, f"cart {number % 5}") for number in range(40)]
+        calls = [
+            cart.add(str(number)) if number % 3 else cart.add.send(str(number))
+            for number, cart in enumerate(carts)
+        ]
+        await asyncio.gather(*calls)
+        for number in range(5):
+            await client.object(Cart, f"cart {number}").clear()  # Behind whatever was sent.
+    assert sorted(ran) == sorted(f"add {number}" for number in range(40))
 
 
 @pytest.mark.parametrize("mode", ["queue", "interrupt", "steer"])
