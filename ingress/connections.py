@@ -34,7 +34,7 @@ from aiohttp.streams import StreamReader
 from ..objects.errors import InvalidArgumentError
 from .bodies import to_aiohttp
 from .door import Door
-from .messages import Response
+from .messages import Head, Response
 from .problems import Refusal, RefusedError
 
 # What a refused sender may still send into the void, so that it gets to read why.
@@ -99,13 +99,17 @@ class Listener(web.Server):
         for connection in [*self.admitted, *self.turned_away]:
             connection.abort()
 
-    async def answer_crowded(self, _: web.BaseRequest) -> web.StreamResponse:
-        """The answer on a connection beyond the bound."""
-        message = (
-            f"{len(self.admitted)} connections are open and at work, which is as many as there may "
-            f"be (HttpOptions.connections_max); try again soon"
-        )
-        reply = to_aiohttp(self.door.refusal(RefusedError(Refusal.CROWDED, message)))
+    async def answer_crowded(self, request: web.BaseRequest) -> web.StreamResponse:
+        """The answer on a connection beyond the bound: what its head has earned already, or 503."""
+        head = Head(request.method, request.raw_path, request.headers)
+        response = self.door.open(head)
+        if not isinstance(response, Response):
+            message = (
+                f"{len(self.admitted)} connections are open and at work, which is as many as there "
+                f"may be (HttpOptions.connections_max); try again soon"
+            )
+            response = self.door.refuse(RefusedError(Refusal.CROWDED, message), head)
+        reply = to_aiohttp(response)
         reply.force_close()
         return reply
 

@@ -148,17 +148,17 @@ async def test_uploads_that_stall_hold_no_more_than_their_budget(tmp_path: Path)
     )
 
     async def begin(member: Connection) -> None:
-        member.writer.write(head + b'"' + bytes(2 * MIB).replace(b"\0", b"x"))
+        member.writer.write(head + b'"' + bytes(MIB).replace(b"\0", b"x"))
 
-    options = {"body_seconds_max": 4.0, "bodies_bytes_max": 64 * MIB, "body_bytes_max": 40 * MIB}
+    options = {"body_seconds_max": 4.0, "bodies_bytes_max": 34 * MIB, "body_bytes_max": 34 * MIB}
     with served(tmp_path, **options) as (server, port):
         await behave_well(port, 20, "warm")
         before = resident_bytes(server)
-        async with asyncio.timeout(SECONDS), crowd(port, 300, begin) as members:
+        async with asyncio.timeout(SECONDS), crowd(port, 200, begin) as members:
             replies = asyncio.gather(*(member.read() for member in members))
             await behave_well(port, 50, "meanwhile")
             # Beyond the budget there is what has arrived and is not looked at yet.
-            assert resident_bytes(server) - before < 64 * MIB + 150 * MIB
+            assert resident_bytes(server) - before < 34 * MIB + 150 * MIB
             statuses = [reply.status for reply in await replies]
             assert set(statuses) == {408, 503}
             assert 408 in statuses

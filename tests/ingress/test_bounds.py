@@ -153,6 +153,8 @@ async def test_beside_busy_connections_a_new_one_is_told_to_come_back_and_may(
             assert is_told_to_come_back(reply, 503)
             assert reply.headers["connection"] == "close"
             assert await new.is_closed_by_server()
+        async with connect(server.port) as balancer:
+            assert (await balancer.ask(get("/restate/health"))).status == 200
         engine.finish()
         assert (await busy.read()).status == 200
         engine.is_holding = False
