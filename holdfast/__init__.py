@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from .runtime.effects import EffectInfo, EffectPage
     from .runtime.invocation_handle import InvocationHandle
     from .runtime.invocation_info import AwaitedInfo, InvocationInfo
+    from .runtime.journal_pages import EntryInfo, JournalPage
     from .runtime.state_reads import StateSnapshot
     from .runtime.testing import ManualClock
 
@@ -88,6 +89,7 @@ __all__ = [
     "DeadlockError",
     "EffectInfo",
     "EffectPage",
+    "EntryInfo",
     "ForbiddenInHandlerError",
     "GitHub",
     "HandlerOptions",
@@ -101,6 +103,7 @@ __all__ = [
     "InvocationHandle",
     "InvocationInfo",
     "JournalMismatchError",
+    "JournalPage",
     "MailboxFullError",
     "ManualClock",
     "MemoryStore",
@@ -150,6 +153,8 @@ _LOADED_AT_FIRST_USE = {
     "AnyClient": ".client.any_client",
     "EffectInfo": ".runtime.effects",
     "EffectPage": ".runtime.effects",
+    "EntryInfo": ".runtime.journal_pages",
+    "JournalPage": ".runtime.journal_pages",
     "Client": ".client.client",
     "InvocationHandle": ".runtime.invocation_handle",
     "InvocationInfo": ".runtime.invocation_info",

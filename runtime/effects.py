@@ -3,12 +3,10 @@
 Read from rows alone, so it is the same for one that runs, is suspended or is completed. What the
 rows do not say is ``None`` and never guessed: the counters of a step go when it has its result.
 
-A journal may be long, so it is read a slice at a time. Entries never change and are only appended,
-so slices of different moments fit together; whether the journal is still kept is asked anew for
-each. What is said of steps without a result is read together with the journal's last slice.
+A journal may be long, so it is read a slice at a time. What is said of steps without a result is
+read together with the journal's last slice.
 """
 
-import asyncio
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,33 +14,24 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final, Literal
 
-from ..journal import codec, keys
+from ..journal import keys
 from ..journal.entry import Cancel, Completion, Entry, Failure, Issued, Run
 from ..journal.records import (
     InvocationDetails,
-    Kept,
     OutcomeDetails,
     StepRecord,
     StepState,
     decode_step,
 )
-from ..objects.errors import (
-    HoldfastError,
-    InvalidArgumentError,
-    NotKeptError,
-    OutcomeUnknownError,
-    UnknownTargetError,
-)
-from ..objects.identity import InvocationId, format_invocation_id
-from .attachments import describe_unknown
-from .budget import read_slice
+from ..objects.errors import HoldfastError, OutcomeUnknownError
+from ..objects.identity import InvocationId
 from .core import Core
+from .journal_slices import check_page, read_journal
 from .step_plan import idempotency_key_of
 
 EFFECTS_MAX: Final = 1_000
 """On one page."""
 
-_SLICE_ROWS: Final = 256
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Details = InvocationDetails | OutcomeDetails
@@ -177,15 +166,10 @@ async def read_effects(core: Core, id_: InvocationId, after: int, limit: int) ->
         UnknownTargetError: there is no such invocation.
         NotKeptError: it is completed, and its journal is not kept.
     """
-    if not 1 <= limit <= EFFECTS_MAX:
-        message = f"a page has 1 to {EFFECTS_MAX} steps, not {limit!r:.40}"
-        raise InvalidArgumentError(message)
-    if not -1 <= after < 1 << 32:
-        message = f"after={after!r:.40} is the index of no entry"
-        raise InvalidArgumentError(message)
+    check_page(after, limit, EFFECTS_MAX, "steps")
     page = FoundSteps(limit)
     try:
-        is_open = await _read_journal(core, id_, after, page)
+        is_open = await read_journal(core, id_, after, page)
     except HoldfastError as error:
         await core.answers.when_durable(error)
         raise
@@ -193,42 +177,6 @@ async def read_effects(core: Core, id_: InvocationId, after: int, limit: int) ->
     last = steps[-1].index if page.has_more else None
     answer: EffectPage = await core.answers.when_durable(EffectPage(steps, last))
     return answer
-
-
-async def _read_journal(core: Core, id_: InvocationId, after: int, page: FoundSteps) -> bool:
-    """Fill a page; whether the invocation is open, in the decision that read the last slice."""
-    start, end = keys.journal(id_, after + 1), keys.prefix_range(keys.JOURNAL + id_)[1]
-    while True:
-        is_open = _check_kept(core, id_)
-        rows, is_all = read_slice(core.commits, start, end, _SLICE_ROWS)
-        for key, row in rows:
-            page.add(int.from_bytes(key[-4:], "big"), codec.decode_entry(row))
-        if is_all or page.is_complete:
-            return is_open
-        start = rows[-1][0] + b"\0"
-        await _next_round()
-        core.check_open()
-
-
-def _check_kept(core: Core, id_: InvocationId) -> bool:
-    """Whether the invocation is open.
-
-    Raises:
-        UnknownTargetError, NotKeptError: it has no journal any more.
-    """
-    if core.lifecycle.find(id_) is not None:
-        return True
-    outcome = core.lifecycle.outcomes.find(id_)
-    if outcome is None:
-        raise UnknownTargetError(describe_unknown(id_))
-    if outcome.kept is not Kept.JOURNAL:
-        message = (
-            f"the journal of {outcome.target} ({format_invocation_id(id_)}) is not kept, so "
-            f"nothing is known of its steps; a call without steps leaves none, and others are kept "
-            f"for their retention"
-        )
-        raise NotKeptError(message)
-    return False
 
 
 def _describe(core: Core, id_: InvocationId, step: FoundStep, *, is_open: bool) -> EffectInfo:
@@ -306,16 +254,3 @@ def _find_details(core: Core, id_: InvocationId) -> Details | None:
 
 def _moment(time_ms: int) -> datetime | None:
     return _EPOCH + timedelta(milliseconds=time_ms) if time_ms else None
-
-
-def _next_round() -> "asyncio.Future[None]":
-    """Awaited, it gives everybody else their turn."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[None] = loop.create_future()
-    loop.call_soon(_set_done, future)
-    return future
-
-
-def _set_done(future: "asyncio.Future[None]") -> None:
-    if not future.done():
-        future.set_result(None)

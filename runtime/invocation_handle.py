@@ -23,6 +23,7 @@ from .core import Core
 from .effects import EffectPage, read_effects
 from .failures import error_of, failure_of
 from .invocation_info import InvocationInfo, describe_invocation
+from .journal_pages import JournalPage, read_page
 from .open_invocation import Result
 from .purging import purge, purge_journal
 from .requests import Answer
@@ -124,6 +125,24 @@ class InvocationHandle(Generic[R_co]):
         """
         self._core.check_open()
         return await read_effects(self._core, self._id, after, limit)
+
+    async def journal(self, *, after: int = -1, limit: int = 100) -> JournalPage:
+        """What it has recorded, entry by entry: where ``restart(from_entry=)`` can begin.
+
+        Values are not part of it. A long journal is read in slices between which others have their
+        turn.
+
+        Args:
+            after: ``next`` of the page before; by default it begins with entry 0, the input.
+            limit: how many a page has at most, up to 1,000.
+
+        Raises:
+            InvalidArgumentError: a page cannot have that many, or there is no such entry.
+            UnknownTargetError: there is no such invocation.
+            NotKeptError: it is completed, and its journal is not kept.
+        """
+        self._core.check_open()
+        return await read_page(self._core, self._id, after, limit)
 
     def cancel(self, reason: str = "") -> "asyncio.Future[bool]":
         """Tell it to end, so that it can clean up first.
