@@ -124,18 +124,22 @@ def find_idempotency_key(headers: Mapping[str, str]) -> str | None:
         InvalidArgumentError: it is empty, too long, or not UTF-8.
     """
     key = headers.get("idempotency-key")
-    if key is None:
-        return None
+    return None if key is None else check_idempotency_key(key, "the idempotency-key header")
+
+
+def check_idempotency_key(key: str, where: str) -> str:
+    """``key``, when it can be one; ``where`` it stands is for messages.
+
+    Raises:
+        InvalidArgumentError: it is empty, too long, or not UTF-8.
+    """
     try:
         size = len(key.encode())
     except UnicodeEncodeError:
-        message = "the idempotency-key header is not UTF-8"
+        message = f"{where} is not UTF-8"
         raise InvalidArgumentError(message) from None
     if not 0 < size <= IDEMPOTENCY_KEY_BYTES_MAX:
-        message = (
-            f"the idempotency-key header is {size} bytes long; it has 1 to "
-            f"{IDEMPOTENCY_KEY_BYTES_MAX}"
-        )
+        message = f"{where} is {size} bytes long; it has 1 to {IDEMPOTENCY_KEY_BYTES_MAX}"
         raise InvalidArgumentError(message)
     return key
 

@@ -20,6 +20,7 @@ from ..objects.registry import Registry
 from ..objects.service import RUN
 from ..runtime.requests import IdNamed, KeyNamed, Named, WorkflowNamed
 from .call_paths import NOT_PUBLIC, find_service, parse_key, parse_target
+from .headers import check_idempotency_key
 from .part_paths import (
     EffectsPath,
     PromisePath,
@@ -109,10 +110,11 @@ def name_call(call: list[str], idempotency_key: str, registry: Registry) -> KeyN
     """The call of a class, a key where it has one, and a handler that came with that key.
 
     Raises:
-        InvalidArgumentError: a key is missing, or there is one too many, or it cannot be one.
+        InvalidArgumentError: a key is missing, or there is one too many, or one cannot be a key.
         UnknownTargetError: there is no such class or handler.
     """
-    return KeyNamed(parse_target(call, find_service(call, registry)), idempotency_key)
+    target = parse_target(call, find_service(call, registry))
+    return KeyNamed(target, check_idempotency_key(idempotency_key, "the idempotency key"))
 
 
 def name_workflow(name: str, key: str, registry: Registry) -> WorkflowNamed:

@@ -7,13 +7,16 @@ it was recorded; ``InvocationHandle.attach`` is the same for those who want it d
 import asyncio
 from dataclasses import replace
 
+import msgspec
+
 from ..objects.errors import NotReadyError, UnknownTargetError
 from ..objects.identity import InvocationId, Target, format_invocation_id
-from ..objects.media import JSON
+from ..objects.media import BYTES, JSON
 from .answers import add_outcome
 from .attachments import describe_lost, describe_unknown
 from .core import Core
 from .finding import find_invocation
+from .open_invocation import Result
 from .requests import Answer, IdNamed, KeyNamed, Named, WorkflowNamed
 
 NOT_FOUND = "invocation not found"
@@ -29,7 +32,8 @@ def read_outcome(core: Core, named: Named, *, wait: bool) -> "asyncio.Future[Ans
     invocation = core.lifecycle.find(id_)
     if invocation is not None:
         if wait:
-            answer = replace(answer, content_type=_content_type(core, invocation.record.target))
+            content_type = _content_type(core, invocation.record.target, None)
+            answer = replace(answer, content_type=content_type)
             return core.answers.with_outcome(id_, answer)
         return core.answers.when_durable(NotReadyError(f"{NOT_READY}: {invocation.name}"))
     outcomes = core.lifecycle.outcomes
@@ -41,7 +45,7 @@ def read_outcome(core: Core, named: Named, *, wait: bool) -> "asyncio.Future[Ans
     answer = replace(
         answer,
         expires_ms=outcomes.keeping.counts_until_ms(outcome),
-        content_type=_content_type(core, outcome.target),
+        content_type=_content_type(core, outcome.target, outcome.result),
     )
     return core.answers.when_durable(add_outcome(answer, outcome.result))
 
@@ -57,10 +61,20 @@ def look_up(core: Core, named: Named) -> "asyncio.Future[str]":
     return core.answers.when_durable(format_invocation_id(id_))
 
 
-def _content_type(core: Core, target: Target) -> str:
-    """That of its result; without its class nobody knows, and most are JSON."""
+def _content_type(core: Core, target: Target, result: Result | None) -> str:
+    """That of its result, which without its class is what it looks like."""
     handler = core.registry.find_code(target)[1]
-    return JSON if handler is None else handler.content_type
+    if handler is not None:
+        return handler.content_type
+    return BYTES if isinstance(result, bytes) and not _is_json(result) else JSON
+
+
+def _is_json(result: bytes) -> bool:
+    try:
+        msgspec.json.decode(result, type=msgspec.Raw) if result else None
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
 
 
 def _find(core: Core, named: Named) -> InvocationId | None:

@@ -304,18 +304,19 @@ DIFFERENCES: Final[dict[int, Difference]] = {
 }
 
 
-def render(titles: Mapping[int, str]) -> str:
-    """The list as the page for users of Restate shows it; ``titles`` are those of the requests."""
+def render(titles: Mapping[int, str]) -> tuple[str, ...]:
+    """The list in the parts that the page for users of Restate shows, with text between them.
+
+    ``titles`` are those of the requests.
+    """
     rows = [
         f"| {number} | {titles[number]} | {difference.reason} |"
         for number, difference in DIFFERENCES.items()
     ]
     more = [f"* `{name}`: {meaning}." for name, meaning in ALSO_SENT.items()]
     less = [f"* `{name}: {value}`: {reason}." for (name, value), reason in NOT_SENT.items()]
-    return "\n".join(
-        [
-            *("| | Request | Here |", "|---|---|---|", *rows),
-            *("", "Headers that are sent beside Restate's:", "", *more),
-            *("", "Headers that are not sent:", "", *less, ""),
-        ]
+    return (
+        "\n".join(["| | Request | Here |", "|---|---|---|", *rows, "", ""]),
+        "\n".join(["Headers that are sent beside Restate's:", "", *more, "", ""]),
+        "\n".join(["Headers that are not sent:", "", *less, "", ""]),
     )

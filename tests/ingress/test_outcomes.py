@@ -14,6 +14,7 @@ from tests.ingress.fake_engine import error_of
 from tests.runtime.worlds import World
 
 JSON = {"content-type": "application/json"}
+KEYED = {"target": "idempotentInvocation", "service": "Clock", "handler": "tick"}
 UNKNOWN = "inv_" + "0" * 32
 
 
@@ -255,6 +256,10 @@ async def test_a_path_that_asks_for_nothing_is_refused_with_its_reason(
         ({**workflow_target(), "workflowName": "Till"}, 400, "Till is no workflow"),
         ({**workflow_target(), "workflowName": "Signap"}, 404, "did you mean 'Signup'?"),
         ({"target": "invocation", "invocationId": "x"}, 400, "bad invocation id 'x'"),
+        ({"target": "workflow", "workflowName": "Signup", "workflowKey": "\ud800"}, 400, ""),
+        ({**KEYED, "idempotencyKey": ""}, 400, "the idempotency key is 0 bytes long"),
+        ({**KEYED, "idempotencyKey": "k" * 1025}, 400, "the idempotency key is 1025 bytes long"),
+        ({**KEYED, "idempotencyKey": "\ud800"}, 400, "invalid lookup body"),
         (
             {
                 "target": "idempotentInvocation",

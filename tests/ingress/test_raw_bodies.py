@@ -291,3 +291,29 @@ def test_a_raw_body_is_one_parameter() -> None:
 def test_a_class_has_no_content_type() -> None:
     with pytest.raises(InvalidDefinitionError, match="give them to its decorator"):
         type("Typed", (Service,), {}, accept="image/png")
+
+
+async def test_a_restarted_call_has_the_same_body_and_type(world: World) -> None:
+    runtime = world.runtime
+    sent = await ask(world, "POST", "/Photo/a/put/send", EVERY_BYTE, PNG)
+    id_ = sent.headers["x-restate-id"]
+    assert await runtime.invocation(id_).attach() == 256
+    sent = await ask(world, "POST", "/Photo/b/turn/send", EVERY_BYTE, PNG)
+    await settle()
+    await runtime.resolve_awakeable(await runtime.object(Photo, "b").kind(), "go")
+    first = sent.headers["x-restate-id"]
+    assert await runtime.invocation(first).attach() == EVERY_BYTE[::-1]
+    again = await runtime.invocation(first).restart()
+    await settle()
+    await runtime.resolve_awakeable(await runtime.object(Photo, "b").kind(), "go")
+    assert await runtime.invocation(again).attach() == EVERY_BYTE[::-1]
+
+
+async def test_bytes_that_a_class_has_left_behind_are_still_told(world: World) -> None:
+    sent = await ask(world, "POST", "/Echo/raw/send", EVERY_BYTE, {"idempotency-key": "1"})
+    await settle()
+    world.classes = [Photo, Told]
+    await world.restart()
+    told = await ask(world, "GET", f"/restate/output/{sent.headers['x-restate-id']}", b"", {})
+    assert (told.status, told.body) == (200, EVERY_BYTE)
+    assert told.headers["content-type"] == "application/octet-stream"

@@ -14,13 +14,20 @@ ANY_TEXT = st.text(st.characters(), max_size=30)  # lone surrogates, as a transp
 SEGMENT = st.sampled_from(
     [
         *("Counter", "Mailer", "restate", "awakeables", "health", "send", "add", "get", "mail"),
+        *("call", "attach", "output", "lookup", "invocation", "workflow", "a", "promises"),
+        *("effects", "signals", str(AWAKEABLE.invocation_id.hex()), "inv_" + "0" * 32),
         *("resolve", "reject", str(AWAKEABLE), "", "..", "%", "%ff", "%00", "%2F", "sam", "\udcff"),
     ]
 )
 PATH = st.one_of(
     st.lists(SEGMENT, max_size=6).map(lambda segments: "/" + "/".join(segments)),
+    st.lists(SEGMENT, max_size=6).map(lambda segments: "/restate/" + "/".join(segments)),
     ANY_TEXT,
     ANY_TEXT.map(lambda text: f"/Counter/{text}/get"),
+)
+TARGET = (
+    b'{"target":"idempotentInvocation","service":"Counter","key":"a","handler":"add",'
+    b'"idempotencyKey":"\\ud800"}'
 )
 QUERY = st.one_of(
     st.just(""),
@@ -43,6 +50,7 @@ HEADER_VALUE = st.one_of(
 BODY = st.one_of(
     st.binary(max_size=40),
     st.sampled_from([b"", b"5", b"{", b"NaN", b'{"to": "a", "text": "b"}', b"[" * 10_000]),
+    st.sampled_from([b'{"target":"invocation","invocationId":"\\ud800"}', TARGET[:-9], TARGET]),
 )
 
 
