@@ -7,10 +7,13 @@ nothing else, and what SQLite itself may grow to is bounded.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import apsw
 
+from .functions import PATTERN_MAX, instr
+from .functions import replace as replace_text
 from .invocation_tables import (
     SYS_AWAKEABLE,
     SYS_INVOCATION,
@@ -50,13 +53,14 @@ TABLES = (
     SYS_LIMIT,
 )
 
+_TEXT_BYTES_MAX = 64 << 20
 _LIMITS = {
-    apsw.SQLITE_LIMIT_LENGTH: 64 << 20,
+    apsw.SQLITE_LIMIT_LENGTH: _TEXT_BYTES_MAX,
     apsw.SQLITE_LIMIT_SQL_LENGTH: 64 << 10,
     apsw.SQLITE_LIMIT_EXPR_DEPTH: 100,
     apsw.SQLITE_LIMIT_COMPOUND_SELECT: 20,
     apsw.SQLITE_LIMIT_VDBE_OP: 100_000,
-    apsw.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 1_000,
+    apsw.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: PATTERN_MAX,
     apsw.SQLITE_LIMIT_ATTACHED: 0,
     apsw.SQLITE_LIMIT_WORKER_THREADS: 0,
 }
@@ -95,6 +99,11 @@ def open_database(rows: Rows, tick: Callable[[], None]) -> apsw.Connection:
             eponymous_only=True,
             read_only=True,
         )
+
+    shorter = partial(replace_text, size_max=_TEXT_BYTES_MAX)
+    add_function: Any = cast("Any", database).create_scalar_function  # its stubs know no bytes
+    add_function("instr", instr, 2, deterministic=True)
+    add_function("replace", shorter, 3, deterministic=True)
 
     def keep_time() -> bool:
         tick()

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -108,7 +108,7 @@ class Ids:
 
 
 @asynccontextmanager
-async def standing() -> AsyncIterator[tuple[World, Ids]]:
+async def standing() -> AsyncGenerator[tuple[World, Ids]]:
     """A world with an invocation of each status."""
     world = World(CLASSES)
     runtime = await world.start()

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any
 
+import apsw
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -97,6 +98,46 @@ def test_a_text_that_is_none_is_refused_quickly(text: str, said: str) -> None:
         run(MemoryStore().view(), text, seconds_max=1)
     assert said in raised.value.message
     assert len(raised.value.message) < 500
+
+
+ZEROS = "hex(zeroblob(10000000))"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"SELECT instr({ZEROS}, {ZEROS} || 'x')",
+        f"SELECT replace({ZEROS}, {ZEROS} || 'x', '')",
+        f"SELECT replace({ZEROS}, '0', {ZEROS})",
+        f"SELECT {ZEROS} LIKE {ZEROS}",
+        f"SELECT {ZEROS} GLOB {ZEROS}",
+    ],
+)
+def test_no_search_within_a_text_takes_hours(text: str) -> None:
+    """SQLite looks at no time while one function runs."""
+    with pytest.raises(InvalidArgumentError):
+        run(MemoryStore().view(), text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("instr('abc', 'c')", 3),
+        ("instr('abc', 'x')", 0),
+        ("instr('abc', NULL)", None),
+        ("instr(x'0102', x'02')", 2),
+        ("instr(123, 3)", 3),
+        ("replace('a-b-c', '-', '+')", "a+b+c"),
+        ("replace('abc', '', 'x')", "abc"),
+        ("replace(NULL, 'a', 'b')", None),
+        ("replace(1221, 2, '3')", "1331"),
+    ],
+)
+def test_searching_within_a_text_finds_what_sqlite_finds(text: str, value: object) -> None:
+    (row,) = run(MemoryStore().view(), f"SELECT {text} AS a")
+    assert row.get("a") == value
+    sqlite: Any = apsw.Connection(":memory:")  # its stubs are only partly known
+    assert sqlite.execute(f"SELECT {text}").fetchall() == [(value,)]
 
 
 def test_what_json_has_no_number_for_is_a_text() -> None:
