@@ -49,7 +49,7 @@ def test_a_changed_file_is_served_in_the_same_process(here: Path) -> None:
         assert post(server.wait_port(), "/Greeter/greet", "sam") == (200, "hello sam")
         (here / "words.py").write_text("HELLO = 'good morning'\n")
         server.wait_line("words.py changed")
-        port = int(server.wait_line(r"(?s)changed.* on http://127\.0\.0\.1:(\d+),")[1])
+        port = int(server.wait_line(r"(?s)changed.*? on http://127\.0\.0\.1:(\d+),")[1])
         assert post(port, "/Greeter/greet", "sam") == (200, "good morning sam")
         server.signal(signal.SIGTERM)
         assert server.wait_exit() == 0
@@ -61,7 +61,7 @@ def test_an_edit_that_does_not_parse_is_waited_out(here: Path) -> None:
         (here / "greeter.py").write_text("def broken(:\n")
         server.wait_line("greeter.py could not be imported.*; waiting for a change")
         (here / "greeter.py").write_text(GREETER)
-        port = int(server.wait_line(r"(?s)changed.*changed.* on http://127\.0\.0\.1:(\d+),")[1])
+        port = int(server.wait_line(r"(?s)changed.*changed.*? on http://127\.0\.0\.1:(\d+),")[1])
         assert post(port, "/Greeter/greet", "sam") == (200, "hello sam")
         assert "Traceback" not in server.stderr
 
