@@ -29,6 +29,7 @@ def test_the_console_blocks_print_what_the_page_says(tmp_path: Path) -> None:
     commands, outputs = zip(*(part.split("\n", 1) for part in parts), strict=True)
     script = f"\necho '{CUT}'\n".join(commands).replace("8080", str(port))
     serving = [sys.executable, "-m", "holdfast", "serve", "desk.py", "--port", str(port)]
+    serving += ["--admin-port", "none"]
     with Running(*serving, cwd=tmp_path) as server:
         server.wait_port()
         done = subprocess.run(
