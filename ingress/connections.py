@@ -44,7 +44,7 @@ _PATIENCE_SECONDS = 1.0
 # Between two looks at all connections for one that could make room, for each of them: a look takes
 # half a microsecond for each, so this much keeps it at a twentieth of the time.
 _LOOK_SECONDS = 10e-6
-# Connections beyond the bound that are told so.
+# Connections beyond the bound that are told so, and at most a quarter as many as are within it.
 TURNED_AWAY_MAX = 256
 
 _log = getLogger("holdfast.ingress")
@@ -201,7 +201,8 @@ class Connection(web.RequestHandler):
         self.link = link = cast("WriteTransport", transport)
         listener = self.listener
         if not listener.admit(self):
-            if len(listener.turned_away) >= TURNED_AWAY_MAX:
+            told_max = max(1, min(TURNED_AWAY_MAX, listener.connections_max // 4))
+            if len(listener.turned_away) >= told_max:
                 self.close()
                 link.abort()
                 return

@@ -58,7 +58,7 @@ class HttpOptions:
         waits_max: callers that may wait for a change (``?wait=``) at a time; beyond it they are
             refused with 429. They count among the requests, too.
         connections_max: open connections; beyond it idle ones are closed, and where none is idle
-            new ones are answered 503. Half as many as the process may open files at most.
+            new ones are answered 503. At most a third of the files that the process may open.
         head_seconds_max: a request whose head is not complete after this long is cut off.
         body_seconds_max: the same for its body, counted from the end of the head.
         answer_seconds_max: a caller that has not taken an answer after this long is cut off.

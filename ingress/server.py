@@ -256,11 +256,14 @@ class HttpServer:
 
 
 def _find_connections_max(options: HttpOptions) -> int:
-    """As many as the options say, but half of the files the process may open are for others."""
+    """As many as the options say, or a third of the files that the process may open.
+
+    Another door may have another third, and the store and the handlers open files as well.
+    """
     files_max = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if files_max == resource.RLIM_INFINITY:
         return options.connections_max
-    return min(options.connections_max, max(1, files_max // 2))
+    return min(options.connections_max, max(1, files_max // 3))
 
 
 def _cannot_listen(host: str, port: int, error: OSError, flag: str) -> InvalidArgumentError:

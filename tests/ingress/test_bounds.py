@@ -445,9 +445,9 @@ async def test_a_process_that_may_open_few_files_has_few_connections(
 
     monkeypatch.setattr("resource.getrlimit", few_files)
     async with serving(engine) as server, AsyncExitStack() as stack:
-        assert server.statistics().connections_max == 50
+        assert server.statistics().connections_max == 33
         callers: list[Connection] = []
-        for _ in range(50):
+        for _ in range(33):
             callers.append(await stack.enter_async_context(connect(server.port)))
             assert (await callers[-1].ask(get("/Counter/sam/get"))).status == 200
         await stack.enter_async_context(connect(server.port))
