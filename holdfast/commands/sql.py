@@ -1,6 +1,6 @@
 """``holdfast sql``: a query over what a server, or a data directory, holds."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import click
 from ..ingress.sql.pace import Pace
 from ..ingress.sql.query import QueryLimits, run_query
 from ..journal.directory_view import DirectoryView
+from ..loading import load_target
 from ..objects.errors import NotReachedError
 from ..objects.registry import Registry
 from ..runtime.views.rows import Rows
@@ -18,6 +19,7 @@ from .printing import print_json, print_table
 
 @click.command()
 @click.argument("query")
+@click.argument("target", required=False)
 @click.option(
     "--data",
     type=click.Path(path_type=Path, file_okay=False),
@@ -27,13 +29,22 @@ from .printing import print_json, print_table
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as one JSON document.")
 @asks_server
-def sql(*, query: str, data: Path | None, as_json: bool, **server: Any) -> None:
+def sql(*, query: str, target: str | None, data: Path | None, as_json: bool, **server: Any) -> None:
     """Answer QUERY, one SELECT of SQLite's SQL, from a running server, or from --data DIR.
+
+    With --data a server is never asked, without it no directory is read. A directory does not say
+    which classes are served: TARGET, a .py file or a module, may.
 
     Tables: sys_invocation, sys_journal, sys_journal_events, state, sys_inbox, sys_promise,
     sys_service, sys_keyed_service_status, sys_awakeable, sys_timer, sys_step, sys_limit.
     """
-    rows = _ask_server(server, query) if data is None else _read_directory(data, query)
+    if data is not None:
+        rows = _read_directory(data, query, () if target is None else load_target(target).classes)
+    elif target is None:
+        rows = _ask_server(server, query)
+    else:
+        message = f"{target} says which classes a directory is of: name that with --data DIR"
+        raise click.UsageError(message)
     if as_json:
         print_json(rows)
     else:
@@ -50,12 +61,12 @@ def _ask_server(server: dict[str, Any], query: str) -> list[dict[str, Any]]:
         raise click.ClickException(message) from error.__cause__
 
 
-def _read_directory(data: Path, query: str) -> list[dict[str, Any]]:
+def _read_directory(data: Path, query: str, classes: Iterable[type]) -> list[dict[str, Any]]:
     limits = QueryLimits()
     view = DirectoryView(data)
     try:
-        # Which classes there are a directory does not say, nor how they are configured.
-        rows = Rows(view, Registry([]))
+        # How a runtime is configured a directory does not say.
+        rows = Rows(view, Registry(classes))
         return list(run_query(rows, query, Pace(limits.seconds_max, rests=False), limits))
     finally:
         view.close()

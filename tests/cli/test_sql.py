@@ -55,6 +55,18 @@ def test_a_server_and_its_directory_say_the_same(
     assert json.loads(run.printed) == [{"target": "Cart/sam/add", "status": "completed"}]
 
 
+def test_a_target_says_which_classes_a_directory_is_of(
+    served: tuple[Running, Path], run: CommandLine
+) -> None:
+    services = "SELECT name FROM sys_service WHERE name = 'Cart'"
+    data = ("--data", str(served[1] / "data"))
+    assert run.run("sql", services, *data) == 0
+    assert run.printed == "no rows\n"
+    assert run.run("sql", services, str(SHOP), *data) == 0
+    assert run.printed == "NAME\nCart\n"
+    assert "name that with --data DIR" in run.run_wrong("sql", services, str(SHOP), code=2)
+
+
 def test_no_rows_are_said_to_be_none(run: CommandLine) -> None:
     assert run.run("sql", "SELECT * FROM sys_inbox") == 0
     assert run.printed == "no rows\n"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
 from holdfast.ingress.sql.database import TABLES
 from holdfast.ingress.sql.table import Table, time_text
+from holdfast.journal import keys
 from holdfast.objects.registry import Registry
 from holdfast.runtime.views.invocations import scan_open
 from holdfast.runtime.views.rows import Rows
@@ -160,6 +162,17 @@ async def test_asking_for_what_is_completed_reads_nothing_open(work: tuple[World
     rows = ask(Rows(view, Registry(CLASSES)), text)
     assert ids["failed"] in {row["id"] for row in rows}
     assert view.rows == len(rows)
+
+
+async def test_the_rows_of_the_runtime_itself_are_in_no_table(work: tuple[World, Ids]) -> None:
+    world, _ = work
+    secret = "kept-to-itself"
+    world.store.write({keys.meta(secret): secret.encode(), keys.META + secret.encode(): b"x"})
+    for table in TABLES:
+        text = f"SELECT * FROM {table.name}"  # noqa: S608  # a table of ours
+        shown = json.dumps(await query(world, text))
+        assert secret not in shown
+        assert secret.encode().hex() not in shown
 
 
 async def test_a_search_that_finds_nothing_is_looked_at_row_by_row(
