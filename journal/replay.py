@@ -95,13 +95,14 @@ class ReplayCursor:
         """How many completions the handler has been given."""
         self.patches: dict[str, bool] = {}
         """By id: whether the code behind a patch runs in this attempt."""
-        self._gives_up = False
+        self.gives_up = False
+        """Whether the journal says that the handler was given up."""
         for index, entry in entries:
             self.next_index = index + 1
             match entry:
                 case Issued():
                     self._recorded.append((index, entry))
-                    self._gives_up |= isinstance(entry.command, GiveUp)
+                    self.gives_up |= isinstance(entry.command, GiveUp)
                 case Completion():
                     self._undelivered.append(entry)
                     self._answered.add(entry.index)
@@ -135,7 +136,7 @@ class ReplayCursor:
     @property
     def is_at_give_up(self) -> bool:
         """Whether everything before a recorded ``GiveUp`` was issued again, and it is next."""
-        if self._gives_up:
+        if self.gives_up:
             for _, issued in self._recorded:
                 if type(issued.command) is not Patched:
                     return type(issued.command) is GiveUp

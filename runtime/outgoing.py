@@ -91,6 +91,8 @@ def call_again(  # noqa: PLR0913, PLR0917  # a call has these parts
     """Make the call that a restart copied, now that the argument is known."""
     lifecycle, id_ = commands.lifecycle, commands.invocation.id
     lifecycle.commits.delete(keys.reissue(id_, index))
+    if commands.cursor.gives_up and not commands.is_compensating:
+        return  # The handler is given up before it could hear of an outcome.
     try:
         _, refusal = accept_call(
             commands, target, argument, options, caller=id_, again=(index, callee)
