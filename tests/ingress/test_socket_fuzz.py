@@ -113,7 +113,7 @@ def replies_in(said: bytes) -> list[tuple[int, str, bytes]]:
 
 @settings(
     deadline=None,
-    max_examples=200,
+    max_examples=100,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(data=damaged(), pieces=st.sampled_from([1, 1, 2, 7]))
