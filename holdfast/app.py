@@ -12,7 +12,7 @@ from functools import cached_property
 from os import PathLike
 from typing import TYPE_CHECKING
 
-from .ingress.admin.door import ADMIN_OPTIONS
+from .ingress.admin.door import ADMIN_OPTIONS, AdminDoor
 from .ingress.admin.route import About
 from .ingress.aiohttp_app import make_app
 from .ingress.asgi import AsgiApp
@@ -149,6 +149,14 @@ class Runtime(Engine):
     def asgi_app(self, options: HttpOptions = DEFAULT_OPTIONS) -> AsgiApp:
         """As ``asgi``, with limits, hosts and origins of your own."""
         return AsgiApp(self, options)
+
+    def admin_asgi_app(self, options: HttpOptions = ADMIN_OPTIONS) -> AsgiApp:
+        """The operators' door as an ASGI application: mount it where only operators can come.
+
+        Hosts, origins and tokens of ``options`` count here as well. See ``docs/admin.md``.
+        """
+        about = About(__version__, lambda: None)
+        return AsgiApp(self, door=AdminDoor(self, options, about=about))
 
     def app(self, options: HttpOptions = DEFAULT_OPTIONS) -> "Application":
         """This runtime as an aiohttp application: ``app.add_subapp("/agents", runtime.app())``.

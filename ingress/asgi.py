@@ -48,10 +48,16 @@ class LifespanEngine(IngressEngine, Protocol):
 class AsgiApp:
     """Answers the requests of one runtime. ASGI 3, HTTP and lifespan."""
 
-    def __init__(self, engine: LifespanEngine, options: HttpOptions = DEFAULT_OPTIONS) -> None:
-        """Nothing is started here."""
+    def __init__(
+        self,
+        engine: LifespanEngine,
+        options: HttpOptions = DEFAULT_OPTIONS,
+        *,
+        door: Door | None = None,
+    ) -> None:
+        """Nothing is started here; ``door`` is another one than that of callers."""
         self._engine = engine
-        self._door: Door = CallersDoor(engine, options)
+        self._door = door or CallersDoor(engine, options)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one connection, as ASGI says; each framework has types of its own for these."""

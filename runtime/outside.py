@@ -336,7 +336,13 @@ class Outside:
         return self._core.states.wait_snapshot(cls, key, since, timeout)
 
     async def set_state(
-        self, cls: type | str, key: str, values: Mapping[str, Any], *, version: str | None = None
+        self,
+        cls: type | str,
+        key: str,
+        values: Mapping[str, Any],
+        *,
+        version: str | None = None,
+        idempotency_key: str | None = None,
     ) -> None:
         """Leave an object with ``values`` and nothing else; values not named are forgotten.
 
@@ -348,6 +354,7 @@ class Outside:
             key: of the object.
             values: by the names of the fields, each of the type that the class declares.
             version: the tag that the state must have at that turn, as ``wait_state`` gives it.
+            idempotency_key: makes asking again harmless: it is then the same edit.
 
         Raises:
             TerminalError: (with status 409) the state has another tag; nothing was changed.
@@ -359,7 +366,12 @@ class Outside:
         name = cls if isinstance(cls, str) else define(cls).name
         self._check_open()
         service = get_keyed(self._core.registry, name)
-        request = EditRequest(service=name, key=key, edit=edit_of_values(service, values, version))
+        request = EditRequest(
+            service=name,
+            key=key,
+            edit=edit_of_values(service, values, version),
+            idempotency_key=idempotency_key,
+        )
         answer = await submit_edit(self._core, self._admission, request, wait=True)
         if isinstance(answer.outcome, TerminalError):
             raise answer.outcome

@@ -195,13 +195,23 @@ class Client(Outside):
         )
 
     async def set_state(
-        self, cls: type | str, key: str, values: Mapping[str, Any], *, version: str | None = None
+        self,
+        cls: type | str,
+        key: str,
+        values: Mapping[str, Any],
+        *,
+        version: str | None = None,
+        idempotency_key: str | None = None,
     ) -> None:
-        """As ``Runtime.set_state``, asked of one runtime after the other.
-
-        With ``version``, a crash after the edit was made has the next one refused.
-        """
-        await self.ask(lambda runtime: runtime.set_state(cls, key, values, version=version))
+        """As ``Runtime.set_state``, asked of one runtime after the other: the same edit."""
+        if idempotency_key is None:
+            self._count += 1
+            idempotency_key = f"client edit {self._count}"
+        await self.ask(
+            lambda runtime: runtime.set_state(
+                cls, key, values, version=version, idempotency_key=idempotency_key
+            )
+        )
 
     def fork(
         self,

@@ -10,15 +10,15 @@ from ...objects.errors import HoldfastError
 from ..door import Door, Opened
 from ..messages import Head, Response
 from ..options import HttpOptions
-from ..problems import RefusedError, judge_error, judge_refusal
+from ..problems import Refusal, RefusedError, judge_error, judge_refusal
 from ..sql.queries import Queries
 from .port import OperatedEngine
 from .refusals import AdminRefusal, response_of_admin_refusal, response_of_judgement
 from .route import About, Asked, Route, decode_body, parse_query
 from .routes import ROUTES, TABLE
 
-ADMIN_OPTIONS = HttpOptions(body_bytes_max=1024 * 1024, requests_max=200, connections_max=200)
-"""Operators ask little: a list of ids, a query, the state of one object."""
+ADMIN_OPTIONS = HttpOptions(requests_max=200, connections_max=200)
+"""Operators ask little. Only a state may be long; other bodies have a limit of their route's."""
 
 _OPEN_PATH = "/health"
 
@@ -37,6 +37,8 @@ class Operation:
             RefusedError: it was refused, and changed nothing.
         """
         route, asked = self.route, self.asked
+        if len(body) > route.body_bytes_max:
+            raise _too_large(route)
         try:
             decoded: Any = decode_body(route, asked.headers, body)
             return await route.answer(asked, decoded)
@@ -75,6 +77,9 @@ class AdminDoor(Door):
     def _route(self, head: Head) -> Opened | Response:
         path, _, query = head.path.partition("?")
         found = TABLE.find(head.method, path)
+        # It is a number: ``Door`` has looked.
+        if int(head.headers.get("content-length", "0")) > found.route.body_bytes_max:
+            raise _too_large(found.route)
         try:
             said = parse_query(query, found.route)
         except AdminRefusal as error:
@@ -94,3 +99,8 @@ class AdminDoor(Door):
     def _is_open(self, head: Head) -> bool:
         """As ``Door._is_open``: whoever balances load may ask for the health without a token."""
         return head.path.partition("?")[0] == _OPEN_PATH
+
+
+def _too_large(route: Route) -> RefusedError:
+    message = f"the body is longer than {route.body_bytes_max} bytes"
+    return RefusedError(Refusal.TOO_LARGE, message)

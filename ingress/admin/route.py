@@ -90,6 +90,7 @@ class Route:
         query: the parameters it knows; any other is refused.
         body: the type of its body; ``None``: it looks at none.
         answers: by status; what every route may answer is not repeated.
+        body_bytes_max: a longer body is refused with 413.
         is_repeatable: whether asking again, when nobody knows how it ended, does no harm.
     """
 
@@ -103,6 +104,7 @@ class Route:
     query: tuple[QueryParameter, ...] = ()
     body: Any = None
     answers: Mapping[int, Described] = field(default_factory=dict[int, Described])
+    body_bytes_max: int = 1024 * 1024
     is_repeatable: bool = True
 
 

@@ -107,6 +107,9 @@ def _tag(version: str | None) -> str | None:
     return version.removeprefix("W/").strip('"')
 
 
+# Restate's form says each byte with up to four.
+_BYTES_MAX: Final = 32 * 1024 * 1024
+
 _ANSWERS: Final = {
     202: Described("The edit has its place at the key; `x-restate-id` is its invocation."),
     404: Described("There is no such service."),
@@ -127,6 +130,7 @@ ROUTES: Final = (
         answer=_answer_replace,
         body=Replacement,
         answers=_ANSWERS,
+        body_bytes_max=_BYTES_MAX,
         is_repeatable=False,
     ),
     Route(
@@ -139,6 +143,7 @@ ROUTES: Final = (
         answer=_answer_merge,
         body=Merge,
         answers=_ANSWERS,
+        body_bytes_max=_BYTES_MAX,
         is_repeatable=False,
     ),
 )

@@ -25,6 +25,7 @@ from holdfast.objects.registry import Registry
 from holdfast.objects.state_edit import EDIT_STATE, StateEdit
 from holdfast.runtime.state_edits import EditRequest
 from holdfast.runtime.testing import settle
+from holdfast.testing import Client, crash_everywhere
 from holdfast.watched_check import check_open_invocations
 
 from .worlds import World
@@ -274,3 +275,22 @@ async def test_a_check_knows_the_editor(world: World) -> None:
     view = world.store.view()
     checked = list(check_open_invocations(view, Registry(CLASSES), seconds_max=30))
     assert {each.verdict.value for each in checked} == {"safe"}, checked
+
+
+async def edit_between_calls(client: Client) -> list[Any]:
+    """Two edits, the second one of the version that the first has left, and calls around them."""
+    cart = client.object(Cart, "a")
+    counts = [await cart.add(Item("tea", 3))]
+    await client.set_state(Cart, "a", {"count": 10})
+    counts.append(await cart.add(Item("cake", 5)))
+    seen = await client.wait_state(Cart, "a")
+    await client.set_state(Cart, "a", {"count": 20, "note": "gift"}, version=seen.tag)
+    counts.append(await cart.add(Item("milk", 1)))
+    return counts
+
+
+async def test_edits_happen_once_whenever_the_process_dies() -> None:
+    report = await crash_everywhere(edit_between_calls, CLASSES, crash_again=True)
+    assert report.ending.outcome == [1, 11, 21]
+    state_ = report.ending.state["Cart/a"]
+    assert (state_["note"], len(state_["items"])) == ("gift", 1)

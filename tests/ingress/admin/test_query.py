@@ -1,17 +1,22 @@
 """SQL through the operators' door."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from holdfast import Context, VirtualObject, handler, state
-from tests.ingress.admin.operator import Answered, operate
+from holdfast.ingress.admin.door import AdminDoor
+from holdfast.ingress.messages import Head, Request
+from holdfast.ingress.sql.queries import QUERIES_MAX
+from tests.ingress.admin.operator import ABOUT, Answered, operate
 from tests.runtime.worlds import World
 
 
 class Counter(VirtualObject):
     counter: int = state(0)
+    label: str = state("")
 
     @handler
     async def add(self, ctx: Context, amount: int) -> int:
@@ -58,3 +63,26 @@ async def test_what_is_no_query_is_refused(world: World, body: Any) -> None:
     refused = await ask(world, body)
     assert refused.status == 400
     assert refused.message
+
+
+async def test_too_many_queries_at_a_time_are_asked_to_come_again(world: World) -> None:
+    door = AdminDoor(world.runtime, about=ABOUT)
+    request = Request(
+        Head("POST", "/query", {"host": "localhost", "content-type": "application/json"}),
+        b'{"query": "SELECT 1 AS a"}',
+    )
+    answers = await asyncio.gather(*(door.respond(request) for _ in range(QUERIES_MAX + 1)))
+    statuses = [answer.status for answer in answers]
+    assert statuses == [200] * QUERIES_MAX + [429]
+    assert answers[-1].headers["retry-after"] == "1"
+    assert (await door.respond(request)).status == 200
+
+
+async def test_a_long_query_is_refused_and_a_long_state_is_not(world: World) -> None:
+    long = "x" * 1_100_000
+    assert (await ask(world, {"query": long})).status == 413
+    refused = await ask(world, {"query": "SELECT 1"}, **{"content-length": "1100000"})
+    assert refused.status == 413
+    body = {"object_key": "sam", "state": {"label": long}}
+    answered = await operate(world.runtime, "PATCH", "/services/Counter/state", body)
+    assert answered.status == 202
