@@ -98,6 +98,7 @@ class Maintenance:
 
     def _sweep_marks(self) -> None:
         self._retention.marks.sweep(self._core.lifecycle.outcomes.oldest_ms)
+        self._retention.early_promises.sweep()
 
     def write_down(self) -> None:
         """Stage where the next start is to go on; a graceful stop does it as well."""

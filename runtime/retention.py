@@ -32,6 +32,7 @@ from ..objects.service import RUN
 from . import workflows
 from .budget import Budget, read_slice
 from .config import RuntimeConfig
+from .early_promises import EarlyPromises
 from .forgetting import Forgetting
 from .history_marks import HistoryMarks
 from .lifecycle import Lifecycle
@@ -67,6 +68,7 @@ class Retention:
         self._clock = clock
         self._config = config
         self.marks = HistoryMarks(lifecycle.commits, clock)
+        self.early_promises = EarlyPromises(lifecycle)
         self.forgetting = Forgetting(lifecycle.commits, lifecycle.outcomes, self.marks)
         # Listed outcomes before this one had nothing to give when there was too much.
         self._relieved = self._listed.position

@@ -39,6 +39,7 @@ class Loop:
             collect=self.collect,
             write_down=lambda: None,
             marks=SimpleNamespace(sweep=_nothing),
+            early_promises=SimpleNamespace(sweep=_nothing),
             forgetting=SimpleNamespace(deleted_bytes=0),
         )
         core: Any = SimpleNamespace(

@@ -417,3 +417,28 @@ async def test_a_forgotten_workflow_has_no_promises() -> None:
     assert await deal.who() is None
     assert await world.finish(deal.run(5)) == "too late"
     world.close()
+
+
+# -- Never started ------------------------------------------------------------------------------
+
+
+async def test_a_promise_of_a_workflow_that_nobody_starts_goes_when_its_time_is_over() -> None:
+    world = World([Deal], RuntimeConfig(retention=timedelta(days=1)))
+    await world.start()
+    await world.runtime.promise(Deal, "never", "signed").resolve("Ann")
+    await world.runtime.promise(Deal, "late", "signed").resolve("Bob")
+    await world.restart()
+    await world.clock.advance(20 * 3600)
+    await world.runtime.rest()
+    late = await world.runtime.workflow(Deal, "late").run.send(10**9)
+    await world.runtime.promise(Deal, "other", "signed").resolve("Cid")
+    for _ in range(8):
+        await world.clock.advance(3600)
+        await world.runtime.rest()
+
+    kept = {key for key, _ in world.store.scan(*keys.prefix_range(keys.PROMISE))}
+    assert keys.promise(keys.object_key("Deal", "never"), "signed") not in kept
+    assert keys.promise(keys.object_key("Deal", "late"), "signed") in kept
+    assert keys.promise(keys.object_key("Deal", "other"), "signed") in kept
+    assert await world.finish(world.runtime.invocation(late).attach()) == "signed by Bob"
+    world.close()
