@@ -82,6 +82,11 @@ from .entry import (
     TakeMessage,
 )
 
+SLEEP, CALL, AWAIT, ATTACH = 2, 3, 9, 14
+"""Tags, for ``tag_of``."""
+ANSWERS = frozenset({7, 16, 17})
+"""Tags of what says that the completion of a command is there, or is not wanted."""
+
 VERSION = 1
 _PREFIX = bytes((VERSION,))
 _pack = msgpack.Packer(use_bin_type=True, autoreset=True).pack
@@ -262,6 +267,14 @@ def decode_failure(fields: list[Any]) -> Failure:
         cause=tuple((type_, text) for type_, text in cause),
         origin=origin,
     )
+
+
+def tag_of(row: bytes) -> int:
+    """The tag of an entry, without decoding it: for whoever looks for few among many.
+
+    Tags are below 128 and entries have fewer than 16 fields, so it is the third byte.
+    """
+    return row[2]
 
 
 def decode_entry(row: bytes) -> Entry:

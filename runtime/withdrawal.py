@@ -13,6 +13,9 @@ from .commits import Commits
 from .open_invocation import OpenInvocation
 from .timers import Timers
 
+_WITH_ROWS = frozenset({codec.SLEEP, codec.AWAIT, codec.ATTACH})
+"""Commands whose rows only the journal leads to; a journal may be long, and everybody waits."""
+
 
 def close_awakeable(awakeable: AwakeableId, commits: Commits, timers: Timers) -> bool:
     """Take back an awakeable and its deadline; ``False``: it is not open."""
@@ -34,7 +37,7 @@ def forget_signals(id_: InvocationId, commits: Commits) -> None:
             commits.delete(key)
 
 
-def withdraw_open(  # noqa: C901  # one case for each kind of row
+def withdraw_open(  # one case for each kind of row
     invocation: OpenInvocation, commits: Commits, timers: Timers
 ) -> None:
     """As ``Lifecycle.withdraw_open``."""
@@ -51,10 +54,10 @@ def withdraw_open(  # noqa: C901  # one case for each kind of row
         if due_ms:
             timers.remove(due_ms, id_, int.from_bytes(key[-4:], "big"))
         commits.delete(key)
-    for key, row in list(commits.scan(*keys.prefix_range(keys.JOURNAL + id_))):
+    found = commits.scan(*keys.prefix_range(keys.JOURNAL + id_))
+    for key, row in [each for each in found if codec.tag_of(each[1]) in _WITH_ROWS]:
         entry = codec.decode_entry(row)
-        if not isinstance(entry, Issued):
-            continue
+        assert isinstance(entry, Issued), "a tag of a command on something else"
         index = int.from_bytes(key[-4:], "big")
         match entry.command:
             case Sleep(due_ms):

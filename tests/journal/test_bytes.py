@@ -132,6 +132,7 @@ def test_commands_do_not_change(command: Command, expected: str) -> None:
     row = codec.encode_command(command, 2, "x.py:")
 
     assert row == bytes.fromhex(expected)
+    assert codec.tag_of(row) == codec.unpack(row, "an entry")[0]
     decoded = codec.decode_entry(row)
     assert decoded == Issued(command, 2, "x.py:")
     # Not everything of a command is compared.
@@ -203,6 +204,8 @@ def test_the_place_of_an_action_does_not_change(action: str | None, expected: st
 def test_other_entries_do_not_change(entry: Entry, row: bytes, expected: str) -> None:
     assert row == bytes.fromhex(expected)
     assert codec.decode_entry(row) == entry
+    assert codec.tag_of(row) == codec.unpack(row, "an entry")[0]
+    assert (codec.tag_of(row) in codec.ANSWERS) == isinstance(entry, Completion)
 
 
 def test_records_do_not_change() -> None:
