@@ -13,7 +13,15 @@ from typing import Any
 
 import pytest
 
-from holdfast import Context, VirtualObject, handler, state
+from holdfast import (
+    CanceledError,
+    Context,
+    RetryPolicy,
+    RuntimeConfig,
+    VirtualObject,
+    handler,
+    state,
+)
 from holdfast.objects.identity import Target
 from holdfast.runtime.requests import CallRequest
 from holdfast.testing import Client, crash_everywhere
@@ -98,6 +106,12 @@ class Notes(VirtualObject):
 
     async def _signal(self, ctx: Context) -> str:
         return await ctx.signal("go", str)
+
+    @handler(retry=RetryPolicy(initial_interval=HOUR))
+    async def fails_on_a_signal(self, ctx: Context) -> None:
+        await ctx.signal("go", str)
+        message = "the signal means nothing"
+        raise OSError(message)
 
     @handler
     async def gives_up_and_goes_on(self, ctx: Context) -> str:
@@ -192,3 +206,26 @@ async def test_what_was_given_up_stays_so_wherever_the_process_dies(name: str) -
         return await client.call_by_name("Notes", "n", name)
 
     await crash_everywhere(call, CLASSES, crash_again=True, suspending=True)
+
+
+@pytest.mark.parametrize("always_replay", [False, True])
+@pytest.mark.parametrize("is_signal_first", [False, True])
+async def test_a_cancellation_beside_what_makes_it_fail_waits_for_no_next_attempt(
+    *, always_replay: bool, is_signal_first: bool
+) -> None:
+    world = World(CLASSES, RuntimeConfig(always_replay=always_replay))
+    await world.start()
+    invocation = world.runtime.invocation(
+        await world.runtime.object(Notes, "n").fails_on_a_signal.send()
+    )
+    await world.rest()
+    if is_signal_first:
+        told, canceled = invocation.signal("go", "now"), invocation.cancel("no more")
+    else:
+        canceled, told = invocation.cancel("no more"), invocation.signal("go", "now")
+    await told
+    await canceled
+    await world.rest()
+
+    assert isinstance((await invocation.describe()).error, CanceledError)
+    world.close()
