@@ -1,7 +1,7 @@
 """What the operators' door answers with: JSON, or a status that says it all."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import msgspec
 
@@ -32,9 +32,11 @@ def _without_surrogates(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, dict):
+        members = cast("dict[object, object]", value)
         return {
-            _without_surrogates(name): _without_surrogates(each) for name, each in value.items()
+            _without_surrogates(name): _without_surrogates(each) for name, each in members.items()
         }
     if isinstance(value, list | tuple):
-        return [_without_surrogates(each) for each in value]
+        items = cast("Sequence[object]", value)
+        return [_without_surrogates(each) for each in items]
     return value

@@ -5,7 +5,7 @@ A schema that stands alone brings its definitions along, under ``$defs``. In a d
 """
 
 import json
-from typing import Any
+from typing import Any, cast
 
 from ...objects.definition import HandlerDefinition
 from ...objects.media import JSON
@@ -95,21 +95,23 @@ def _free_name(
 
 def _renamed(node: Any, names: dict[str, str]) -> Any:
     if isinstance(node, list):
-        return [_renamed(each, names) for each in node]
+        items = cast("list[object]", node)
+        return [_renamed(each, names) for each in items]
     if not isinstance(node, dict):
         return node
     found: Node = {}
-    for key, value in node.items():
-        if key == "$ref" and isinstance(value, str) and value.startswith(_DEFS):
-            name = value.removeprefix(_DEFS)
-            found[key] = f"{_COMPONENTS}{names.get(name, name)}"
-        elif key == "mapping" and isinstance(value, dict):
-            found[key] = {
-                tag: f"{_COMPONENTS}{names.get(ref.removeprefix(_DEFS), ref.removeprefix(_DEFS))}"
-                if isinstance(ref, str) and ref.startswith(_DEFS)
-                else ref
-                for tag, ref in value.items()
-            }
+    for key, value in cast("Node", node).items():
+        if key == "mapping" and isinstance(value, dict):
+            # Of a discriminator, by its tags; or it is a field of this name.
+            tags = cast("Node", value)
+            found[key] = {tag: _renamed_text(each, names) for tag, each in tags.items()}
         else:
-            found[key] = _renamed(value, names)
+            found[key] = _renamed_text(value, names) if key == "$ref" else _renamed(value, names)
     return found
+
+
+def _renamed_text(node: Any, names: dict[str, str]) -> Any:
+    if not isinstance(node, str) or not node.startswith(_DEFS):
+        return _renamed(node, names)
+    name = node.removeprefix(_DEFS)
+    return f"{_COMPONENTS}{names.get(name, name)}"

@@ -14,8 +14,6 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.strategies import SearchStrategy
 from schemathesis import GenerationMode, checks
-from schemathesis.core.result import Ok
-from schemathesis.schemas import APIOperation
 
 from holdfast import Context, Runtime, VirtualObject, handler, shared, state
 from holdfast.journal.memory import MemoryStore
@@ -87,8 +85,8 @@ def served() -> Iterator[Served]:
         loop.close()
 
 
-CHECKS = [
-    checks.not_a_server_error,
+CHECKS: Any = [
+    checks.not_a_server_error,  # pyright: ignore[reportUnknownMemberType]  # of a generic of theirs
     checks.status_code_conformance,
     checks.content_type_conformance,
     checks.response_schema_conformance,
@@ -98,9 +96,9 @@ CHECKS = [
 def try_out(document: str, base_url: str) -> int:
     """Send what the document allows to each operation, and what it does not; how many there are."""
     count = 0
-    for found in schemathesis.openapi.from_url(document).get_all_operations():
-        assert isinstance(found, Ok)
-        operation: APIOperation[Any, Any, Any, Any] = found.ok()
+    schema: Any = schemathesis.openapi.from_url(document)
+    for found in schema.get_all_operations():
+        operation = found.ok()
         send(operation.as_strategy(GenerationMode.POSITIVE), base_url)
         if operation.body or operation.query:
             send(operation.as_strategy(GenerationMode.NEGATIVE), base_url)
@@ -116,7 +114,7 @@ def send(cases: SearchStrategy[Any], base_url: str) -> None:
         database=None,
         derandomize=True,
         phases=[Phase.explicit, Phase.generate],
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
     )
     def try_it(case: Any) -> None:
         response = case.call(base_url=base_url)
