@@ -88,6 +88,10 @@ class Commits:
             return stored
         return self._merge(stored, keys, reverse=reverse)
 
+    def is_changing(self, prefix: bytes) -> bool:
+        """Whether a row whose key begins so was decided on and is not written yet."""
+        return any(key.startswith(prefix) for key in self._pending)
+
     def put(self, key: bytes, row: bytes | Encodable) -> None:
         """Write or replace a row with this turn's batch."""
         if not self._pending:

@@ -99,7 +99,9 @@ class Watches:
 
     def find_tag(self, watched: bytes) -> str | None:
         """The tag of a state that has not changed since it was kept."""
-        return self._tags.get(watched)
+        tag = self._tags.get(watched)
+        # Reads see what is decided, and what is kept is told only of what is written.
+        return None if tag is None or self._commits.is_changing(watched) else tag
 
     def keep_tag(self, watched: bytes, tag: str) -> None:
         """Remember the tag of a state until that changes."""

@@ -124,6 +124,25 @@ async def test_a_snapshot_holds_what_state_gives(world: World) -> None:
     assert seen.values == await world.runtime.state(Pad, "sam") == {"lines": [Line("one")]}
 
 
+async def test_a_reader_between_a_decision_and_its_write_gets_no_old_tag_with_new_values(
+    world: World,
+) -> None:
+    before = await world.runtime.wait_state(Pad, "sam")
+    commits = world.runtime._commits  # noqa: SLF001  # reads come between it and the disk
+    write, reads = commits.write, list[asyncio.Future[Any]]()
+
+    def read_and_write() -> None:
+        reads.append(world.runtime.wait_state(Pad, "sam"))
+        write()
+
+    commits.write = read_and_write  # type: ignore[method-assign]
+    await world.runtime.object(Pad, "sam").add("one")
+    commits.write = write  # type: ignore[method-assign]
+    seen = await asyncio.gather(*reads)
+    assert seen[-1].values == {"lines": [Line("one")]}
+    assert all((each.tag == before.tag) == (each.values == before.values) for each in seen)
+
+
 async def test_a_tag_is_another_one_after_each_change_and_the_old_one_when_it_is_undone(
     world: World,
 ) -> None:
