@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from holdfast import Context, Runtime, VirtualObject, handler, state
 from holdfast.ingress.sql.queries import Queries
@@ -68,7 +69,7 @@ async def _call(runtime: Runtime, seconds: list[float]) -> None:
         await asyncio.sleep(_PAUSE_SECONDS)
 
 
-async def _beside(runtime: Runtime, work: "asyncio.Future[object]") -> list[float]:
+async def _beside(runtime: Runtime, work: "asyncio.Future[Any]") -> list[float]:
     """How long calls took while ``work`` went on."""
     seconds: list[float] = []
     callers = [asyncio.ensure_future(_call(runtime, seconds)) for _ in range(_CALLERS)]

@@ -128,7 +128,8 @@ async def test_a_reader_between_a_decision_and_its_write_gets_no_old_tag_with_ne
     world: World,
 ) -> None:
     before = await world.runtime.wait_state(Pad, "sam")
-    commits = world.runtime._commits  # noqa: SLF001  # reads come between it and the disk
+    # Its own, for reads come between a decision and the disk.
+    commits = world.runtime._commits  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     write, reads = commits.write, list[asyncio.Future[Any]]()
 
     def read_and_write() -> None:
