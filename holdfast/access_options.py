@@ -42,7 +42,8 @@ def access_options(command: Command) -> Command:
         click.option(
             "--admin-allow-anonymous",
             is_flag=True,
-            help="The same for operators, who see and change everything.",
+            help="Have the port for operators listen where strangers can come, although there are "
+            "no tokens; they see and change everything.",
         ),
         click.option(
             "--allow-host",

@@ -69,6 +69,7 @@ def asks_server(command: Command) -> Command:
         click.option(
             "--admin-url",
             envvar="HOLDFAST_ADMIN_URL",
+            show_envvar=True,
             default="http://localhost:9070",
             show_default=True,
             help="The server's port for operators; also unix:///path.sock.",
@@ -76,6 +77,7 @@ def asks_server(command: Command) -> Command:
         click.option(
             "--url",
             envvar="HOLDFAST_URL",
+            show_envvar=True,
             default="http://localhost:8080",
             show_default=True,
             help="The server's port for calls; also unix:///path.sock.",
