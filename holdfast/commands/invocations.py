@@ -120,7 +120,10 @@ def describe(*, id_: str, as_json: bool, **server: Any) -> None:
         click.echo("\nwaits for")
         print_table(
             ("kind", "name", "until", "failure"),
-            [(each.kind, _name(each), each.until, each.last_failure) for each in info.awaiting],
+            [
+                (each.kind, _name(each), _show_value(each.until), each.last_failure)
+                for each in info.awaiting
+            ],
         )
     if effects:
         click.echo("\nsteps")
@@ -157,6 +160,15 @@ def _name(awaited: AwaitedInfo) -> str:
     return awaited.name or awaited.invocation_id or ""
 
 
+_UNCHANGED: Final = {
+    "cancel": "unchanged: it is over, or was canceled before",
+    "kill": "unchanged: it is over",
+    "pause": "unchanged: it is paused already",
+    "resume": "unchanged: it is neither paused nor has it failed lately",
+}
+"""What is said where a verb had nothing to do; the others always have, or fail."""
+
+
 def _tell_each(
     verb: str, done: str, ids: Sequence[str], server: dict[str, Any], tell: Verb
 ) -> None:
@@ -173,7 +185,7 @@ def _tell_each(
                 is_good = False
                 click.echo(f"{id_}  {error.message}", err=True)
             else:
-                click.echo(f"{id_}  {done if changed is not False else 'already was'}")
+                click.echo(f"{id_}  {done if changed is not False else _UNCHANGED[verb]}")
         return is_good
 
     if not connect(server, work):

@@ -73,7 +73,7 @@ def test_several_are_canceled_with_yes_and_each_has_its_line(
     assert run.run("invocations", "cancel", *ids, "--yes", "--reason", "too slow") == 0
     assert run.printed == "".join(f"{id_}  canceled\n" for id_ in ids)
     assert run.run("invocations", "cancel", ids[0]) == 0
-    assert run.printed == f"{ids[0]}  already was\n"
+    assert run.printed == f"{ids[0]}  unchanged: it is over, or was canceled before\n"
 
 
 class Terminal(io.StringIO):
