@@ -74,6 +74,8 @@ EXIT_INTERRUPTED = 130
 EXIT_STORE_FAILED = 75
 EXIT_STORE_DAMAGED = 78
 
+EVERY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared
+
 _RELOADED_VARIABLE = "HOLDFAST_RELOADED"
 """Set by ``dev`` for the process it becomes: a broken target then waits for the next edit."""
 
@@ -384,7 +386,9 @@ def _startup_line(
 
 
 def _places(host: str, ports: list[int], unix: Path | None) -> str:
-    places = [make_url(host, port) for port in ports]
+    # A URL names one address; that strangers may come in must be seen all the same.
+    everywhere = " (every address)" if host in EVERY_ADDRESS else ""
+    places = [make_url(host, port) + everywhere for port in ports]
     if unix is not None:
         places.append(f"unix:{_show_path(unix)}")
     return " and ".join(places)

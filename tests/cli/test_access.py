@@ -1,6 +1,7 @@
 """Tokens and addresses, as they are said on the command line and in the environment."""
 
 import json
+import re
 import signal
 import urllib.error
 import urllib.request
@@ -99,7 +100,7 @@ def test_a_server_that_strangers_reach_asks_for_a_token_of_the_file(tmp_path: Pa
     (tmp_path / "tokens").write_text(f"{FIRST}\n{SECOND}\n")
     arguments = ("--host", "0.0.0.0", "--port", "0", "--token-file", "tokens")  # noqa: S104 - on purpose
     with holdfast("serve", "counter.py", *arguments, cwd=tmp_path) as server:
-        port = int(server.wait_line(r":(\d+),")[1])
+        port = int(server.wait_line(r"http://127\.0\.0\.1:(\d+)")[1])
         assert [ask(port, each) for each in (None, FIRST, SECOND, FIRST[:-1])] == [
             401,
             200,
@@ -127,8 +128,9 @@ def test_a_server_that_strangers_reach_is_refused_without_tokens_unless_told(
         assert "might see and change everything" in refused.stderr
         assert "--admin-allow-anonymous" in refused.stderr
     with holdfast(*arguments, "--allow-anonymous", cwd=tmp_path) as server:
-        assert ask(int(server.wait_line(r":(\d+),")[1]), None) == 200
+        assert ask(int(server.wait_line(r"http://127\.0\.0\.1:(\d+)")[1]), None) == 200
         assert "anyone who can reach 0.0.0.0 may call every handler" in server.stderr
+        assert re.search(r"on http://127\.0\.0\.1:\d+ \(every address\)", server.stdout)
 
 
 HOOKS = """
