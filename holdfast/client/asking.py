@@ -12,18 +12,23 @@ follow each other: with a call that was waited for longer than the longest inter
 counting begins anew.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
+
+import msgspec
 
 from ..objects.errors import AnswerLostError, HoldfastError, NotReachedError
 from ..objects.identity import Target
 from ..objects.retry import RetryPolicy
 from ..objects.retry_after import parse_retry_after
 from .exchange import Ask, LostError, Reply, UnreachableError
-from .failures import ERROR_SOURCE, error_of, is_outcome
+from .failures import ERROR_SOURCE, error_of, is_outcome, is_stranger, stranger_error
 from .seams import Seams
 from .transport import Transport
+
+T = TypeVar("T")
 
 DEFAULT_RETRY: Final = RetryPolicy(
     initial_interval=timedelta(milliseconds=100),
@@ -78,8 +83,8 @@ class Asker:
         """Ask, again where that is safe, and give the first answer that is one.
 
         Raises:
-            NotReachedError: nothing was ever taken, for nobody could be reached, or it is a
-                question that nobody answered.
+            NotReachedError: nothing was ever taken, for nobody could be reached, or somebody else
+                than a Holdfast server; or it is a question that nobody answered.
             HoldfastError: the server has refused it until the end; nothing was taken.
             AnswerLostError: it may have been taken.
         """
@@ -89,6 +94,9 @@ class Asker:
             begun = self._seams.monotonic()
             failed = await self._send(ask)
             if isinstance(failed, Reply):
+                if is_stranger(ask, failed):
+                    stranger = stranger_error(ask, failed, self.server)
+                    raise self._give_up(ask, stranger, was_lost=was_lost)
                 return Answered(failed, was_lost)
             was_lost = was_lost or failed.may_be_taken
             now = self._seams.monotonic()
@@ -122,6 +130,19 @@ class Asker:
         answered = await self.ask(ask)
         self.check(ask, answered, *statuses, target=target)
         return answered
+
+    async def read(self, ask: Ask, decode: Callable[[bytes], T]) -> T:
+        """What ``decode`` makes of the body of a 200.
+
+        Raises:
+            NotReachedError: it is not what a Holdfast server answers.
+            HoldfastError: the answer is another one; see ``failures``.
+        """
+        reply = (await self.get(ask, 200)).reply
+        try:
+            return decode(reply.body)
+        except (msgspec.DecodeError, KeyError) as error:
+            raise stranger_error(ask, reply, self.server) from error
 
     def check(
         self, ask: Ask, answered: Answered, *statuses: int, target: Target | None = None

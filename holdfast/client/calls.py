@@ -14,8 +14,6 @@ from datetime import timedelta
 from typing import Any, Final, TypedDict, TypeVar
 from urllib.parse import quote
 
-import msgspec
-
 from ..objects.call_options import PLAIN, CallOptions, Mode, outside_options
 from ..objects.durations import to_duration
 from ..objects.errors import ConflictError, HoldfastError, InvalidArgumentError, TerminalError
@@ -127,7 +125,7 @@ class Calls:
         """As ``Caller.send``; see ``Client`` for what it raises beside that."""
         ask = self._make(target, argument, options, is_send=True)
         answered = await within(_timeout(options), self._get(ask, target, options, 202), ask)
-        return answered.reply.headers.get(INVOCATION_ID) or _id_in(answered.reply.body)
+        return answered.reply.headers[INVOCATION_ID]
 
     def find_handler(self, target: Target) -> None:
         """As ``Caller.find_handler``: the classes are elsewhere."""
@@ -186,6 +184,7 @@ class Calls:
             body=argument,
             headers=headers,
             idempotency_key=key,
+            mark=INVOCATION_ID,
             # A second `run` is a conflict, or tells the id of the first one.
             may_repeat=key is not None or is_run,
             hint=_RUN_HINT if is_run else "without a key, asking again may do it twice",
@@ -201,6 +200,7 @@ def attach_to_workflow(target: Target) -> Ask:
     return Ask(
         method="GET",
         is_question=True,
+        mark=INVOCATION_ID,
         path=f"/restate/workflow/{segment(target.service)}/{segment(target.key)}/attach",
         what=f"attaching to {target}",
     )
@@ -253,10 +253,6 @@ def _may_be_run(target: Target) -> bool:
 
 def _without_key(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name != "idempotency-key"}
-
-
-def _id_in(body: bytes) -> str:
-    return str(msgspec.json.decode(body, type=dict[str, Any])["invocationId"])
 
 
 def _check_header(key: str) -> None:

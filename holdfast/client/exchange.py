@@ -18,6 +18,8 @@ class Ask:
         may_repeat: whether sending it twice does no more than sending it once.
         is_question: whether nothing can be accepted of it, so that nothing can be lost.
         is_operators: whether it is for the operators' port.
+        mark: a header that each success of it has, where there is one; who answers without it is
+            no Holdfast server.
         hint: what asking again would do, where there is no key to do it with.
     """
 
@@ -30,6 +32,7 @@ class Ask:
     may_repeat: bool = True
     is_question: bool = False
     is_operators: bool = False
+    mark: str | None = None
     hint: str = ""
 
 

@@ -30,6 +30,7 @@ from ..objects.errors import (
     UnknownTargetError,
 )
 from ..objects.identity import Origin, Target
+from ..objects.media import is_json
 from .exchange import Ask, Reply
 
 ERROR_SOURCE: Final = "x-restate-error-source"
@@ -76,12 +77,33 @@ _BY_STATUS: Final[dict[int, type[HoldfastError]]] = {
     507: StoreFullError,
 }
 """Any other status of 400 to 499 is an argument that does not fit."""
-_NOT_THERE: Final = frozenset({404, 405})
+_NOT_THERE: Final = frozenset({400, 404, 405})
+"""With which a port of the other kind may answer a path that it does not know."""
 
 
 def is_outcome(reply: Reply) -> bool:
     """Whether the answer is the recorded outcome of an invocation, whatever its status."""
     return reply.headers.get(ERROR_SOURCE) == "invocation"
+
+
+def is_stranger(ask: Ask, reply: Reply) -> bool:
+    """Whether what looks like success comes from somebody else than a Holdfast server.
+
+    A page that asks to log in is a 200 as well, and must not become the result of a call.
+    """
+    if not 200 <= reply.status < 300:
+        return False
+    if ask.mark is not None:
+        return ask.mark not in reply.headers
+    return bool(reply.body) and not is_json(reply.headers.get("content-type", "").lower())
+
+
+def stranger_error(ask: Ask, reply: Reply, server: str) -> NotReachedError:
+    """The error of an answer that no Holdfast server gives."""
+    return NotReachedError(
+        f"{server} answered {ask.what} with status {reply.status}, and not as a Holdfast "
+        f"server does; look whether this is its URL and port"
+    )
 
 
 def error_of(ask: Ask, reply: Reply, server: str, target: Target | None = None) -> HoldfastError:
@@ -97,10 +119,7 @@ def error_of(ask: Ask, reply: Reply, server: str, target: Target | None = None) 
     body = _parse(reply.body)
     message = body.get("message")
     if not isinstance(message, str):
-        return NotReachedError(
-            f"{server} answered {ask.what} with status {reply.status}, and not as a Holdfast "
-            f"server does; look whether this is its URL and port"
-        )
+        return stranger_error(ask, reply, server)
     if reply.status in _NOT_THERE and ask.is_operators != ("restate_code" in body):
         ports = ("operators", "calls") if "restate_code" in body else ("calls", "operators")
         return NotReachedError(

@@ -12,6 +12,7 @@ from .asking import Asker
 from .calls import JSON
 from .exchange import Ask
 
+_FOUND: Final = msgspec.json.Decoder(dict[str, Any])
 _NONE: Final = "invocation not found"
 """What an answer begins with where names are known, and such an invocation is not."""
 
@@ -54,9 +55,8 @@ async def look_up(
         headers=JSON,
     )
     try:
-        answered = await asker.get(ask, 200)
+        return await asker.read(ask, lambda body: str(_FOUND.decode(body)["invocationId"]))
     except UnknownTargetError as error:
         if error.message.startswith(_NONE):
             return None
         raise
-    return str(msgspec.json.decode(answered.reply.body, type=dict[str, Any])["invocationId"])

@@ -2,17 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 
 from ..objects.errors import InvalidArgumentError, UnknownTargetError
 from ..objects.identity import check_key
+from ..runtime.invocation_info import InvocationInfo
 from .asking import Asker
 from .calls import JSON, segment
+from .descriptions import parse_info
 from .exchange import Ask
 from .failures import INVOCATION_ID
 
+_NAMES_IN: Final = msgspec.json.Decoder(dict[str, str])
+_ROWS_IN: Final = msgspec.json.Decoder(dict[str, list[dict[str, Any]]])
 _ROWS: Final = {**JSON, "accept": "application/json"}
 
 
@@ -62,9 +66,7 @@ class Operators:
             headers=_ROWS,
             is_operators=True,
         )
-        answered = await self.asker.get(ask, 200)
-        rows = msgspec.json.decode(answered.reply.body, type=dict[str, Any])["rows"]
-        return cast("list[dict[str, Any]]", rows)
+        return await self.asker.read(ask, lambda body: _ROWS_IN.decode(body)["rows"])
 
     async def services(self) -> list[dict[str, Any]]:
         """The classes that are served, with handlers and options, as the server describes them."""
@@ -75,9 +77,7 @@ class Operators:
             is_question=True,
             is_operators=True,
         )
-        body = (await self.asker.get(ask, 200)).reply.body
-        found = msgspec.json.decode(body, type=dict[str, Any])["services"]
-        return cast("list[dict[str, Any]]", found)
+        return await self.asker.read(ask, lambda body: _ROWS_IN.decode(body)["services"])
 
     async def edit_state(self, edit: StateChange) -> str:
         """Have a state edited at its turn; gives the id of the invocation that does it.
@@ -100,12 +100,13 @@ class Operators:
             headers=JSON if key is None else {**JSON, "idempotency-key": key},
             idempotency_key=key,
             may_repeat=key is not None,
+            mark=INVOCATION_ID,
             is_operators=True,
         )
         return (await self.asker.get(ask, 202)).reply.headers[INVOCATION_ID]
 
-    async def describe(self, id_: str) -> bytes:
-        """What is known of an invocation, as JSON.
+    async def describe(self, id_: str) -> InvocationInfo:
+        """What is known of an invocation.
 
         Raises:
             UnknownTargetError: there is no such invocation.
@@ -118,13 +119,14 @@ class Operators:
             what=f"the description of {id_}",
             is_operators=True,
         )
-        return (await self.asker.get(ask, 200)).reply.body
+        return await self.asker.read(ask, parse_info)
 
     async def tell(self, id_: str, verb: str, *, query: str = "", over: int | None = None) -> bool:
         """Tell an invocation to do something that may be told twice.
 
-        ``False``: it changed nothing. ``over`` is the status that says so as well, since the
-        invocation is where the verb means nothing.
+        ``False``: it changed nothing, perhaps because an earlier sending, whose answer was lost,
+        had done it. ``over`` is the status that says so as well, since the invocation is where the
+        verb means nothing.
 
         Raises:
             HoldfastError: as the verb of ``InvocationHandle``.
@@ -140,9 +142,7 @@ class Operators:
             AnswerLostError: it may have been made; it is not asked for again.
         """
         ask = self._ask(id_, "restart-as-new", query, may_repeat=False)
-        answered = await self.asker.get(ask, *_DONE)
-        body = msgspec.json.decode(answered.reply.body, type=dict[str, Any])
-        return str(body["new_invocation_id"])
+        return await self.asker.read(ask, lambda body: _NAMES_IN.decode(body)["new_invocation_id"])
 
     async def purge(self, id_: str) -> None:
         """Forget an invocation.

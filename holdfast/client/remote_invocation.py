@@ -15,8 +15,9 @@ from ..runtime.effects import EffectPage
 from ..runtime.invocation_info import InvocationInfo
 from .asking import Asker
 from .calls import JSON, decode_result, segment
-from .descriptions import parse_effects, parse_info
+from .descriptions import parse_effects
 from .exchange import Ask
+from .failures import INVOCATION_ID
 from .operators import Operators
 from .remote_promise import reason_text
 
@@ -79,7 +80,7 @@ class RemoteInvocation(Generic[R_co]):
         Raises:
             UnknownTargetError: there is no such invocation, or it was kept long enough.
         """
-        return parse_info(await self._operators.describe(self._id))
+        return await self._operators.describe(self._id)
 
     async def effects(self, *, after: int = -1, limit: int = 100) -> EffectPage:
         """Its steps in the order of asking, and what is known of what each did outside.
@@ -96,7 +97,7 @@ class RemoteInvocation(Generic[R_co]):
         given = {"limit": limit} if after == -1 else {"after": after, "limit": limit}
         path = f"/restate/invocation/{self._id}/effects?{urlencode(given)}"
         ask = Ask(method="GET", is_question=True, path=path, what=f"the effects of {self._id}")
-        return parse_effects((await self._asker.get(ask, 200)).reply.body)
+        return await self._asker.read(ask, parse_effects)
 
     async def cancel(self, reason: str = "") -> bool:
         """Tell it to end, so that it can clean up first; see ``InvocationHandle.cancel``.
@@ -174,13 +175,20 @@ class RemoteInvocation(Generic[R_co]):
             body=body,
             headers=JSON,
             may_repeat=False,
+            mark=INVOCATION_ID,
             hint="sending it again may deliver it twice",
         )
         await self._asker.get(ask, 200, 202)
 
     async def _outcome(self, verb: str) -> R_co:
         path = f"/restate/invocation/{self._id}/{verb}"
-        ask = Ask(method="GET", is_question=True, path=path, what=f"the {verb} of {self._id}")
+        ask = Ask(
+            method="GET",
+            is_question=True,
+            mark=INVOCATION_ID,
+            path=path,
+            what=f"the {verb} of {self._id}",
+        )
         answered = await self._asker.get(ask, 200)
         try:
             return cast("R_co", decode_result(self._result, answered.reply))

@@ -96,6 +96,7 @@ def _make_ask(
     return Ask(
         method="GET",
         is_question=True,
+        mark="etag",
         path=f"{path}?{query}" if query else path,
         what=f"the reading of {name}/{key}",
         headers=headers or {},

@@ -302,3 +302,43 @@ async def test_somebody_else_on_the_port_is_named(server: HttpServer, patience: 
     async with over(server, patience, other) as (client, _):
         with pytest.raises(NotReachedError, match="look whether this is its URL and port"):
             await client.object(Cart, "sam").add("tea")
+
+
+_LOGIN_PAGE = (
+    b"HTTP/1.1 %d OK\r\ncontent-type: text/html\r\ncontent-length: 13\r\n\r\n<html></html>"
+)
+
+
+@pytest.mark.parametrize("status", [200, 202])
+async def test_a_login_page_is_never_the_result_of_anything(
+    server: HttpServer, patience: Patience, ran: list[str], status: int
+) -> None:
+    some = "inv_" + "1" * 32
+
+    def asked(client: Client) -> list[Awaitable[object]]:
+        one = client.invocation(some)
+        return [
+            client.call_by_name("Cart", "sam", "look"),
+            client.send_by_name("Cart", "sam", "look"),
+            client.state("Cart", "sam"),
+            client.find_invocation("Order", "42"),
+            client.promise(Order, "42", "paid", bool).resolve(value=True),
+            one.attach(),
+            one.effects(),
+            one.signal("go"),
+        ]
+
+    async with over(server, patience) as (client, wire):
+        for asking in asked(client):
+            wire.fates = [_LOGIN_PAGE % status]
+            with pytest.raises(NotReachedError, match="look whether this is its URL and port"):
+                await asking
+    assert not ran
+
+
+async def test_a_login_page_after_a_lost_answer_does_not_say_that_nothing_was_accepted(
+    server: HttpServer, patience: Patience
+) -> None:
+    async with over(server, patience, Fate.RESET_AFTER, _LOGIN_PAGE % 200) as (client, _):
+        with pytest.raises(AnswerLostError, match="ask again with idempotency_key="):
+            await client.object(Cart, "sam").add("tea")

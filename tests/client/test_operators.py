@@ -12,6 +12,7 @@ from holdfast import (
     ConflictError,
     InvalidArgumentError,
     NotKeptError,
+    NotReachedError,
     Runtime,
     TerminalError,
     UnknownTargetError,
@@ -228,3 +229,26 @@ async def test_a_lost_edit_is_made_once(fate: Fate, client: Client, wire: Wire) 
     await client.set_state(Cart, "sam", {"items": ["tea"]})
     rows = await client.sql("SELECT id FROM sys_invocation WHERE target_service_key = 'sam'")
     assert len(rows) == 1
+
+
+async def test_a_page_or_another_programs_json_is_no_answer_to_an_operator(
+    client: Client, wire: Wire
+) -> None:
+    one = client.invocation("inv_" + "1" * 32)
+    page = b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 13\r\n\r\n<html></html>"
+    other = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
+    asked = (one.kill, one.cancel, one.pause, one.resume, one.purge, one.purge_journal)
+    told = (one.describe, one.restart, client.operators.services)
+    for ask, answer in [(ask, page) for ask in asked] + [(ask, other) for ask in told]:
+        wire.fates = [answer]
+        with pytest.raises(NotReachedError, match="look whether this is its URL and port"):
+            await ask()
+
+
+async def test_the_callers_port_is_named_as_such_when_it_is_asked_with_sql(
+    ports: tuple[int, int],
+) -> None:
+    url = f"http://127.0.0.1:{ports[0]}"
+    async with Client(url, admin_url=url) as client:
+        with pytest.raises(NotReachedError, match="is the port for calls"):
+            await client.sql("SELECT 1")
