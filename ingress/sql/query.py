@@ -124,12 +124,29 @@ def _select(database: apsw.Connection, text: str) -> Iterator[dict[str, Any]]:
     columns: list[tuple[str, bool]] | None = None
     for row in cursor.execute(quote_index(text)):
         if columns is None:
-            columns = [(name, kind == "BOOLEAN") for name, kind, *_ in cursor.get_description()]
+            described = cursor.get_description()
+            names = _distinct([name for name, *_ in described])
+            columns = [
+                (name, kind == "BOOLEAN")
+                for name, (_, kind, *_) in zip(names, described, strict=True)
+            ]
         yield {
             name: _json_value(value, is_boolean=is_boolean)
             for (name, is_boolean), value in zip(columns, row, strict=True)
             if value is not None
         }
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """``names``, where the second ``id`` is ``id_2``: a row is an object, and must lose nothing."""
+    found: list[str] = []
+    for name in names:
+        distinct, number = name, 1
+        while distinct in found:
+            number += 1
+            distinct = f"{name}_{number}"
+        found.append(distinct)
+    return found
 
 
 def _json_value(value: Any, *, is_boolean: bool) -> Any:

@@ -144,6 +144,11 @@ def test_what_json_has_no_number_for_is_a_text() -> None:
     assert run(MemoryStore().view(), "SELECT 9e999 AS a") == [{"a": "inf"}]
 
 
+def test_columns_of_one_name_are_all_there() -> None:
+    found = run(MemoryStore().view(), "SELECT 1 AS a, 2 AS a, 3 AS a_2, 4 AS a")
+    assert found == [{"a": 1, "a_2": 2, "a_2_2": 3, "a_3": 4}]
+
+
 @pytest.mark.parametrize("text", ["SELECT 1 AS a;", "SELECT 1 AS a; -- done", "SELECT 1 a /*;*/"])
 def test_what_follows_a_query_may_say_nothing(text: str) -> None:
     assert run(MemoryStore().view(), text) == [{"a": 1}]
