@@ -34,7 +34,7 @@ class Chat(VirtualObject):
         return f"re: {text}"
 
     @handler
-    async def work(self, ctx: Context, text: str) -> list[str]:
+    async def reply(self, ctx: Context, text: str) -> list[str]:
         if text != "long":
             return [text]
         return [await ctx.inbox(str).get()]
@@ -105,17 +105,17 @@ async def test_an_interrupting_call_that_was_accepted_goes_on_after_a_crash(
 async def test_a_message_is_read_by_the_turn_under_way_or_waits_for_its_own(
     world: World, poster: Poster
 ) -> None:
-    working = poster.begin("/Chat/sam/work", b'"long"')
+    working = poster.begin("/Chat/sam/reply", b'"long"')
     await settle()
-    sent = await poster.post("/Chat/sam/work/send?mode=steer", b'"left"')
+    sent = await poster.post("/Chat/sam/reply/send?mode=steer", b'"left"')
     assert sent.status == 202
     assert (await working).body == b'["left"]'
-    late = await poster.post("/Chat/sam/work/send?mode=steer", b'"alone"')
+    late = await poster.post("/Chat/sam/reply/send?mode=steer", b'"alone"')
     assert await world.runtime.invocation(late.headers["x-restate-id"]).attach() == ["alone"]
 
 
 async def test_a_call_cannot_steer_because_nobody_would_answer_it(poster: Poster) -> None:
-    refused = await poster.post("/Chat/sam/work?mode=steer", b'"left"')
+    refused = await poster.post("/Chat/sam/reply?mode=steer", b'"left"')
     assert refused.status == 400
     assert "steer" in str(error_of(refused.body)["message"])
 
