@@ -1,0 +1,25 @@
+"""What Holdfast promises, numbered; every line of the fault report names those it checked."""
+
+INVARIANTS = {
+    "I1": "An acknowledged call is there until its retention ends: same id, target and arguments.",
+    "I2": "A result that anyone has seen is the result for ever; nothing runs after it.",
+    "I3": "A step whose result the handler has seen, or whose successor began, never runs again.",
+    "I4": "Replay sees the same results, in the same order, the same random numbers and time.",
+    "I5": "Exclusive handlers of one key never overlap, and the one that began stays first.",
+    "I6": "Two calls of one client to one key, the second after the first's answer, keep order.",
+    "I7": "At most one process writes to a directory; one that wakes up late writes nothing.",
+    "I8": "One idempotency key is one invocation, answered to a duplicate only when durable.",
+    "I9": "A timer fires once, not before it is due, and soon after a start that finds it overdue.",
+    "I10": "What a finished invocation sent exists exactly once, and nothing else does.",
+    "I11": "All that one transition writes is there, or none of it.",
+    "I12": "Nothing leaves the process before what it depends on is durable.",
+    "I13": "Lost or damaged data is refused at start, by file; nothing is answered from a part.",
+    "I14": "What a start finds is a prefix of what was written.",
+    "I15": "When faults stop, every accepted invocation that is not paused comes to its end.",
+    "I16": "After the first error of the store nothing is acknowledged, and the process ends.",
+    "I17": "Kill, cancel and pause leave no lock, timer, slot or place in a mailbox behind.",
+    "I18": "An acknowledged resolve, reject or signal is delivered once.",
+    "I19": "Shared handlers and readers of state see committed states only.",
+    "I20": "A directory of an earlier release opens and its work goes on; a newer one is refused.",
+    "I21": "A handler's bad value or error ends in a recorded failure, never in a stuck mailbox.",
+}
