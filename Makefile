@@ -12,6 +12,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
+# The tests start hundreds of processes, and without bytecode each compiles everything anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test lint bench clean
 .DEFAULT_GOAL := demo
 

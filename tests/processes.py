@@ -23,7 +23,9 @@ WAIT_SECONDS = 30.0
 def environment(**extra: str) -> dict[str, str]:
     """This process's environment, in which ``holdfast`` can be imported from anywhere."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    return os.environ | {"PYTHONPATH": path, "NO_COLOR": "1"} | extra
+    # Plugins of this project's own tests, which take longer to load than most programs run.
+    plugins = "-p no:schemathesis -p no:hypothesispytest"
+    return os.environ | {"PYTHONPATH": path, "NO_COLOR": "1", "PYTEST_ADDOPTS": plugins} | extra
 
 
 class Running:
