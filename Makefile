@@ -5,6 +5,8 @@
 #   make test     install what the tests need, then run them
 #   make lint     format, lint and types, as .ci/run does
 #   make bench    the short form of every benchmark
+#   make prove    break it in every way there is a program for, and write docs/fault-report.md
+#                 (about ten minutes; make prove-long takes hours)
 #   make clean    remove all that the other targets made
 
 PYTHON ?= python3
@@ -12,17 +14,20 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
+# One more than there are cores: some tests wait for a process or a second, and use none.
+WORKERS ?= $$(( $$(getconf _NPROCESSORS_ONLN) + 1 ))
+
 # The tests start hundreds of processes, and without bytecode each compiles everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench prove prove-long clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed
 	@$(BIN)/holdfast demo
 
 test: $(VENV)/.installed-test
-	@$(BIN)/python -m pytest -q -n auto --dist loadfile $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
@@ -32,6 +37,12 @@ lint: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-test
 	@$(BIN)/python -m bench --short
+
+prove: $(VENV)/.installed-test
+	@$(BIN)/python -m tests.proof --page docs/fault-report.md
+
+prove-long: $(VENV)/.installed-test
+	@$(BIN)/python -m tests.proof --long --page docs/fault-report.md
 
 clean:
 	rm -rf $(VENV) build dist data .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,5 +1,6 @@
 """What every test gets: nothing of the machine it runs on."""
 
+import gc
 import signal
 from collections.abc import Generator
 
@@ -19,6 +20,12 @@ def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
         *("HOLDFAST_URL", "HOLDFAST_ADMIN_URL", "HOLDFAST_TOKEN", "HOLDFAST_ADMIN_TOKEN"),
     ):
         monkeypatch.delenv(name, raising=False)
+
+
+def pytest_collection_finish() -> None:
+    """All that collecting made stays: no collection of garbage has to look at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
