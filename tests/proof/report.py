@@ -7,6 +7,13 @@ from typing import Any
 from tests.proof.invariants import INVARIANTS
 from tests.proof.parts import Line, Part, Table
 
+INTRODUCTION = (
+    "What was broken, how often, what was checked after it, and what was found. One command makes"
+    " this page: `make prove`, about ten minutes on two cores; `make prove-long` takes hours. A"
+    " seed in the last column starts the same run again:"
+    " `python -m tests.proof --only PART --seed SEED`."
+)
+
 
 @dataclass(slots=True, kw_only=True)
 class Ran:
@@ -51,10 +58,7 @@ def as_markdown(ran: Sequence[Ran], about: dict[str, str]) -> str:
         "",
         "<!-- Written by `make prove`; do not edit. -->",
         "",
-        "What was broken, how often, what was checked after it, and what was found. One command"
-        " makes this page: `make prove`, about ten minutes on two cores; `make prove-long` takes"
-        " hours. A seed in the last column starts the same run again:"
-        " `python -m tests.proof --only PART --seed SEED`.",
+        INTRODUCTION,
         "",
         *_rows(("", ""), [(f"**{name}**", value) for name, value in about.items()]),
     ]
