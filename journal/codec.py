@@ -115,6 +115,20 @@ def unpack(row: bytes, what: str) -> Any:
         raise StoreDamagedError(message) from None
 
 
+def check_packed(data: bytes) -> None:
+    """See that bytes are one MessagePack value and nothing else, whatever it means.
+
+    Raises:
+        StoreDamagedError: they are not.
+    """
+    try:
+        # Pairs, because a key of a map may be anything, also what is no key of a dict.
+        msgpack.unpackb(data, strict_map_key=False, raw=True, object_pairs_hook=list)
+    except ValueError as error:
+        message = f"it is no MessagePack value: {error}"
+        raise StoreDamagedError(message) from None
+
+
 @dataclass(frozen=True, slots=True)
 class InputRow:
     """The first entry of a journal, encoded when it is written: most never are."""
