@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Protocol, Self
 
 ROOT = Path(__file__).resolve().parent.parent
 WAIT_SECONDS = 30.0
@@ -28,21 +28,30 @@ def environment(**extra: str) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": path, "NO_COLOR": "1", "PYTEST_ADDOPTS": plugins} | extra
 
 
-class Running:
-    """A child process whose output is read while it runs. Killed at the end of the block."""
+class Process(Protocol):
+    """What is used of a ``subprocess.Popen``."""
 
-    def __init__(self, *command: str, cwd: Path, env: Mapping[str, str] | None = None) -> None:
-        self._process = subprocess.Popen(
-            command,
-            cwd=cwd,
-            env=environment(**(env or {})),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            # A group of its own, as a shell gives one: a test can press Ctrl-C.
-            start_new_session=True,
-        )
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def stdout(self) -> IO[str] | None: ...
+
+    @property
+    def stderr(self) -> IO[str] | None: ...
+
+    def send_signal(self, sig: int) -> None: ...
+
+    def kill(self) -> None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+
+class Watched:
+    """A process whose output is read while it runs. Killed at the end of the block."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
         # Guards the two texts; notified whenever one grows or ends.
         self._news = threading.Condition()
         self._texts = {"stdout": "", "stderr": ""}
@@ -122,6 +131,24 @@ class Running:
                 self._news.notify_all()
         with self._news:
             self._news.notify_all()
+
+
+class Running(Watched):
+    """A child process that runs a command."""
+
+    def __init__(self, *command: str, cwd: Path, env: Mapping[str, str] | None = None) -> None:
+        process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=environment(**(env or {})),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            # A group of its own, as a shell gives one: a test can press Ctrl-C.
+            start_new_session=True,
+        )
+        super().__init__(process)
 
 
 def holdfast(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> Running:

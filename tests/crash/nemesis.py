@@ -3,14 +3,15 @@
 import re
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Literal
 
 from tests.crash.ledger import LEDGER_VARIABLE, Ended, Ledger
-from tests.processes import Running, holdfast
+from tests.crash.nursery import Nursery
+from tests.processes import Watched, wait_until
 
 SERVED = Path(__file__).with_name("served.py")
 
@@ -26,11 +27,15 @@ _COMPLAINT = re.compile(r"WARNING|ERROR|CRITICAL|Traceback|Exception")
 class Life:
     """How one server process will end."""
 
-    how: Literal["kill", "kill early", "stop", "stop and kill"]
+    how: Literal["kill", "kill early", "stop", "stop and kill", "pause and kill"]
     after: float
     """Seconds from when it listens; for an early kill, the part of a usual start."""
     then: float = 0.0
-    """Seconds from the request to stop to the kill."""
+    """Seconds from the request to stop to the kill; of a pause, how long it is."""
+    awake: float = 0.0
+    """Seconds from the end of a pause to the kill."""
+    intruder: bool = False
+    """Whether a second server tries to take the directory during the pause."""
 
     @property
     def kills(self) -> int:
@@ -41,10 +46,18 @@ def plan_lives(random: Random, kills: int) -> Iterator[Life]:
     """Lives with ``kills`` kills in all: most in the middle of work, one in six while starting."""
     while kills > 0:
         chance = random.random()
-        if chance < 0.6:
-            life = Life(how="kill", after=random.random() * 0.5)
-        elif chance < 0.76:
-            life = Life(how="kill early", after=0.7 + random.random() * 0.35)
+        if chance < 0.5:
+            life = Life(how="kill", after=random.random() * 0.4)
+        elif chance < 0.62:
+            life = Life(
+                how="pause and kill",
+                after=random.random() * 0.3,
+                then=random.random() * 0.3,
+                awake=random.random() * random.random() * 0.2,
+                intruder=random.random() < 0.5,
+            )
+        elif chance < 0.78:
+            life = Life(how="kill early", after=0.1 + random.random() * 0.95)
         elif chance < 0.88:
             life = Life(how="stop", after=random.random() * 0.4)
         else:
@@ -62,6 +75,9 @@ class Nemesis:
     directory: Path
     """Where the data directory is."""
     ledger: Ledger
+    nursery: Nursery
+    settle: Callable[[], None]
+    """Waits until the clients have read what a server that is gone had answered."""
     durability: Durability
     complaints: list[str] = field(default_factory=list[str])
     """What a server said or did that it should not have."""
@@ -70,18 +86,21 @@ class Nemesis:
     """Kills before the server listened."""
     stops: int = 0
     slowest_stop: float = 0.0
-    _start_seconds: float = 1.0
+    pauses: int = 0
+    intruders: int = 0
+    """Second servers that were refused while the first one was paused."""
+    _start_seconds: float = 0.2
 
-    def torment(self, lives: Iterator[Life]) -> None:
-        """Let servers live these lives."""
-        for life in lives:
-            with self._start() as server:
-                self._live(server, life)
-                self._bury(server)
+    def torment(self, random: Random, kills: int) -> None:
+        """Let servers live the lives that ``random`` decides, until so many were killed."""
+        for life in plan_lives(random, kills):
+            with self.start() as server:
+                self.live(server, life)
+                self.bury(server)
 
-    def start_last(self) -> Running:
+    def start_last(self) -> Watched:
         """The server that is left alone; end it with ``stop_last``."""
-        server = self._start()
+        server = self.start()
         try:
             server.wait_port()
         except BaseException:
@@ -89,18 +108,19 @@ class Nemesis:
             raise
         return server
 
-    def stop_last(self, server: Running) -> None:
+    def stop_last(self, server: Watched) -> None:
         """Stop it in good order."""
         self._stop(server)
-        self._bury(server)
+        self.bury(server)
         server.__exit__(None, None, None)
 
-    def _start(self) -> Running:
-        return holdfast(
+    def start(self, *, port: int | None = None) -> Watched:
+        """A server that has just begun to start."""
+        return self.nursery.holdfast(
             "serve",
             str(SERVED),
             "--port",
-            str(self.port),
+            str(self.port if port is None else port),
             "--admin-port",
             "none",
             "--data",
@@ -111,31 +131,68 @@ class Nemesis:
             env={LEDGER_VARIABLE: str(self.ledger.path)},
         )
 
-    def _live(self, server: Running, life: Life) -> None:
+    def live(self, server: Watched, life: Life) -> None:
+        """Let a server that has begun to start live this life."""
         if life.how == "kill early":
-            time.sleep(self._start_seconds * life.after)
-            self.early_kills += "Holdfast" not in server.stdout
+            self.early_kills += not self.wait_part_of_start(server, life.after)
             self._kill(server)
             return
+        self.wait_listening(server)
+        time.sleep(life.after)
+        match life.how:
+            case "kill":
+                self._kill(server)
+            case "stop":
+                self._stop(server)
+            case "stop and kill":
+                server.signal(signal.SIGTERM)
+                time.sleep(life.then)
+                self._kill(server)
+            case "pause and kill":
+                self._pause(server, life)
+                time.sleep(life.awake)
+                self._kill(server)
+
+    def wait_listening(self, server: Watched) -> None:
         begun = time.monotonic()
         server.wait_port()
-        # Follows the machine's mood, so that early kills go on meeting the recovery.
+        # Follows the machine's mood, so that early ends go on meeting the recovery.
         self._start_seconds += (time.monotonic() - begun - self._start_seconds) / 2
-        time.sleep(life.after)
-        if life.how == "kill":
-            self._kill(server)
-        elif life.how == "stop":
-            self._stop(server)
-        else:
-            server.signal(signal.SIGTERM)
-            time.sleep(life.then)
-            self._kill(server)
 
-    def _kill(self, server: Running) -> None:
+    def wait_part_of_start(self, server: Watched, part: float) -> bool:
+        """Wait for this part of a usual start; gives whether the server listens already."""
+        time.sleep(self._start_seconds * part)
+        return "Holdfast" in server.stdout
+
+    def bury(self, server: Watched, *expected: int) -> None:
+        """Wait for its end, write that down, and see that it ended well."""
+        code = server.wait_exit()
+        if code not in {0, -signal.SIGKILL, *expected}:
+            self.complaints.append(f"a server ended with code {code}: {server.stderr[-2000:]}")
+        self.ledger.append(Ended(process=server.pid, how="stopped" if code == 0 else "killed"))
+        if not expected and _COMPLAINT.search(server.stderr):
+            self.complaints.append(f"a server complained: {server.stderr[-2000:]}")
+
+    def _pause(self, server: Watched, life: Life) -> None:
+        """Stop it where it is for a while; it must keep the directory, and go on."""
+        begun = time.monotonic()
+        freeze(server)
+        if life.intruder:
+            with self.start(port=0) as intruder:
+                code = intruder.wait_exit()
+                self.intruders += 1
+                if code != 1 or str(server.pid) not in intruder.stderr:
+                    message = f"a second server ended with code {code}: {intruder.stderr[-2000:]}"
+                    self.complaints.append(message)
+        time.sleep(max(0.0, begun + life.then - time.monotonic()))
+        server.signal(signal.SIGCONT)
+        self.pauses += 1
+
+    def _kill(self, server: Watched) -> None:
         server.signal(signal.SIGKILL)
         self.kills += 1
 
-    def _stop(self, server: Running) -> None:
+    def _stop(self, server: Watched) -> None:
         server.signal(signal.SIGTERM)
         begun = time.monotonic()
         server.wait_exit()
@@ -145,10 +202,20 @@ class Nemesis:
         if seconds > STOP_SECONDS_MAX:
             self.complaints.append(f"a graceful stop took {seconds:.1f} s")
 
-    def _bury(self, server: Running) -> None:
-        code = server.wait_exit()
-        if code not in {0, -signal.SIGKILL}:
-            self.complaints.append(f"a server ended with code {code}: {server.stderr[-2000:]}")
-        self.ledger.append(Ended(process=server.pid, how="stopped" if code == 0 else "killed"))
-        if _COMPLAINT.search(server.stderr):
-            self.complaints.append(f"a server complained: {server.stderr[-2000:]}")
+
+def freeze(server: Watched) -> None:
+    """Stop it with SIGSTOP; when this returns, none of its threads is in a system call."""
+    server.signal(signal.SIGSTOP)
+    threads = Path(f"/proc/{server.pid}/task")
+
+    def is_frozen() -> bool:
+        try:
+            states = [
+                (thread / "stat").read_text("utf-8").rpartition(")")[2].split()[0]
+                for thread in threads.iterdir()
+            ]
+        except FileNotFoundError:  # A thread ended while it was looked at.
+            return not threads.exists()
+        return set(states) <= set("TtZX")
+
+    wait_until(is_frozen, f"process {server.pid} to be stopped")

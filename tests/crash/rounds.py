@@ -7,7 +7,7 @@ directory that grows old with them.
 import asyncio
 import socket
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -16,7 +16,8 @@ from typing import Any
 from tests.crash.judge import Histories, expected_turns, find_violations
 from tests.crash.ledger import Answered, Asked, Began, Ledger, read_ledger
 from tests.crash.load import Caller, Client, Request, Resolver, UnexpectedAnswerError
-from tests.crash.nemesis import Durability, Nemesis, plan_lives
+from tests.crash.nemesis import Durability, Nemesis
+from tests.crash.nursery import Nursery
 
 CLIENTS = 10
 QUIET_SECONDS_MAX = 30.0
@@ -37,6 +38,15 @@ class Plan:
     durability: Durability = "fsync"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a nemesis finds."""
+
+    ledger: Ledger
+    nursery: Nursery
+    settle: Callable[[], None]
+
+
 @dataclass(slots=True, kw_only=True)
 class Report:
     """How a round went."""
@@ -46,6 +56,8 @@ class Report:
     early_kills: int
     stops: int
     slowest_stop: float
+    pauses: int
+    intruders: int
     requests: int
     answers: int
     steps: int
@@ -56,18 +68,30 @@ class Report:
     """Some requests with their results, to be asked for again much later."""
 
 
-async def run_round(plan: Plan, earlier: Sequence[tuple[Request, Any]] = ()) -> Report:
-    """Run one round; ``earlier`` are requests of former rounds that must not have changed."""
+async def run_round(
+    plan: Plan,
+    earlier: Sequence[tuple[Request, Any]] = (),
+    make_nemesis: Callable[[Plan, Surroundings], Nemesis] | None = None,
+) -> Report:
+    """Run one round.
+
+    Args:
+        plan: what it is to be.
+        earlier: requests of former rounds, whose results must not have changed.
+        make_nemesis: who ends the servers; ``None``: one who kills them.
+    """
     begun = time.monotonic()
     ledger = Ledger(plan.directory / f"ledger-{plan.prefix}")
-    nemesis = Nemesis(
-        port=plan.port,
-        directory=plan.directory,
-        ledger=ledger,
-        durability=plan.durability,
-    )
+    loop = asyncio.get_running_loop()
     try:
-        violations, histories, results = await _storm(plan, nemesis, ledger, earlier)
+        with Nursery() as nursery:
+            surroundings = Surroundings(
+                ledger=ledger,
+                nursery=nursery,
+                settle=lambda: asyncio.run_coroutine_threadsafe(_settle(), loop).result(),
+            )
+            nemesis = (make_nemesis or _make_killer)(plan, surroundings)
+            violations, histories, results = await _storm(plan, nemesis, ledger, earlier)
     finally:
         ledger.close()
     lines = read_ledger(ledger.path)
@@ -79,6 +103,8 @@ async def run_round(plan: Plan, earlier: Sequence[tuple[Request, Any]] = ()) -> 
         early_kills=nemesis.early_kills,
         stops=nemesis.stops,
         slowest_stop=nemesis.slowest_stop,
+        pauses=nemesis.pauses,
+        intruders=nemesis.intruders,
         requests=sum(isinstance(line, Asked) for line in lines),
         answers=sum(isinstance(line, Answered) for line in lines),
         steps=len(began),
@@ -86,6 +112,24 @@ async def run_round(plan: Plan, earlier: Sequence[tuple[Request, Any]] = ()) -> 
         seconds=time.monotonic() - begun,
         sample=results[:: max(1, len(results) // 20)],
     )
+
+
+def _make_killer(plan: Plan, surroundings: Surroundings) -> Nemesis:
+    return Nemesis(
+        port=plan.port,
+        directory=plan.directory,
+        ledger=surroundings.ledger,
+        nursery=surroundings.nursery,
+        settle=surroundings.settle,
+        durability=plan.durability,
+    )
+
+
+async def _settle() -> None:
+    # What a process had written to its sockets is there when it is gone: a few turns of the
+    # loop, and every client has read it and written it down.
+    for _ in range(3):
+        await asyncio.sleep(0.01)
 
 
 def find_port() -> int:
@@ -115,10 +159,10 @@ async def _storm(
     resolver = Resolver(Caller(plan.port, ledger), Random(f"{plan.seed} resolver"))
     resolving = asyncio.create_task(resolver.run())
     working = {asyncio.create_task(each.run(is_over.is_set)): each for each in clients}
-    lives = plan_lives(Random(f"{plan.seed} nemesis"), plan.kills)
+    fate = Random(f"{plan.seed} nemesis")
     asking = Caller(plan.port, ledger)
     try:
-        await asyncio.to_thread(nemesis.torment, lives)
+        await asyncio.to_thread(nemesis.torment, fate, plan.kills)
         server = await asyncio.to_thread(nemesis.start_last)
         try:
             is_over.set()

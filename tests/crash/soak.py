@@ -30,6 +30,7 @@ COLUMNS: tuple[tuple[str, Callable[[Report], object]], ...] = (
     ("in start", lambda report: report.early_kills),
     ("stops", lambda report: report.stops),
     ("slowest", lambda report: f"{report.slowest_stop:.2f} s"),
+    ("pauses", lambda report: report.pauses),
     ("requests", lambda report: report.requests),
     ("answers", lambda report: report.answers),
     ("steps", lambda report: report.steps),

@@ -8,10 +8,13 @@ from tests.crash.rounds import Plan, find_port, run_round
 SEED = os.environ.get("HOLDFAST_CRASH_SEED", "1")
 
 
-async def test_two_dozen_kills_break_no_promise(tmp_path: Path) -> None:
+async def test_forty_kills_break_no_promise(tmp_path: Path) -> None:
     """The long form is ``python -m tests.crash.soak``."""
-    plan = Plan(seed=SEED, prefix="r", kills=24, directory=tmp_path, port=find_port())
+    plan = Plan(seed=SEED, prefix="r", kills=40, directory=tmp_path, port=find_port())
     report = await run_round(plan)
     assert not report.violations, f"seed {SEED}:\n" + "\n".join(report.violations[:20])
-    assert report.kills == 24
+    assert report.kills == 40
+    assert report.pauses > 0
+    assert report.intruders > 0
+    assert report.early_kills > 0
     assert report.repeated_steps > 0, "no kill hit a running step, so nothing was tested"

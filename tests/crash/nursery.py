@@ -1,0 +1,187 @@
+"""Servers that start in a moment: forked from a process that has imported everything.
+
+Most of a start of ``holdfast serve`` is the interpreter and its imports, which no crash can hurt.
+A test that starts eighty servers leaves them out: a nursery imports once, and each server is a
+fork of it, a process of its own with its own session, directory, environment and pipes, in which
+the command line runs as always. All of them die with the nursery, and that with whoever made it.
+"""
+
+import array
+import json
+import os
+import random
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, NoReturn, Self
+
+from tests.processes import WAIT_SECONDS, Watched, environment
+
+_MESSAGE_BYTES_MAX = 1 << 20
+
+
+class Nursery:
+    """Forks servers; one thread at a time is served. Ends them all at the end of the block."""
+
+    def __init__(self, importing: str = "holdfast.cli") -> None:
+        """
+        Args:
+            importing: the module that every server finds imported.
+        """
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.crash.nursery", str(theirs.fileno()), importing],
+                env=environment(),
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+            )
+        # Guards the socket: a request is followed by its answer.
+        self._turn = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._socket.close()
+        self._process.wait(WAIT_SECONDS)
+
+    def holdfast(self, *arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> Watched:
+        """Start ``holdfast`` with these arguments in ``cwd``."""
+        return Watched(_Forked(self, arguments, cwd, environment(**(env or {}))))
+
+    def start(self, order: dict[str, Any], pipes: list[int]) -> int:
+        """Fork; gives the process id."""
+        with self._turn:
+            socket.send_fds(self._socket, [json.dumps(order).encode()], pipes)
+            return self._read_number()
+
+    def reap(self, pid: int) -> int:
+        """The exit code of a server that has ended, negative for a signal."""
+        with self._turn:
+            self._socket.send(json.dumps({"reap": pid}).encode())
+            return self._read_number()
+
+    def _read_number(self) -> int:
+        data = self._socket.recv(_MESSAGE_BYTES_MAX)
+        assert data, "the nursery is gone"
+        return int(data)
+
+
+class _Forked:
+    """A process that the nursery forked, used like a ``subprocess.Popen``."""
+
+    def __init__(
+        self, nursery: Nursery, arguments: tuple[str, ...], cwd: Path, env: dict[str, str]
+    ) -> None:
+        self._nursery = nursery
+        out, theirs_out = os.pipe()
+        err, theirs_err = os.pipe()
+        order = {"arguments": arguments, "cwd": str(cwd), "env": env}
+        try:
+            self.pid = nursery.start(order, [theirs_out, theirs_err])
+        finally:
+            os.close(theirs_out)
+            os.close(theirs_err)
+        # Its process id is nobody else's until it is reaped, which only ``wait`` does.
+        self._pidfd = os.pidfd_open(self.pid)
+        self.stdout: IO[str] | None = os.fdopen(out)
+        self.stderr: IO[str] | None = os.fdopen(err)
+        # None: it has not been reaped.
+        self._code: int | None = None
+
+    def send_signal(self, sig: int) -> None:
+        if self._code is None:
+            signal.pidfd_send_signal(self._pidfd, sig)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self._code is None:
+            watch = select.poll()
+            watch.register(self._pidfd, select.POLLIN)
+            if not watch.poll(None if timeout is None else timeout * 1000):
+                message = f"process {self.pid} has not ended within {timeout} s"
+                raise TimeoutError(message)
+            self._code = self._nursery.reap(self.pid)
+            os.close(self._pidfd)
+        return self._code
+
+
+def _serve_orders(orders: socket.socket) -> None:
+    """Fork and reap as told, until the other side is gone; then end what is left."""
+    alive: set[int] = set()
+    while True:
+        try:
+            data, pipes, _, _ = socket.recv_fds(orders, _MESSAGE_BYTES_MAX, 2)
+        except ConnectionError:
+            data, pipes = b"", array.array("i").tolist()
+        if not data:
+            break
+        order = json.loads(data)
+        if "reap" in order:
+            _, status = os.waitpid(order["reap"], 0)
+            alive.discard(order["reap"])
+            orders.send(str(os.waitstatus_to_exitcode(status)).encode())
+            continue
+        pid = os.fork()
+        if pid == 0:
+            orders.close()
+            _become(order, pipes)
+        for pipe in pipes:
+            os.close(pipe)
+        alive.add(pid)
+        orders.send(str(pid).encode())
+    for pid in alive:
+        os.kill(pid, signal.SIGKILL)
+
+
+def _become(order: dict[str, Any], pipes: list[int]) -> NoReturn:
+    """Be ``holdfast`` with the arguments of the order, in a process that was just forked."""
+    from holdfast.cli import main  # noqa: PLC0415  # imported before the fork, if at all
+
+    code: object = 1
+    try:
+        os.setsid()
+        for number, pipe in enumerate(pipes, start=1):
+            os.dup2(pipe, number)
+            os.close(pipe)
+        os.chdir(order["cwd"])
+        os.environ.clear()
+        os.environ.update(order["env"])
+        random.seed()
+        sys.argv = ["holdfast", *order["arguments"]]
+        main()
+    except SystemExit as error:
+        code = error.code
+    except BaseException:  # noqa: BLE001  # nobody above would say it
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # No further: what surrounds the fork is the nursery's.
+        os._exit(code if isinstance(code, int) else 1)
+
+
+def _main() -> None:
+    # What the person at the keyboard does is for whoever made the nursery to answer.
+    os.setsid()
+    __import__(sys.argv[2])
+    _serve_orders(socket.socket(fileno=int(sys.argv[1])))
+
+
+if __name__ == "__main__":
+    _main()
