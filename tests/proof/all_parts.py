@@ -1,5 +1,6 @@
 """All parts of the proof, in the order in which they run and are reported."""
 
+from tests.histories import proof as histories
 from tests.proof.parts import Part
 
-PARTS: tuple[Part, ...] = ()
+PARTS: tuple[Part, ...] = (histories.PART,)

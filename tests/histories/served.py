@@ -1,0 +1,90 @@
+"""The objects whose histories are recorded: a register, a counter and a log, and a way round.
+
+``holdfast serve`` runs this file. A log's append waits for a step and for time before it answers,
+leaves memory whenever it waits, and so is often half done when the server is killed; the register's
+and the counter's turns are one commit.
+"""
+
+import asyncio
+
+from holdfast import Context, Service, VirtualObject, handler, shared, state
+
+
+class Register(VirtualObject):
+    """Holds a number."""
+
+    value: int = state(0)
+
+    @handler
+    async def write(self, ctx: Context, value: int) -> None:
+        self.value = value
+
+    @handler
+    async def swap(self, ctx: Context, value: int) -> int:
+        before, self.value = self.value, value
+        return before
+
+    @handler
+    async def replace(self, ctx: Context, old: int, new: int) -> bool:
+        if self.value != old:
+            return False
+        self.value = new
+        return True
+
+    @shared
+    async def read(self, ctx: Context) -> int:
+        return self.value
+
+
+class Counter(VirtualObject):
+    """Holds a sum."""
+
+    total: int = state(0)
+
+    @handler
+    async def add(self, ctx: Context, amount: int) -> int:
+        self.total += amount
+        return self.total
+
+    @handler
+    async def read_in_turn(self, ctx: Context) -> int:
+        return self.total
+
+    @shared
+    async def read(self, ctx: Context) -> int:
+        return self.total
+
+
+class Log(VirtualObject, idle_ms_max=0):
+    """Holds a list, in turns that take their time."""
+
+    items: list[str] = state(default_factory=list)
+
+    @handler
+    async def append(self, ctx: Context, item: str) -> int:
+        await ctx.run("check", check, item)
+        self.items.append(item)
+        await asyncio.sleep(0.002)
+        return len(self.items)
+
+    @shared
+    async def read(self, ctx: Context) -> list[str]:
+        return self.items
+
+
+class Detour(Service):
+    """Does to a log or a counter what it is asked to, from a handler."""
+
+    @handler
+    async def append(self, ctx: Context, key: str, item: str) -> int:
+        return await ctx.object(Log, key).append(item)
+
+    @handler
+    async def add(self, ctx: Context, key: str, amount: int) -> int:
+        await ctx.run("check", check, key)
+        return await ctx.object(Counter, key).add(amount)
+
+
+async def check(text: str) -> bool:
+    await asyncio.sleep(0.001)
+    return bool(text)
