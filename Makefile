@@ -4,7 +4,7 @@
 #   make demo     install, then watch a session survive SIGKILL (about 15 seconds)
 #   make test     install what the tests need, then run them
 #   make lint     format, lint and types, as .ci/run does
-#   make bench    the short form of every benchmark
+#   make bench    the short form of every benchmark; figures and plots go to bench-results/
 #   make prove    break it in every way there is a program for, and write docs/fault-report.md
 #                 (about ten minutes; make prove-long takes hours)
 #   make clean    remove all that the other targets made
@@ -45,7 +45,7 @@ prove-long: $(VENV)/.installed-test
 	@$(BIN)/python -m tests.proof --long --page docs/fault-report.md
 
 clean:
-	rm -rf $(VENV) build dist data .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist data bench-results .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp is made last, so that an interrupted set-up is done again.

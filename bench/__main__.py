@@ -2,22 +2,24 @@
 
     python -m bench --short                   all of them, in a few minutes
     python -m bench --long --only replay      one of them, at full size
-    python -m bench --short --json FILE       the figures for a program as well
+
+Each run leaves its figures as JSON and a plot of them as SVG in the directory of --output, named
+after the time; ``python -m bench.page`` makes a page of them.
 
 The exit code is 0 whether or not a figure meets its target, and 1 when a benchmark could not run.
 """
 
 import argparse
 import gc
-import json
+import os
 import signal
 import sys
 import tempfile
 import traceback
-from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from .chain import CHAIN
 from .collect import COLLECT
@@ -25,15 +27,17 @@ from .control import CONTROL
 from .crowd import CROWD
 from .embedded import EMBEDDED
 from .growth import GROWTH
-from .harness import Figure, Options, Scenario, table
+from .harness import ROOT, Figure, Options, Scenario, Series, table
 from .idle import IDLE
 from .imports import IMPORT
 from .latency import LATENCY
 from .load import generator_name
 from .machine import describe_machine
 from .parked import PARKED
+from .plot import plot
 from .refusals import REFUSALS
 from .replay import REPLAY
+from .results import Measured, drawn, write_results
 from .sql import SQL
 from .throughput import AGENT, COUNTER
 
@@ -64,7 +68,13 @@ def _parse() -> argparse.Namespace:
     size.add_argument("--long", action="store_true", help="full sizes; the parked ones take long")
     names = [scenario.name for scenario in SCENARIOS]
     parser.add_argument("--only", action="append", choices=names, help="may be given again")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIRECTORY",
+        default=ROOT / "bench-results",
+        help="where the figures and the plot of this run go",
+    )
     parser.add_argument(
         "--directory",
         type=Path,
@@ -78,24 +88,31 @@ def _leave(number: int, _: FrameType | None) -> NoReturn:
     sys.exit(128 + number)
 
 
-def _run(scenario: Scenario, options: Options) -> list[Figure] | None:
-    """The figures, printed; ``None`` when the scenario could not run."""
+def _run(scenario: Scenario, options: Options, machine: dict[str, str]) -> Measured:
+    """Run it and print its figures."""
     print(f"\n{scenario.title}", flush=True)
     gc.collect()
+    figures: list[Figure] = []
+    series: list[Series] = []
     try:
-        figures = list(scenario.run(options))
+        for each in scenario.run(options):
+            if isinstance(each, Series):
+                series.append(each)
+            else:
+                figures.append(each)
+        ran = True
+        print(table(figures), flush=True)
     except Exception:  # noqa: BLE001  # it runs everything there is, and the others should run too
         traceback.print_exc()
-        return None
-    print(table(figures), flush=True)
-    return figures
-
-
-def _as_json(scenario: Scenario, figures: list[Figure] | None) -> dict[str, Any]:
-    lines = (
-        None if figures is None else [asdict(each) | {"verdict": each.verdict} for each in figures]
+        ran = False
+    return Measured(
+        name=scenario.name,
+        title=scenario.title,
+        is_short=options.is_short,
+        machine=machine | {"load before": f"{os.getloadavg()[0]:.2f}"},
+        figures=tuple(figures) if ran else None,
+        series=tuple(series),
     )
-    return {"name": scenario.name, "title": scenario.title, "figures": lines}
 
 
 def main() -> int:
@@ -104,22 +121,22 @@ def main() -> int:
     # A plain end would leave servers running and directories behind.
     signal.signal(signal.SIGTERM, _leave)
     options = Options(is_short=not arguments.long, directory=arguments.directory)
+    began = f"{datetime.now(UTC):%Y%m%d-%H%M%S}"
     machine = describe_machine(options.directory, generator_name())
     width = max(len(name) for name in machine)
     for name, value in machine.items():
         print(f"{name:<{width}}  {value}")
-    results: list[dict[str, Any]] = []
-    failed = False
+    measured: list[Measured] = []
+    arguments.output.mkdir(parents=True, exist_ok=True)
     for scenario in SCENARIOS:
         if arguments.only and scenario.name not in arguments.only:
             continue
-        figures = _run(scenario, options)
-        failed = failed or figures is None
-        results.append(_as_json(scenario, figures))
-    if arguments.json is not None:
-        document = {"is_short": options.is_short, "machine": machine, "scenarios": results}
-        arguments.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    return 1 if failed else 0
+        measured.append(_run(scenario, options, machine))
+        # After each: what is measured in hours should not be lost by what comes after.
+        write_results(arguments.output / f"{began}.json", measured)
+    (arguments.output / f"{began}.svg").write_text(plot(drawn(measured)), encoding="utf-8")
+    print(f"\nfigures and plot: {arguments.output / began}.json and .svg")
+    return 1 if any(each.figures is None for each in measured) else 0
 
 
 if __name__ == "__main__":

@@ -44,18 +44,28 @@ class Options:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """One line of the table. At most one of the targets is set."""
+    """One line of the table. At most one of the targets is set.
+
+    Attributes:
+        value: ``None`` where it could not be measured; the note says why.
+        chart: the chart of the plot that shows it; none when it is empty.
+        bar: its name in that chart.
+    """
 
     what: str
-    value: float
+    value: float | None
     unit: str
     at_least: float | None = None
     at_most: float | None = None
     note: str = ""
+    chart: str = ""
+    bar: str = ""
 
     @property
     def verdict(self) -> Verdict:
         """Whether the target is met; ``-`` where there is none."""
+        if self.value is None:
+            return "-"
         if self.at_least is not None:
             return "ok" if self.value >= self.at_least else "short"
         if self.at_most is not None:
@@ -71,16 +81,29 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """A line of the plot: what something was as something else went on."""
+
+    chart: str
+    line: str
+    x_unit: str
+    y_unit: str
+    points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
     """A program of its own, run by its name."""
 
     name: str
     title: str
-    run: Callable[[Options], Iterable[Figure]]
+    run: Callable[[Options], Iterable[Figure | Series]]
 
 
-def show(value: float) -> str:
+def show(value: float | None) -> str:
     """A number with as many digits as mean something."""
+    if value is None:
+        return "-"
     if value == int(value) or abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -1,53 +1,84 @@
-"""How long one caller waits who is alone, beside bare aiohttp and one fsync measured in between."""
+"""How long one caller waits who is alone, beside everybody and one fsync measured in between."""
 
 from collections.abc import Iterable
 
-from .harness import Figure, Options, Scenario, fsync_seconds, median, scratch
-from .load import Outcome, Request, put_load
-from .servers import bare_server, holdfast_server
-from .throughput import AGENT_CALL, COUNTER_CALL
+from .contenders import AIOHTTP, HOLDFAST, RESTATE
+from .contest import Result, started
+from .harness import Figure, Options, Scenario, fsync_seconds, median
+from .load import Request, put_load
+from .throughput import AGENT_CALL, COUNTER_CALL, EVERYBODY
 
 _CALLS: tuple[tuple[str, Request, int], ...] = (
     ("counter", COUNTER_CALL, 2),
     ("agent", AGENT_CALL, 5),
 )
-"""Name, request, and how many fsyncs it may take on top."""
+"""Name, request, and how many fsyncs it may take on top of bare aiohttp."""
 
 
 def _run(options: Options) -> Iterable[Figure]:
     rounds, seconds = (3, 2) if options.is_short else (7, 5)
-    fsyncs: list[float] = []
-    bare: dict[str, list[Outcome]] = {name: [] for name, _, _ in _CALLS}
-    ours: dict[str, list[Outcome]] = {name: [] for name, _, _ in _CALLS}
-    with (
-        scratch(options) as directory,
-        bare_server(directory) as aiohttp,
-        holdfast_server(directory) as holdfast,
-    ):
-        for name, request, _ in _CALLS:
-            put_load(aiohttp, request, connections=1, seconds=1)
-            put_load(holdfast, request, connections=1, seconds=1)
+    for name, request, fsyncs_max in _CALLS:
+        fsyncs: list[float] = []
+        with started(options, EVERYBODY) as (servers, results):
+            for server in servers.values():
+                put_load(server, request, connections=1, seconds=1)
             for _ in range(rounds):
-                fsyncs += fsync_seconds(directory)
-                for server, outcomes in ((aiohttp, bare[name]), (holdfast, ours[name])):
-                    outcomes.append(put_load(server, request, connections=1, seconds=seconds))
-    fsync = median(fsyncs)
-    yield Figure(what="one fsync", value=fsync * 1e6, unit="us", note="measured between rounds")
-    for name, _, fsyncs_max in _CALLS:
-        bare_median = median(each.p50_seconds for each in bare[name])
-        our_median = median(each.p50_seconds for each in ours[name])
-        our_p99 = median(each.p99_seconds for each in ours[name])
-        yield Figure(what=f"bare aiohttp, {name} body", value=bare_median * 1e6, unit="us")
-        yield Figure(
-            what=f"holdfast, {name}",
-            value=our_median * 1e6,
-            unit="us",
-            at_most=(bare_median + fsyncs_max * fsync) * 1e6,
-            note=f"bare + {(our_median - bare_median) / fsync:.1f} fsyncs, of {fsyncs_max}; "
-            f"p99 {our_p99 * 1e6:.0f} us",
-        )
+                fsyncs += fsync_seconds(options.directory)
+                for each, server in servers.items():
+                    outcome = put_load(server, request, connections=1, seconds=seconds)
+                    results[each].outcomes.append(outcome)
+        for result in results.values():
+            yield from _of_one(name, result)
+        yield from _targets(name, results, median(fsyncs), fsyncs_max)
 
 
-LATENCY = Scenario(
-    name="latency", title="One connection over HTTP: median latency, fsync", run=_run
-)
+def _of_one(name: str, result: Result) -> Iterable[Figure]:
+    p50, p99 = _p50(result), _p99(result)
+    if p50 is None or p99 is None:
+        yield Figure(what=f"{name}, {result.name}", value=None, unit="us", note=result.why_not)
+        return
+    yield Figure(
+        what=f"{name}, {result.name}: median",
+        value=p50 * 1e6,
+        unit="us",
+        note=f"p99 {p99 * 1e6:,.0f} us; per call {result.parts()}",
+        chart=f"{name.capitalize()} call, one connection: median, us",
+        bar=result.name,
+    )
+
+
+def _targets(
+    name: str, results: dict[str, Result], fsync: float, fsyncs_max: int
+) -> Iterable[Figure]:
+    ours, ours_p99 = _p50(results[HOLDFAST]), _p99(results[HOLDFAST])
+    bare, restate = _p50(results[AIOHTTP]), _p50(results[RESTATE])
+    if ours is None or ours_p99 is None or bare is None:
+        return
+    yield Figure(
+        what=f"{name}, fsyncs above bare aiohttp",
+        value=(ours - bare) / fsync,
+        unit="fsyncs",
+        at_most=fsyncs_max,
+        note=f"one fsync, between rounds: {fsync * 1e6:.0f} us",
+    )
+    yield Figure(
+        what=f"{name}, holdfast's median by restate's",
+        value=None if restate is None else ours / restate,
+        unit="",
+        at_most=0.1,
+        note=results[RESTATE].why_not,
+    )
+    yield Figure(
+        what=f"{name}, holdfast's p99 by its median", value=ours_p99 / ours, unit="", at_most=3
+    )
+
+
+def _p50(result: Result) -> float | None:
+    return result.median_of(lambda each: each.p50_seconds)
+
+
+def _p99(result: Result) -> float | None:
+    return result.median_of(lambda each: each.p99_seconds)
+
+
+LATENCY = Scenario(name="latency", title="One connection over HTTP: latency, fsync", run=_run)

@@ -8,6 +8,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from .harness import ROOT, BenchmarkError
 from .servers import Server
 
 _SCRIPT = Path(__file__).resolve().parent / "load.lua"
+_ANSWER_SECONDS_MAX = 60
+"""How late an answer may be: the slowest of the peers takes seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +38,8 @@ class Outcome:
     p99_seconds: float
     processor_seconds: float
     """Of the server, per request. It says the same on a busy machine as on an idle one."""
+    processor_seconds_of_parts: Mapping[str, float]
+    """The same by the parts of the server."""
 
 
 def generator_name() -> str:
@@ -53,15 +58,16 @@ def put_load(server: Server, request: Request, *, connections: int, seconds: int
     arguments = [request.path, str(request.keys), request.body]
     if shutil.which("wrk"):
         command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(_SCRIPT)]
+        command += ["--timeout", f"{_ANSWER_SECONDS_MAX}s"]
         command += [f"http://127.0.0.1:{server.port}", "--", *arguments]
     else:
         command = [sys.executable, "-m", "bench.generator", str(server.port), str(connections)]
         command += [str(seconds), *arguments]
-    processor_before = server.processor_seconds()
+    before = server.processor_seconds_of_parts()
     ended = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=seconds + 30, check=False
     )
-    processor_seconds = server.processor_seconds() - processor_before
+    after = server.processor_seconds_of_parts()
     lines = ended.stdout.strip().splitlines()
     if ended.returncode or not lines:
         message = f"{command[0]} failed: {(ended.stderr or ended.stdout).strip()[-1000:]}"
@@ -70,9 +76,11 @@ def put_load(server: Server, request: Request, *, connections: int, seconds: int
     if counted["failures"] or not counted["requests"]:
         message = f"{counted['failures']:.0f} requests to {request.path} failed: {ended.stdout}"
         raise BenchmarkError(message)
+    of_parts = {name: (after[name] - before[name]) / counted["requests"] for name in after}
     return Outcome(
         per_second=counted["requests"] / counted["seconds"],
         p50_seconds=counted["p50_us"] / 1e6,
         p99_seconds=counted["p99_us"] / 1e6,
-        processor_seconds=processor_seconds / counted["requests"],
+        processor_seconds=sum(of_parts.values()),
+        processor_seconds_of_parts=of_parts,
     )

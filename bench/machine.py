@@ -2,6 +2,7 @@
 
 import os
 import platform
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -19,6 +20,7 @@ def describe_machine(directory: Path, load_generator: str) -> dict[str, str]:
         file_system += " (in memory: fsync costs nothing; choose a disk with --directory)"
     fsync_us = median(fsync_seconds(directory)) * 1e6
     return {
+        "when": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "processor": f"{_processor()}, {os.cpu_count()} cores",
         "kernel": f"{platform.system()} {platform.release()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",

@@ -1,96 +1,72 @@
 """Servers as real processes of their own, started for a benchmark and gone after it."""
 
 import contextlib
-import os
 import re
-import subprocess
 import sys
-import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .harness import ROOT, BenchmarkError
+from .harness import BenchmarkError
+from .processes import processor_seconds, resident_bytes, running, wait_until
 
 _ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+),")
-_START_SECONDS_MAX = 30.0
-_STOP_SECONDS_MAX = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server that listens on 127.0.0.1."""
+    """A server that listens on 127.0.0.1.
+
+    Attributes:
+        port: where it takes calls.
+        parts: what it consists of, as names and process ids; each stands for its children too.
+    """
 
     port: int
-    process_id: int
+    parts: Mapping[str, int]
+
+    def processor_seconds_of_parts(self) -> dict[str, float]:
+        """What each part has used so far, all its threads together, in steps of 10 ms."""
+        return {name: processor_seconds(process_id) for name, process_id in self.parts.items()}
 
     def processor_seconds(self) -> float:
-        """What it has used so far, all its threads together, in steps of 10 ms."""
-        text = Path(f"/proc/{self.process_id}/stat").read_text(encoding="utf-8")
-        # The name of the program, in parentheses, may hold spaces; user and system time follow.
-        user, system = text.rpartition(")")[2].split()[11:13]
-        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+        """What all parts have used so far."""
+        return sum(self.processor_seconds_of_parts().values())
 
     def resident_bytes(self) -> int:
         """What it has in memory now."""
-        text = Path(f"/proc/{self.process_id}/statm").read_text(encoding="utf-8")
-        return int(text.split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return sum(resident_bytes(process_id) for process_id in self.parts.values())
 
 
 @contextlib.contextmanager
 def bare_server(directory: Path) -> Generator[Server]:
     """Bare aiohttp."""
-    with _server(["bench.bare"], directory / "bare.log") as server:
+    with announced_server("aiohttp", [sys.executable, "-m", "bench.bare"], directory) as server:
         yield server
 
 
 @contextlib.contextmanager
-def holdfast_server(directory: Path) -> Generator[Server]:
+def holdfast_server(directory: Path, *, target: str = "bench.objects") -> Generator[Server]:
     """``holdfast serve`` with fsync, as a user starts it."""
-    command = ["holdfast", "serve", "bench.objects", "--port", "0", "--durability", "fsync"]
-    command += ["--data", str(directory / "data")]
-    with _server(command, directory / "holdfast.log") as server:
+    command = [sys.executable, "-m", "holdfast", "serve", target, "--port", "0"]
+    command += ["--durability", "fsync", "--data", str(directory / "data")]
+    with announced_server("holdfast", command, directory) as server:
         yield server
 
 
 @contextlib.contextmanager
-def _server(module_and_arguments: Sequence[str], log: Path) -> Generator[Server]:
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *module_and_arguments],
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-        )
-    try:
-        yield Server(_wait_port(process, log), process.pid)
-        if process.poll() is not None:
-            message = f"a server ended while it was measured: {_tail(log)}"
+def announced_server(name: str, command: Sequence[str], directory: Path) -> Generator[Server]:
+    """A server of one process that prints its address when it is ready."""
+    log = directory / f"{name}.log"
+    with running(command, log) as process:
+        wait_until(lambda: _find_port(log) is not None, process, log)
+        port = _find_port(log)
+        if port is None:
+            message = f"{name} took back its address"
             raise BenchmarkError(message)
-    finally:
-        _end(process)
+        yield Server(port, {name: process.pid})
 
 
-def _wait_port(process: "subprocess.Popen[bytes]", log: Path) -> int:
-    deadline = time.monotonic() + _START_SECONDS_MAX
-    while time.monotonic() < deadline and process.poll() is None:
-        found = _ADDRESS.search(log.read_text(encoding="utf-8", errors="replace"))
-        if found is not None:
-            return int(found[1])
-        time.sleep(0.02)
-    message = f"a server did not start: {_tail(log)}"
-    raise BenchmarkError(message)
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    process.terminate()
-    try:
-        process.wait(_STOP_SECONDS_MAX)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _tail(log: Path) -> str:
-    return log.read_text(encoding="utf-8", errors="replace")[-1000:].strip() or "it said nothing"
+def _find_port(log: Path) -> int | None:
+    found = _ADDRESS.search(log.read_text(encoding="utf-8", errors="replace"))
+    return None if found is None else int(found[1])

@@ -1,68 +1,48 @@
-"""Calls per second over HTTP on 64 connections, beside bare aiohttp; rounds of both in turn."""
+"""Calls per second over HTTP on 64 connections, beside everybody; rounds of all in turn."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from .harness import Figure, Options, Scenario, median, scratch, show
-from .load import Outcome, Request, put_load
-from .servers import bare_server, holdfast_server
+from .contenders import AIOHTTP, DBOS_POSTGRES, DBOS_SQLITE, HOLDFAST, RESTATE
+from .contest import Rounds, hold, ratio_figures, throughput_figures
+from .harness import Figure, Options, Scenario
+from .load import Request
 
 COUNTER_CALL = Request(path="/Counter/*/add", body="1")
 AGENT_CALL = Request(path="/Agent/*/ask", body='"What is durable execution, and why?"')
 
+EVERYBODY = (AIOHTTP, HOLDFAST, RESTATE, DBOS_SQLITE, DBOS_POSTGRES)
+
 _CONNECTIONS = 64
 
 
-def _compare(request: Request, options: Options, *, ratio_min: float) -> Iterable[Figure]:
+def _compare(
+    name: str, request: Request, targets: Mapping[str, float], options: Options
+) -> Iterable[Figure]:
     rounds, seconds = (3, 3) if options.is_short else (7, 10)
-    bare: list[Outcome] = []
-    ours: list[Outcome] = []
-    with (
-        scratch(options) as directory,
-        bare_server(directory) as aiohttp,
-        holdfast_server(directory) as holdfast,
-    ):
-        for server in (aiohttp, holdfast):
-            put_load(server, request, connections=_CONNECTIONS, seconds=1 + seconds // 3)
-        for _ in range(rounds):
-            for server, outcomes in ((aiohttp, bare), (holdfast, ours)):
-                outcome = put_load(server, request, connections=_CONNECTIONS, seconds=seconds)
-                outcomes.append(outcome)
-    bare_per_second = median(each.per_second for each in bare)
-    our_per_second = median(each.per_second for each in ours)
-    yield Figure(what="bare aiohttp", value=bare_per_second, unit="/s", note=_each_round(bare))
-    yield Figure(what="holdfast", value=our_per_second, unit="/s", note=_each_round(ours))
-    yield Figure(
-        what="holdfast by bare aiohttp",
-        value=our_per_second / bare_per_second,
-        unit="",
-        at_least=ratio_min,
+    results = hold(
+        request,
+        Rounds(names=EVERYBODY, connections=_CONNECTIONS, rounds=rounds, seconds=seconds),
+        options,
     )
-    bare_processor = median(each.processor_seconds for each in bare)
-    our_processor = median(each.processor_seconds for each in ours)
+    yield from throughput_figures(results.values(), f"{name}: calls per second, 64 connections")
+    yield from ratio_figures(results, targets)
+    ours = results[HOLDFAST]
     yield Figure(
-        what="bare aiohttp by holdfast, processor time",
-        value=bare_processor / our_processor,
-        unit="",
-        note=f"{bare_processor * 1e6:.0f} and {our_processor * 1e6:.0f} us per call, all threads",
-    )
-    yield Figure(
-        what="median latency",
-        value=median(each.p50_seconds for each in ours) * 1e3,
+        what="holdfast, median latency",
+        value=(ours.median_of(lambda each: each.p50_seconds) or 0) * 1e3,
         unit="ms",
-        note=f"p99 {median(each.p99_seconds for each in ours) * 1e3:.1f} ms",
+        note=f"p99 {(ours.median_of(lambda each: each.p99_seconds) or 0) * 1e3:.1f} ms",
     )
-
-
-def _each_round(outcomes: list[Outcome]) -> str:
-    return "rounds: " + " ".join(show(round(each.per_second)) for each in outcomes)
 
 
 def _counter(options: Options) -> Iterable[Figure]:
-    return _compare(COUNTER_CALL, options, ratio_min=0.40)
+    targets = {AIOHTTP: 0.45, RESTATE: 10.0, DBOS_SQLITE: 20.0, DBOS_POSTGRES: 20.0}
+    return _compare("Counter", COUNTER_CALL, targets, options)
 
 
 def _agent(options: Options) -> Iterable[Figure]:
-    return _compare(AGENT_CALL, options, ratio_min=0.15)
+    targets = {AIOHTTP: 0.18, RESTATE: 8.0, DBOS_SQLITE: 40.0, DBOS_POSTGRES: 40.0}
+    return _compare("Agent of three steps", AGENT_CALL, targets, options)
 
 
 COUNTER = Scenario(

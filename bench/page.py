@@ -1,0 +1,96 @@
+"""Write the page of the documentation from results, so that no figure in it is typed. A program.
+
+    python -m bench.page bench-results/*.json
+
+Of a scenario that is in several files, the last file's is taken. Writes ``docs/performance.md`` and
+``docs/performance.svg``.
+"""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from .harness import ROOT, Figure, show
+from .plot import plot
+from .results import Measured, drawn, read_results
+
+_PAGE = ROOT / "docs" / "performance.md"
+_PICTURE = ROOT / "docs" / "performance.svg"
+
+_HEAD = """# Performance
+
+<!-- Written by `python -m bench.page`; edit that, not this. -->
+
+What `make bench` measures, and against what: the same handlers, bodies, keys and connections on one
+machine, with fsync on everywhere, in rounds that take turns. A figure is the median of its rounds.
+`ok` and `short` tell whether it meets its target, `-` that it has none. **What falls short stands
+here as it is.**
+
+Calls per second depend on who else uses the machine. Processor time per call does not, much; it is
+that of all threads and processes of a contender, and the note beside a figure splits it.
+
+![Bars and lines of the figures below](performance.svg)
+"""
+
+_SHORT = "Targets that were missed in these runs"
+
+
+def page(measured: Iterable[Measured]) -> str:
+    """The page."""
+    scenarios = list(measured)
+    lines = [_HEAD]
+    missed = [
+        f"* {scenario.name}: {figure.what} is {show(figure.value)}{_unit(figure)}, "
+        f"the target {figure.target}."
+        for scenario in scenarios
+        for figure in scenario.figures or ()
+        if figure.verdict == "short"
+    ]
+    if missed:
+        lines += [f"## {_SHORT}\n", *missed, ""]
+    machine: dict[str, str] | None = None
+    for scenario in scenarios:
+        lines += [f"## {scenario.title}\n"]
+        said = {name: value for name, value in scenario.machine.items() if name != "load before"}
+        if said != machine:
+            machine = said
+            lines += ["Measured on:\n"]
+            lines += [f"* {name}: {value}" for name, value in machine.items()]
+            lines += [""]
+        size = "short" if scenario.is_short else "long"
+        lines += [f"Size: {size}. `python -m bench --{size} --only {scenario.name}`\n"]
+        lines += [_table(scenario.figures), ""]
+    return "\n".join(lines)
+
+
+def _table(figures: Iterable[Figure] | None) -> str:
+    if figures is None:
+        return "It could not be run to its end."
+    rows = ["| what | figure | target | verdict | note |", "|---|--:|--:|---|---|"]
+    rows += [
+        f"| {each.what} | {show(each.value)}{_unit(each)} | {each.target} | {each.verdict} "
+        f"| {each.note} |"
+        for each in figures
+    ]
+    return "\n".join(rows)
+
+
+def _unit(figure: Figure) -> str:
+    return f" {figure.unit}" if figure.unit else ""
+
+
+def main() -> None:
+    """Write the page and its picture."""
+    newest: dict[str, Measured] = {}
+    for argument in sys.argv[1:]:
+        for measured in read_results(Path(argument)):
+            newest[measured.name] = measured
+    if not newest:
+        sys.exit(__doc__)
+    scenarios = newest.values()
+    _PAGE.write_text(page(scenarios), encoding="utf-8")
+    _PICTURE.write_text(plot(drawn(scenarios)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
