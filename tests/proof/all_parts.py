@@ -1,6 +1,10 @@
 """All parts of the proof, in the order in which they run and are reported."""
 
 from tests.histories import proof as histories
+from tests.programs import proof as programs
 from tests.proof.parts import Part
 
-PARTS: tuple[Part, ...] = (histories.PART,)
+PARTS: tuple[Part, ...] = (
+    histories.PART,
+    programs.PART,
+)

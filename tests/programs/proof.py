@@ -1,0 +1,36 @@
+"""Random programs as a part of the proof."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.crash.rounds import find_port
+from tests.programs.storm import Plan, run_storm
+from tests.proof.parts import Line, Part, Size
+
+SIZES = {Size.PROVE: (600, 1_000), Size.LONG: (100_000, 1_000_000)}
+"""Programs, and keys on each layer."""
+
+
+def _run(size: Size, seed: str, directory: Path) -> Iterator[Line]:
+    programs, keys = SIZES[size]
+    report = run_storm(
+        Plan(
+            seed=seed,
+            programs=programs,
+            keys=keys,
+            fault_seconds=2.0,
+            directory=directory,
+            port=find_port(),
+        )
+    )
+    yield Line(
+        fault="kill, or stop, continue and kill, under random programs",
+        invariants=("I2", "I4", "I5", "I8", "I9", "I10", "I11", "I15", "I18"),
+        injected=report.kills + report.stops,
+        checked=f"{report.programs:,} answers and {report.numbers:,} numbers as foretold",
+        violations=tuple(report.violations),
+        seed=seed,
+    )
+
+
+PART = Part(name="programs", title="Random programs with a foretold end", run=_run)
