@@ -7,18 +7,18 @@ from tests.crash.rounds import find_port
 from tests.programs.storm import Plan, run_storm
 from tests.proof.parts import Line, Part, Size
 
-SIZES = {Size.PROVE: (600, 1_000), Size.LONG: (100_000, 1_000_000)}
-"""Programs, and keys on each layer."""
+SIZES = {Size.PROVE: (1_500, 1_000, 0.6), Size.LONG: (100_000, 1_000_000, 2.0)}
+"""Programs, keys on each layer, and seconds from one fault to the next."""
 
 
 def _run(size: Size, seed: str, directory: Path) -> Iterator[Line]:
-    programs, keys = SIZES[size]
+    programs, keys, seconds = SIZES[size]
     report = run_storm(
         Plan(
             seed=seed,
             programs=programs,
             keys=keys,
-            fault_seconds=2.0,
+            fault_seconds=seconds,
             directory=directory,
             port=find_port(),
         )

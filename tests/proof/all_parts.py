@@ -1,5 +1,6 @@
 """All parts of the proof, in the order in which they run and are reported."""
 
+from tests.door import proof as door
 from tests.histories import proof as histories
 from tests.programs import proof as programs
 from tests.proof.parts import Part
@@ -7,4 +8,5 @@ from tests.proof.parts import Part
 PARTS: tuple[Part, ...] = (
     histories.PART,
     programs.PART,
+    door.PART,
 )
