@@ -35,6 +35,7 @@ from .load import generator_name
 from .machine import describe_machine
 from .parked import PARKED
 from .plot import plot
+from .recovery import RECOVERY
 from .refusals import REFUSALS
 from .replay import REPLAY
 from .results import Measured, drawn, write_results
@@ -53,6 +54,7 @@ SCENARIOS = (
     CONTROL,
     SQL,
     PARKED,
+    RECOVERY,
     IDLE,
     COLLECT,
     IMPORT,

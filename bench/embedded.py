@@ -14,7 +14,7 @@ from .objects import Counter
 
 _CALLERS = 64
 _KEYS = 10_000
-_LATER_GOAL = 25_000
+_PER_SECOND_MIN = 25_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +64,15 @@ def _run(options: Options) -> Iterable[Figure]:
         what="durable counter calls",
         value=median(each.per_second for each in results),
         unit="/s",
-        note=f"a later goal is {_LATER_GOAL:,}; rounds: "
-        + " ".join(show(round(each.per_second)) for each in results),
+        at_least=_PER_SECOND_MIN,
+        note="rounds: " + " ".join(show(round(each.per_second)) for each in results),
     )
     yield Figure(
         what="processor time per call",
         value=median(each.processor_seconds for each in results) * 1e6,
         unit="us",
-        note="all threads",
+        note=f"all threads; {_PER_SECOND_MIN:,} per second leave {1e6 / _PER_SECOND_MIN:.0f} us "
+        "of wall time to the loop's thread",
     )
     yield Figure(what="calls per fsync", value=calls_per_fsync, unit="")
 

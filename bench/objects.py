@@ -39,6 +39,22 @@ class Agent(VirtualObject):
         return await ctx.run("answer", do_nothing)
 
 
+class Busy(VirtualObject):
+    """Sessions in the middle of a step that does not end."""
+
+    @handler
+    async def work(self, ctx: Context) -> str:
+        """Make one step, then be in the next."""
+        await ctx.run("plan", do_nothing)
+        return await ctx.run("model", never_end)
+
+
+async def never_end() -> str:
+    """A model that never answers."""
+    await asyncio.Event().wait()
+    return "never"
+
+
 class Link(VirtualObject):
     """A part of a chain: it calls the next object and keeps what that said."""
 

@@ -76,6 +76,7 @@ def _run(options: Options) -> Iterable[Figure]:
         what="on disk per parked session",
         value=parked["disk_bytes"] / sessions,
         unit="bytes",
+        at_most=600,
         note="all files of the directory, after a graceful stop",
     )
 

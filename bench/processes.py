@@ -33,8 +33,26 @@ def running(
     Raises:
         BenchmarkError: it had ended by itself; at the end of the block.
     """
+    process = start(command, log, user=user, variables=variables)
+    try:
+        yield process
+        if process.poll() is not None:
+            message = f"{command[0]} ended while it was measured: {tail(log)}"
+            raise BenchmarkError(message)
+    finally:
+        end(process)
+
+
+def start(
+    command: Sequence[str],
+    log: Path,
+    *,
+    user: str | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> "subprocess.Popen[bytes]":
+    """A process that writes to ``log``; the caller ends it."""
     with log.open("wb") as output:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             command,
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
@@ -43,18 +61,16 @@ def running(
             user=user,
             env=os.environ | (variables or {}),
         )
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """Ask it to end, and kill it when that takes long."""
+    process.terminate()
     try:
-        yield process
-        if process.poll() is not None:
-            message = f"{command[0]} ended while it was measured: {tail(log)}"
-            raise BenchmarkError(message)
-    finally:
-        process.terminate()
-        try:
-            process.wait(_STOP_SECONDS_MAX)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.wait(_STOP_SECONDS_MAX)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def wait_until(
