@@ -9,6 +9,8 @@ before doing what the line announces, or before anyone could have heard of it.
     Asked, Answered     a request, told by the client before it is sent and after the whole 2xx
     Resolved            an awakeable whose completion was answered with 2xx
     Ended               a server process, told by whoever ended it, after it was gone
+    Racing, Settled     what a server said between them is not held against it: its disk was shut
+                        down in the middle of system calls, which may then lie
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 LEDGER_VARIABLE = "HOLDFAST_CRASH_LEDGER"
@@ -89,7 +92,19 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     how: End
 
 
-Line = Began | Finished | Asked | Answered | Resolved | Ended
+class Racing(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The disk of a server is about to be shut down while the server runs."""
+
+    process: int
+
+
+class Settled(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """That server is gone, and the clients have read what it said."""
+
+    process: int
+
+
+Line = Began | Finished | Asked | Answered | Resolved | Ended | Racing | Settled
 
 _DECODER: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
 
@@ -127,8 +142,26 @@ class LedgerReader:
 
 
 def read_ledger(path: Path) -> list[Line]:
-    """All of a ledger."""
-    return LedgerReader(path).read()
+    """All of a ledger that is evidence."""
+    return without_races(LedgerReader(path).read())
+
+
+def without_races(lines: Iterable[Line]) -> list[Line]:
+    """What was said by nobody whose disk could lie: no acknowledgements and effects of a race.
+
+    The requests stay, and may or may not have happened.
+    """
+    kept: list[Line] = []
+    is_race = False
+    for line in lines:
+        match line:
+            case Racing() | Settled():
+                is_race = isinstance(line, Racing)
+            case Began() | Finished() | Answered() | Resolved() if is_race:
+                pass
+            case _:
+                kept.append(line)
+    return kept
 
 
 def _decode(text: bytes) -> Line | None:

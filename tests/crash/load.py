@@ -13,11 +13,14 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from tests.crash.ledger import Answered, Asked, Began, Ledger, LedgerReader, Resolved
+from tests.crash.ledger import Answered, Asked, Began, Ledger, LedgerReader, Resolved, Settled
 from tests.ingress.http_caller import Connection, Reply, connect, post
 
-ANSWER_SECONDS = 30.0
+PATIENCE_SECONDS = 30.0
 """A server that is up and says nothing for so long has forgotten the request."""
+
+GONE = frozenset({400, 404, 409, 410})
+"""What is answered to who resolves an awakeable that is gone."""
 
 KEYS = 5
 """Objects of each class: few, so that calls meet in mailboxes."""
@@ -48,8 +51,9 @@ class UnexpectedAnswerError(Exception):
 class Caller:
     """One connection to the server, opened again whenever it breaks."""
 
-    def __init__(self, port: int, ledger: Ledger) -> None:
+    def __init__(self, port: int, ledger: Ledger, patience: float = PATIENCE_SECONDS) -> None:
         self._port = port
+        self._patience = patience
         self.ledger = ledger
         self._stack = AsyncExitStack()
         self._connection: Connection | None = None
@@ -90,14 +94,17 @@ class Caller:
         except OSError:
             return  # Nobody was there.
 
-    async def resolve(self, awakeable: str, value: str, token: str) -> None:
-        """Resolve an awakeable, until that is acknowledged."""
+    async def resolve(
+        self, awakeable: str, value: str, token: str, refusals: frozenset[int] = frozenset()
+    ) -> bool:
+        """Resolve an awakeable, until that is acknowledged or refused with one of these."""
         path = f"/restate/awakeables/{awakeable}/resolve"
-        await self._send_until_answered(post(path, json.dumps(value).encode()), token)
+        data = post(path, json.dumps(value).encode())
+        return (await self._send_until_answered(data, token, refusals)).status not in refusals
 
     def make_another(self) -> "Caller":
         """A caller with a connection of its own."""
-        return Caller(self._port, self.ledger)
+        return Caller(self._port, self.ledger, self._patience)
 
     async def close(self) -> None:
         self._connection = None
@@ -115,16 +122,18 @@ class Caller:
         )
         return body
 
-    async def _send_until_answered(self, data: bytes, token: str) -> Reply:
+    async def _send_until_answered(
+        self, data: bytes, token: str, refusals: frozenset[int] = frozenset()
+    ) -> Reply:
         while True:
             try:
                 reply = await self._exchange(data)
             except TimeoutError:
                 message = (
-                    f"{token} was not answered within {ANSWER_SECONDS} s by a server that is up"
+                    f"{token} was not answered within {self._patience} s by a server that is up"
                 )
                 raise UnexpectedAnswerError(message) from None
-            if reply is not None and reply.status in {200, 202}:
+            if reply is not None and reply.status in {200, 202, *refusals}:
                 return reply
             if reply is not None and reply.status != 503:
                 message = f"{token} was answered with {reply.status}: {reply.body.decode()}"
@@ -136,7 +145,7 @@ class Caller:
         try:
             if self._connection is None:
                 self._connection = await self._stack.enter_async_context(connect(self._port))
-            return await asyncio.wait_for(self._connection.ask(data), ANSWER_SECONDS)
+            return await asyncio.wait_for(self._connection.ask(data), self._patience)
         except (ConnectionError, EOFError):
             await self.close()
             return None
@@ -267,24 +276,42 @@ class Resolver:
         self._random = random
         self._reader = LedgerReader(caller.ledger.path)
         self._resolved: set[str] = set()
+        # What was resolved since the last race; of its acknowledgements those of the next are
+        # untrue, and the ledger tells of that one later than it is.
+        self._doubtful: list[tuple[str, str]] = []
 
     async def run(self) -> None:
         """Go on until cancelled."""
         try:
             while True:
                 for line in self._reader.read():
-                    if isinstance(line, Began) and line.step == "publish":
-                        await self._resolve(*line.payload.split(" "))
+                    match line:
+                        case Began(step="publish"):
+                            await self._resolve(*line.payload.split(" "))
+                        case Settled():
+                            await self._resolve_doubtful()
+                        case _:
+                            pass
                 await asyncio.sleep(0.02)
         finally:
             await self._caller.close()
 
     async def _resolve(self, token: str, awakeable: str) -> None:
-        if token in self._resolved:
+        # Not by token: one whose acknowledgement was lost in a race gets another awakeable.
+        if awakeable in self._resolved:
             return
-        self._resolved.add(token)
+        self._resolved.add(awakeable)
+        self._doubtful.append((token, awakeable))
         value = f"yes to {token}"
         await self._caller.resolve(awakeable, value, token)
         self._caller.ledger.append(Resolved(token=token, value=value))
         if self._random.random() < 0.3:
             await self._caller.resolve(awakeable, "too late", token)
+
+    async def _resolve_doubtful(self) -> None:
+        """Once more, all of them; most are resolved, and some are gone with their invocation."""
+        doubtful, self._doubtful = self._doubtful, []
+        for token, awakeable in doubtful:
+            value = f"yes to {token}"
+            if await self._caller.resolve(awakeable, value, token, refusals=GONE):
+                self._caller.ledger.append(Resolved(token=token, value=value))

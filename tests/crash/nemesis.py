@@ -73,7 +73,9 @@ class Nemesis:
 
     port: int
     directory: Path
-    """Where the data directory is."""
+    """What is current for a server."""
+    data: Path
+    """The data directory."""
     ledger: Ledger
     nursery: Nursery
     settle: Callable[[], None]
@@ -124,7 +126,7 @@ class Nemesis:
             "--admin-port",
             "none",
             "--data",
-            str(self.directory / "data"),
+            str(self.data),
             "--durability",
             self.durability,
             cwd=self.directory,

@@ -15,13 +15,18 @@ from typing import Any
 
 from tests.crash.judge import Histories, expected_turns, find_violations
 from tests.crash.ledger import Answered, Asked, Began, Ledger, read_ledger
-from tests.crash.load import Caller, Client, Request, Resolver, UnexpectedAnswerError
+from tests.crash.load import (
+    PATIENCE_SECONDS,
+    Caller,
+    Client,
+    Request,
+    Resolver,
+    UnexpectedAnswerError,
+)
 from tests.crash.nemesis import Durability, Nemesis
 from tests.crash.nursery import Nursery
 
 CLIENTS = 10
-QUIET_SECONDS_MAX = 30.0
-"""Within this after the last restart, all that was accepted has been done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +41,8 @@ class Plan:
     directory: Path
     port: int
     durability: Durability = "fsync"
+    patience: float = PATIENCE_SECONDS
+    """Seconds after the last restart within which all that was accepted has been done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +125,7 @@ def _make_killer(plan: Plan, surroundings: Surroundings) -> Nemesis:
     return Nemesis(
         port=plan.port,
         directory=plan.directory,
+        data=plan.directory / "data",
         ledger=surroundings.ledger,
         nursery=surroundings.nursery,
         settle=surroundings.settle,
@@ -146,29 +154,33 @@ async def _storm(
     plan: Plan, nemesis: Nemesis, ledger: Ledger, earlier: Sequence[tuple[Request, Any]]
 ) -> tuple[list[str], Histories, list[tuple[Request, Any]]]:
     """Load and kills, then quiet; gives violations, histories and all results."""
+
+    def make_caller() -> Caller:
+        return Caller(plan.port, ledger, plan.patience)
+
     clients = [
         Client(
             name=str(number),
             prefix=f"{plan.prefix}.",
-            caller=Caller(plan.port, ledger),
+            caller=make_caller(),
             random=Random(f"{plan.seed} client {number}"),
         )
         for number in range(CLIENTS)
     ]
     is_over = asyncio.Event()
-    resolver = Resolver(Caller(plan.port, ledger), Random(f"{plan.seed} resolver"))
+    resolver = Resolver(make_caller(), Random(f"{plan.seed} resolver"))
     resolving = asyncio.create_task(resolver.run())
     working = {asyncio.create_task(each.run(is_over.is_set)): each for each in clients}
     fate = Random(f"{plan.seed} nemesis")
-    asking = Caller(plan.port, ledger)
+    asking = make_caller()
     try:
         await asyncio.to_thread(nemesis.torment, fate, plan.kills)
         server = await asyncio.to_thread(nemesis.start_last)
         try:
             is_over.set()
-            violations = await _finish(working)
+            violations = await _finish(working, plan.patience)
             violations += _faults_of(resolving, "the resolver")
-            await _wait_quiet(asking, ledger)
+            await _wait_quiet(asking, ledger, plan.patience)
             made = [request for each in clients for request in each.made]
             results = await _ask_again(made, asking, violations)
             again = await _ask_again([request for request, _ in earlier], asking, violations)
@@ -177,6 +189,8 @@ async def _storm(
                 for (request, old), (_, new) in zip(earlier, again, strict=True)
                 if old != new
             ]
+            # What a race lost was asked for just now, and may have sent something.
+            await _wait_quiet(asking, ledger, plan.patience)
             # Read last: what was asked for again must not have run again.
             histories = await _read_histories(asking, _expected_turns(ledger))
         finally:
@@ -209,9 +223,9 @@ async def _ask_again(
     return [(requests[at], results.get(at)) for at in range(len(requests))]
 
 
-async def _finish(working: Mapping[asyncio.Task[None], Client]) -> list[str]:
+async def _finish(working: Mapping[asyncio.Task[None], Client], seconds: float) -> list[str]:
     """Wait until every client has its last answer; gives what went wrong."""
-    _, waiting = await asyncio.wait(working, timeout=QUIET_SECONDS_MAX)
+    _, waiting = await asyncio.wait(working, timeout=seconds)
     violations = [f"{working[task].doing} was never answered" for task in waiting]
     for task, client in working.items():
         violations += _faults_of(task, client.doing)
@@ -223,7 +237,7 @@ def _faults_of(task: asyncio.Task[None], doing: str) -> list[str]:
     return [] if error is None else [f"{doing}: {type(error).__name__}: {error}"]
 
 
-async def _wait_quiet(caller: Caller, ledger: Ledger) -> None:
+async def _wait_quiet(caller: Caller, ledger: Ledger, seconds: float) -> None:
     """Wait until all that was acknowledged has happened, or has had time enough to."""
     answered = {line.token for line in read_ledger(ledger.path) if isinstance(line, Answered)}
     expected = {
@@ -231,7 +245,7 @@ async def _wait_quiet(caller: Caller, ledger: Ledger) -> None:
         for object_, token in _expected_turns(ledger)
         if token.partition(">")[0] in answered
     }
-    deadline = time.monotonic() + QUIET_SECONDS_MAX
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         histories = await _read_histories(caller, expected)
         if expected <= {(name, token) for name, history in histories.items() for token in history}:

@@ -2,11 +2,13 @@
 
 from tests.door import proof as door
 from tests.histories import proof as histories
+from tests.power import proof as power
 from tests.programs import proof as programs
 from tests.proof.parts import Part
 
 PARTS: tuple[Part, ...] = (
     histories.PART,
+    power.PART,
     programs.PART,
     door.PART,
 )

@@ -1,0 +1,123 @@
+"""A disk that can lose its power: ext4 on a loop device, in a directory of its own.
+
+The cut is ``FS_IOC_SHUTDOWN`` without a flush of the journal: from then on the file system writes
+nothing, and what it had not written is lost, as when the plug is pulled. The next mount replays
+the journal, as after a boot. Needs root, loop devices and ``mkfs.ext4``; ``find_obstacle`` says
+what of it is missing.
+
+An unmounted disk is a file. One whose process died before it could unmount is unmounted by the
+next process that makes a disk, which knows it by the process id in the name of the mount point.
+"""
+
+import fcntl
+import functools
+import os
+import re
+import shutil
+import struct
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+FS_IOC_SHUTDOWN = 0x8004587D
+GOING_FLAGS_NOLOGFLUSH = 2
+
+MIB = 1 << 20
+TRIES_SECONDS = 10.0
+"""How long a mount or unmount is tried again: loop devices are everybody's."""
+
+_MOUNT_POINT = "holdfast-disk-{}"
+_ABANDONED = re.compile(r"/holdfast-disk-(\d+)$")
+
+
+class LoopDisk:
+    """One disk, mounted in the block. At its end it is unmounted, whatever happened."""
+
+    def __init__(self, directory: Path, size_mib: int) -> None:
+        """Make it; ``directory`` gets its image, a sparse file, and its mount point."""
+        self._image = directory / "disk.img"
+        self.path = directory / _MOUNT_POINT.format(os.getpid())
+        self.path.mkdir()
+        with self._image.open("wb") as file:
+            file.truncate(size_mib * MIB)
+        _run("mkfs.ext4", "-q", "-F", "-m", "0", str(self._image))
+
+    def __enter__(self) -> Self:
+        _unmount_abandoned()
+        self.mount()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.path.is_mount():
+            self.unmount()
+
+    def mount(self, *options: str) -> None:
+        """Power it up. ``options`` are those of ext4."""
+        joined = ",".join(("loop", "noatime", *options))
+        _run("mount", "-t", "ext4", "-o", joined, str(self._image), str(self.path))
+
+    def unmount(self) -> None:
+        """Let go of it; nobody may have files open."""
+        _run("umount", str(self.path))
+
+    def cut(self) -> None:
+        """Pull the plug. What is read and written from now on fails."""
+        directory = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.ioctl(directory, FS_IOC_SHUTDOWN, struct.pack("I", GOING_FLAGS_NOLOGFLUSH))
+        finally:
+            os.close(directory)
+
+    def abort(self) -> None:
+        """Make it read-only, as ext4 does when it finds itself damaged; files may be open."""
+        _run("mount", "-o", "remount,abort", str(self.path))
+
+
+@functools.cache
+def find_obstacle() -> str:
+    """Why there can be no such disk on this machine; empty if there can be."""
+    if os.geteuid() != 0:
+        return "only root may mount"
+    if shutil.which("mkfs.ext4") is None:
+        return "mkfs.ext4 is not installed"
+    with tempfile.TemporaryDirectory(prefix="holdfast-") as directory:
+        try:
+            with LoopDisk(Path(directory), 8) as disk:
+                disk.cut()
+        except OSError as error:
+            return f"a loop device cannot be mounted and shut down here: {error}"
+    return ""
+
+
+def _run(*command: str) -> None:
+    """Run it until it succeeds, for a while.
+
+    Raises:
+        OSError: it never did.
+    """
+    deadline = time.monotonic() + TRIES_SECONDS
+    while True:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            return
+        if time.monotonic() > deadline or "busy" not in done.stderr:
+            message = f"{' '.join(command)}: {done.stderr.strip()}"
+            raise OSError(message)
+        time.sleep(0.02)
+
+
+def _unmount_abandoned() -> None:
+    for line in Path("/proc/self/mounts").read_text("utf-8").splitlines():
+        path = line.split()[1]
+        abandoned = _ABANDONED.search(path)
+        if abandoned and not Path(f"/proc/{abandoned[1]}").exists():
+            # Another process may be about to do the same; what fails here fails for it too.
+            subprocess.run(["umount", path], capture_output=True, check=False)

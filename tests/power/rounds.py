@@ -1,0 +1,81 @@
+"""Rounds of power cuts: the load, the ledger and the judge of ``tests.crash``, on a disk that dies.
+
+The ledger stays outside, on a disk that nobody cuts.
+"""
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from tests.crash.load import PATIENCE_SECONDS, Request
+from tests.crash.nemesis import Durability
+from tests.crash.rounds import Plan, Report, Surroundings, find_port, run_round
+from tests.power.cutter import Cutter, How
+from tests.power.disk import LoopDisk
+
+DISK_MIB = 768
+"""Sparse; room for the ballast, and more than is needed to accept new work."""
+
+ROUND_CUTS = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutReport:
+    """A round, and how its power was cut."""
+
+    round: Report
+    cuts: Counter[How]
+    slowest_end: float
+
+
+async def run_cuts(
+    directory: Path,
+    seed: str,
+    cuts: int,
+    *,
+    durability: Durability = "fsync",
+    patience: float = PATIENCE_SECONDS,
+) -> AsyncIterator[CutReport]:
+    """Rounds of cuts that follow each other on one data directory."""
+    port = find_port()
+    random = Random(seed)
+    earlier: list[tuple[Request, Any]] = []
+    with LoopDisk(directory, DISK_MIB) as disk:
+        for number in range(-(-cuts // ROUND_CUTS)):
+            plan = Plan(
+                seed=f"{seed} round {number}",
+                prefix=f"r{number}",
+                kills=min(ROUND_CUTS, cuts - number * ROUND_CUTS),
+                directory=directory,
+                port=port,
+                durability=durability,
+                patience=patience,
+            )
+            report = await _run_round(plan, disk, random.sample(earlier, min(50, len(earlier))))
+            earlier += report.round.sample
+            yield report
+
+
+async def _run_round(plan: Plan, disk: LoopDisk, earlier: list[tuple[Request, Any]]) -> CutReport:
+    cutters: list[Cutter] = []
+
+    def make_cutter(plan: Plan, surroundings: Surroundings) -> Cutter:
+        cutter = Cutter(
+            port=plan.port,
+            directory=plan.directory,
+            data=disk.path / "data",
+            ledger=surroundings.ledger,
+            nursery=surroundings.nursery,
+            settle=surroundings.settle,
+            durability=plan.durability,
+            disk=disk,
+        )
+        cutters.append(cutter)
+        return cutter
+
+    report = await run_round(plan, earlier, make_cutter)
+    (cutter,) = cutters
+    return CutReport(round=report, cuts=cutter.cuts, slowest_end=cutter.slowest_end)

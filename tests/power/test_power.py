@@ -1,0 +1,33 @@
+"""A server whose disk loses power under load, again and again, keeps what it promised."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.power.cutter import SHARES
+from tests.power.disk import find_obstacle
+from tests.power.rounds import run_cuts
+
+SEED = os.environ.get("HOLDFAST_CRASH_SEED", "1")
+
+
+async def test_forty_power_cuts_break_no_promise(tmp_path: Path) -> None:
+    """The long form is ``python -m tests.proof --only power --long``."""
+    if obstacle := find_obstacle():
+        pytest.skip(obstacle)
+    (report,) = [each async for each in run_cuts(tmp_path, SEED, 40)]
+    violations = report.round.violations
+    assert not violations, f"seed {SEED}:\n" + "\n".join(violations[:20])
+    assert report.cuts.total() == 40
+    assert set(report.cuts) == set(SHARES), "a kind of cut was never made"
+    assert report.round.repeated_steps > 0, "no cut hit a running step, so nothing was tested"
+
+
+async def test_a_server_that_does_not_sync_is_found_out(tmp_path: Path) -> None:
+    """Kills cannot tell: what a killed process has written stays written."""
+    if obstacle := find_obstacle():
+        pytest.skip(obstacle)
+    rounds = run_cuts(tmp_path, SEED, 4, durability="process", patience=1)
+    (report,) = [each async for each in rounds]
+    assert [each for each in report.round.violations if "was acknowledged and had no turn" in each]
