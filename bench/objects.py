@@ -43,7 +43,7 @@ class Busy(VirtualObject):
     """Sessions in the middle of a step that does not end."""
 
     @handler
-    async def work(self, ctx: Context) -> str:
+    async def think(self, ctx: Context) -> str:
         """Make one step, then be in the next."""
         await ctx.run("plan", do_nothing)
         return await ctx.run("model", never_end)

@@ -91,7 +91,7 @@ class _Restart:
 
 def _restarts(directory: Path, in_flight: int) -> list[_Restart]:
     with _server(directory) as server:
-        server.post("/Busy/*/work/send", in_flight)
+        server.post("/Busy/*/think/send", in_flight)
         restarts: list[_Restart] = []
         for _ in range(_REPEATS):
             wait_idle(Server(server.port, {"holdfast": server.process.pid}))
