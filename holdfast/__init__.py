@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from .client.any_client import AnyClient
     from .client.client import Client
     from .client.sync_client import SyncClient
+    from .journal.backup import BackupInfo
     from .journal.memory import MemoryStore
     from .objects.webhooks import GitHub, Slack, StandardWebhooks, Stripe
     from .runtime.config import RuntimeConfig
@@ -79,6 +80,7 @@ __all__ = [
     "AwakeableExpiredError",
     "AwakeableInfo",
     "AwakeablePage",
+    "BackupInfo",
     "CanceledError",
     "Client",
     "Completed",
@@ -151,6 +153,7 @@ __all__ = [
 
 _LOADED_AT_FIRST_USE = {
     "AnyClient": ".client.any_client",
+    "BackupInfo": ".journal.backup",
     "EffectInfo": ".runtime.effects",
     "EffectPage": ".runtime.effects",
     "EntryInfo": ".runtime.journal_pages",

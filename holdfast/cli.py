@@ -42,10 +42,12 @@ from .admin_options import admin_options, choose_admin_port
 from .app import DEFAULT_PORT, Runtime, make_url
 from .checking_command import check, check_before_serving
 from .commands.awakeables import awakeables
+from .commands.backup import backup
 from .commands.invocations import invocations
 from .commands.services import services
 from .commands.sql import sql
 from .commands.state import state
+from .commands.verify import verify
 from .demo.story import tell
 from .ingress.admin.door import ADMIN_OPTIONS
 from .ingress.options import HttpOptions
@@ -231,7 +233,7 @@ def dev(**options: Any) -> None:
 
 
 commands.add_command(check)
-for group in (invocations, awakeables, state, services, sql):
+for group in (invocations, awakeables, state, services, sql, backup, verify):
     commands.add_command(group)
 
 

@@ -6,6 +6,7 @@
         holdfast.tide               how much it must hold            see ``tide_mark``
         holdfast.ballast            room for a start on a full disk  see ``disk_space``
         rocksdb/                    the rows, RocksDB's own files
+        holdfast.backup-*/          names of its files for a backup under way   see ``staging``
 
 Opening is in an order that leaves a directory it refuses as it was: look first, lock, look again,
 and only then write. This module knows no RocksDB.
@@ -21,7 +22,10 @@ from ..objects.errors import StoreFailedError, StoreFormatError, StoreFullError
 from .directory_lock import DirectoryLock
 from .disk_space import Ballast, free_bytes
 from .format import is_new_directory, stamp_directory, sync_directory
+from .staging import remove_stale
 from .tide_mark import TIDE_FILE, TideMark, create_tide_mark
+
+DATABASE = "rocksdb"
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
@@ -72,7 +76,7 @@ class DataDirectory:
     @property
     def database(self) -> Path:
         """Where RocksDB keeps its files."""
-        return self.path / "rocksdb"
+        return self.path / DATABASE
 
     def is_nearly_full(self) -> bool:
         """Whether less space is free than new work should find."""
@@ -95,6 +99,7 @@ class DataDirectory:
                 create_tide_mark(tide_file)
             stamp_directory(self.path)
             sync_directory(self.path.parent)
+        remove_stale(self.path)
         return TideMark(tide_file)
 
     def _leave_to_parent(self) -> None:

@@ -17,7 +17,6 @@ The links are there because rocksdict writes a file beside the database, even fo
 data directory nothing is written, locked or touched.
 """
 
-import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -28,9 +27,9 @@ from typing import NoReturn
 from rocksdict import AccessType, DBRecoveryMode, Options, Rdict
 
 from ..objects.errors import StoreDamagedError, StoreFailedError, StoreFormatError
-from .data_directory import explained_errors
+from .data_directory import DATABASE, explained_errors
 from .format import is_new_directory
-from .log_files import inspect_logs, manifest_path
+from .log_files import find_manifest, inspect_logs
 from .rocks_reading import Row, bounded_cursor, read_slice, scan_in_slices
 from .tide_mark import TIDE_FILE, read_tide_mark
 
@@ -59,8 +58,9 @@ class DirectoryView:
             StoreFailedError: it cannot be read, or its writer never left it alone for long enough.
         """
         self.path = Path(os.path.realpath(data_dir))
-        self._database = self.path / "rocksdb"
+        self._database = self.path / DATABASE
         self._db: Rdict | None = None
+        self._epoch = 0
         self._links: tempfile.TemporaryDirectory[str] | None = None
         with explained_errors(self.path):
             if is_new_directory(self.path):
@@ -80,6 +80,16 @@ class DirectoryView:
         """As ``StoreView.scan``."""
         read = partial(self._read, reverse=reverse)
         return scan_in_slices(read, start, end, reverse=reverse)
+
+    @property
+    def sequence(self) -> int:
+        """RocksDB's number of the last change that is shown."""
+        return self._opened().latest_sequence_number()
+
+    @property
+    def epoch(self) -> int:
+        """How often the directory had been opened."""
+        return self._epoch
 
     def close(self) -> None:
         """As ``StoreView.close``. May be called twice."""
@@ -111,7 +121,7 @@ class DirectoryView:
         unchanged = 0
         cause: Exception | None = None
         for _ in range(TRIES_MAX):
-            before = self._find_manifest()
+            before = find_manifest(self._database)
             cause = None
             try:
                 self._open_once()
@@ -120,10 +130,10 @@ class DirectoryView:
                 cause = error
             except Exception as error:  # noqa: BLE001  # RocksDB's may be of any class
                 cause = error
-            if cause is None and before is not None and before == self._find_manifest():
+            if cause is None and before is not None and before == find_manifest(self._database):
                 return
             self.close()
-            unchanged = unchanged + 1 if before == self._find_manifest() else 0
+            unchanged = unchanged + 1 if before == find_manifest(self._database) else 0
             if unchanged == TRIES_OF_ONE_MAX:
                 self._fail(cause)
         message = f"{self.path} changes faster than it can be read; stop what writes to it, or wait"
@@ -131,6 +141,7 @@ class DirectoryView:
 
     def _open_once(self) -> None:
         tide = read_tide_mark(self.path / TIDE_FILE)
+        self._epoch = tide.epoch
         self._links = tempfile.TemporaryDirectory(prefix="holdfast-view-")
         linked = Path(self._links.name)
         for entry in os.scandir(self._database):
@@ -151,13 +162,6 @@ class DirectoryView:
         if hole is not None:
             message = f"{hole}; a start removes what follows, so start it once before this"
             raise StoreDamagedError(message)
-
-    def _find_manifest(self) -> tuple[Path, int] | None:
-        """The manifest and its length: it is only ever appended to, and each has its own name."""
-        with contextlib.suppress(OSError, StoreDamagedError):
-            path = manifest_path(self._database)
-            return path, path.stat().st_size
-        return None
 
     def _fail(self, cause: Exception | None) -> NoReturn:
         if isinstance(cause, StoreDamagedError | StoreFailedError):

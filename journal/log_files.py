@@ -103,6 +103,18 @@ def inspect_logs(directory: Path) -> LogReport:
     return LogReport(last_sequence=expected - 1, ends_in=ends_in, hole=None, later_files=())
 
 
+def find_manifest(directory: Path) -> tuple[Path, int] | None:
+    """The manifest and its length; whoever writes to the database only appends to it.
+
+    While both are what they were, no table and no log that it needs was deleted. ``None``: at this
+    moment there is none that can be read.
+    """
+    with contextlib.suppress(OSError, StoreDamagedError):
+        path = manifest_path(directory)
+        return path, path.stat().st_size
+    return None
+
+
 def cut_at_hole(report: LogReport) -> None:
     """Remove what lies behind the hole, newest first, so that a crash in between leaves a hole.
 

@@ -16,6 +16,7 @@ from typing import Literal, Self
 
 from opentelemetry.trace import TracerProvider
 
+from ..journal.backup import BackupInfo, back_up
 from ..journal.rocks import RocksStore
 from ..journal.store import Store
 from ..objects.errors import (
@@ -250,6 +251,33 @@ class Engine(Outside, ForDoors):
         self._close_threads()
         self._store.close()
 
+    async def backup(self, target: str | os.PathLike[str]) -> BackupInfo:
+        """Copy the data directory to ``target``, a new directory, while everything goes on.
+
+        The copy holds all that was accepted or answered before this call, and is durable when it
+        returns. A runtime that starts on it goes on from there, so actions and calls outside that
+        came later than the copy are done again. Cancelled, the copying goes on all the same.
+
+        Raises:
+            InvalidArgumentError: the rows of this runtime are not in a directory; or the target
+                exists, its parent does not, or it is inside the data directory.
+            StoreLockedError: another backup to this target is under way.
+            StoreFullError, StoreFailedError, StoreDamagedError: it cannot be made, and the message
+                says why; there is no target then, and this runtime goes on.
+            RuntimeClosedError: the runtime is not open, or it stopped meanwhile.
+        """
+        self._check_open()
+        store = self._store
+        if not isinstance(store, RocksStore):
+            message = "a backup is of a data directory, and the rows of this runtime are in none"
+            raise InvalidArgumentError(message)
+        await self._answers.when_durable(None)
+        told, tell = self._answers.when_told(_do_nothing)
+        work = partial(back_up, store.path, target)
+        self._threads.run("backup", work, lambda info, error: tell(error or info))
+        info: BackupInfo = await told
+        return info
+
     def crash(self) -> None:
         """Drop everything at once and write nothing more, as if the process had been killed.
 
@@ -398,6 +426,10 @@ class Engine(Outside, ForDoors):
         future: asyncio.Future[None] = self._loop.create_future()
         self._loop.call_soon(_set_done, future)
         return future
+
+
+def _do_nothing() -> None:
+    """Whoever stops to wait for a backup gets none of it."""
 
 
 def _cancel(future: "asyncio.Future[None]") -> None:

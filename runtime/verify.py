@@ -49,43 +49,67 @@ def verify_rows(rows: Readable, *, epoch: int | None = None) -> list[str]:
     Raises:
         StoreDamagedError: the store itself cannot be read to its end.
     """
-    return list(find_problems(rows, epoch=epoch))
+    return list(Verification(rows, epoch=epoch).problems())
 
 
-def find_problems(rows: Readable, *, epoch: int | None = None) -> Iterator[str]:
-    """As ``verify_rows``, one after the other: a store that is lost may have millions."""
-    read = Reader(rows)
-    for key, row in rows.scan(*keys.prefix_range(keys.REMAINS)):
-        remains = _read_value(key, row)
-        if remains is not None and remains.may_have_undo:
+class Verification:
+    """One look through all rows, and what it has come by so far."""
+
+    def __init__(self, rows: Readable, *, epoch: int | None = None) -> None:
+        """As ``verify_rows``; nothing is read yet."""
+        self._read = Reader(rows)
+        self._epoch = epoch
+        self.rows = 0
+        self.open = 0
+        """Invocations that are not completed."""
+        self.completed = 0
+
+    def problems(self) -> Iterator[str]:
+        """As ``verify_rows``, one after the other: a store that is lost may have millions."""
+        read, rows = self._read, self._read.rows
+        self._note_remains()
+        state = objects.StateCheck(read)
+        journal: Journal | None = None
+        for key, row in rows.scan(b"", None):
+            self._count(key[:1])
+            try:
+                fields = split_key(key)
+                value = decode_value(key, row)
+            except HoldfastError as error:
+                yield error.message
+                continue
+            table = key[:1]
+            if journal is not None and (table != keys.JOURNAL or fields[0] != journal.id):
+                yield from _check_journal(read, journal)
+                journal = None
+            if table == keys.JOURNAL:
+                journal = journal or Journal(fields[0])
+                yield from journal.add(read, fields[1], value)
+            elif table == keys.STATE:
+                object_, name, part = fields
+                yield from state.check(key, object_, name, part, value)
+            else:
+                yield from _check(read, table, fields, value, row)
+        if journal is not None:
+            yield from _check_journal(read, journal)
+        yield from _check_cursors(read)
+        yield from _check_tally(read, self._epoch)
+
+    def _count(self, table: bytes) -> None:
+        self.rows += 1
+        self.open += table == keys.INVOCATION
+        self.completed += table == keys.OUTCOME
+
+    def _note_remains(self) -> None:
+        """Undo rows come before what says that they are being deleted."""
+        for key, row in self._read.rows.scan(*keys.prefix_range(keys.REMAINS)):
+            remains = _read_value(key, row)
+            if remains is None or not remains.may_have_undo:
+                continue
             object_ = object_of(remains.target)
             if object_ is not None:
-                read.tally.turns_with_undo.add(hash_of_turn(object_, remains.sequence))
-    state = objects.StateCheck(read)
-    journal: Journal | None = None
-    for key, row in rows.scan(b"", None):
-        try:
-            fields = split_key(key)
-            value = decode_value(key, row)
-        except HoldfastError as error:
-            yield error.message
-            continue
-        table = key[:1]
-        if journal is not None and (table != keys.JOURNAL or fields[0] != journal.id):
-            yield from _check_journal(read, journal)
-            journal = None
-        if table == keys.JOURNAL:
-            journal = journal or Journal(fields[0])
-            yield from journal.add(read, fields[1], value)
-        elif table == keys.STATE:
-            object_, name, part = fields
-            yield from state.check(key, object_, name, part, value)
-        else:
-            yield from _check(read, table, fields, value, row)
-    if journal is not None:
-        yield from _check_journal(read, journal)
-    yield from _check_cursors(read)
-    yield from _check_tally(read, epoch)
+                turn = hash_of_turn(object_, remains.sequence)
+                self._read.tally.turns_with_undo.add(turn)
 
 
 def _check(  # noqa: C901, PLR0912  # a table of tables

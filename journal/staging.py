@@ -1,0 +1,46 @@
+"""Room for a backup inside a data directory, for names of files that must not be deleted yet.
+
+A backup to another file system links the tables here before it copies them. Whoever dies meanwhile
+leaves its links, and with them the space of tables that are long gone; so a start removes them.
+Each is locked by the process that uses it, so that of one under way nothing is taken.
+"""
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+
+from ..objects.errors import StoreLockedError
+from .directory_lock import DirectoryLock
+
+_PREFIX = "holdfast.backup-"
+
+
+@contextlib.contextmanager
+def staging(data_dir: Path) -> Generator[Path]:
+    """A directory of one's own in ``data_dir``, gone afterwards.
+
+    Raises:
+        OSError: it cannot be made there.
+    """
+    path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=data_dir))
+    lock = DirectoryLock(path, on_fork=_do_nothing)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        lock.release()
+
+
+def remove_stale(data_dir: Path) -> None:
+    """Remove what dead backups have left in ``data_dir``."""
+    for path in data_dir.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError, StoreLockedError):
+            lock = DirectoryLock(path, on_fork=_do_nothing)
+            shutil.rmtree(path, ignore_errors=True)
+            lock.release()
+
+
+def _do_nothing() -> None:
+    """In a forked child: its copy of the lock is let go of already."""

@@ -1,0 +1,401 @@
+"""A backup is a data directory as it was at one moment, whole or not there at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+from holdfast import (
+    InvalidArgumentError,
+    StoreDamagedError,
+    StoreFormatError,
+    StoreFullError,
+    StoreLockedError,
+)
+from holdfast.journal.backup import back_up
+from holdfast.journal.directory_lock import DirectoryLock
+from holdfast.journal.rocks import RocksStore
+from holdfast.journal.staging import staging
+from holdfast.journal.tide_mark import TIDE_FILE, TideMark
+from tests.processes import ROOT, environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+KEYS = [b"k%05d" % number for number in range(500)]
+SMALL: dict[str, Any] = {"ballast_bytes": 0, "log_bytes_max": 1 << 15}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[RocksStore]:
+    store = RocksStore(tmp_path / "data", **SMALL)
+    store.write(dict.fromkeys(KEYS, b"in a table" * 20))
+    store.maintain()
+    store.write({KEYS[0]: b"in the log", KEYS[1]: None})
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[Path]:
+    """A directory on another file system than the one of ``tmp_path``."""
+    shared = Path("/dev/shm")  # noqa: S108 -- where there is one, it is memory
+    if not shared.is_dir() or shared.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("this machine has no second file system that anybody may write to")
+    with tempfile.TemporaryDirectory(dir=shared) as path:
+        yield Path(path)
+
+
+def rows_of(path: Path) -> dict[bytes, bytes]:
+    store = RocksStore(path, **SMALL)
+    rows = dict(store.scan(b"", None))
+    store.close()
+    return rows
+
+
+def names_in(path: Path) -> set[str]:
+    return {str(each.relative_to(path)) for each in path.rglob("*")}
+
+
+def test_it_holds_all_that_was_written_and_the_original_goes_on(
+    store: RocksStore, tmp_path: Path
+) -> None:
+    expected = dict(store.scan(b"", None))
+    info = back_up(store.path, tmp_path / "copy")
+    store.write({KEYS[0]: b"later"})
+    store.sync()
+
+    assert info.path == tmp_path / "copy"
+    assert 0 < info.shared_bytes < info.size_bytes
+    assert rows_of(info.path) == expected
+    assert store.get(KEYS[0]) == b"later"
+    assert info.path.stat().st_mode & 0o777 == 0o700
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["copy", "data"]
+
+
+def test_what_starts_on_a_copy_counts_one_epoch_more_than_the_original(
+    store: RocksStore, tmp_path: Path
+) -> None:
+    for _ in range(3):
+        store.close()
+        store = RocksStore(store.path, **SMALL)
+    info = back_up(store.path, tmp_path / "copy")
+    copy = RocksStore(info.path, **SMALL)
+
+    assert (store.epoch, copy.epoch) == (4, 5)
+    copy.close()
+    store.close()
+
+
+def test_a_copy_that_then_loses_something_is_refused_like_any_directory(
+    store: RocksStore, tmp_path: Path
+) -> None:
+    copy = back_up(store.path, tmp_path / "copy").path
+    for log in (copy / "rocksdb").glob("*.log"):
+        log.write_bytes(b"")
+
+    with pytest.raises(StoreDamagedError, match="has lost acknowledged data"):
+        RocksStore(copy, **SMALL)
+
+
+def test_a_change_of_the_original_never_reaches_the_copy(store: RocksStore, tmp_path: Path) -> None:
+    expected = dict(store.scan(b"", None))
+    copy = back_up(store.path, tmp_path / "copy").path
+    for value in (b"1", b"2", b"3"):
+        store.write(dict.fromkeys(KEYS, value * 300))
+        store.maintain()
+    store.compact(b"", None)
+
+    assert rows_of(copy) == expected
+
+
+def test_a_directory_that_nobody_has_open_is_copied_too(store: RocksStore, tmp_path: Path) -> None:
+    store.close()
+    back_up(store.path, tmp_path / "copy")
+
+    assert rows_of(tmp_path / "copy") == rows_of(store.path)
+
+
+def test_what_a_killed_process_left_is_copied_with_its_log(
+    store: RocksStore, tmp_path: Path
+) -> None:
+    """The lock is free, and nothing was closed: as a start would find it."""
+    shutil.copytree(store.path, tmp_path / "killed")
+
+    back_up(tmp_path / "killed", tmp_path / "copy")
+
+    assert rows_of(tmp_path / "copy") == rows_of(tmp_path / "killed")
+
+
+@pytest.mark.parametrize("where", ["here", "elsewhere"])
+def test_copies_of_a_busy_store_are_whole_and_hold_what_was_synced(
+    tmp_path: Path, where: str, request: pytest.FixtureRequest
+) -> None:
+    """Every batch writes the same number everywhere; the log is moved all the time."""
+    targets: Path = tmp_path if where == "here" else request.getfixturevalue("elsewhere")
+    store = RocksStore(tmp_path / "data", **SMALL)
+    synced, is_over = [0], threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not is_over.is_set():
+            number += 1
+            store.write(dict.fromkeys(KEYS[:50], b"%d" % number))
+            store.sync()
+            synced[0] = number
+            if number % 5 == 0:
+                store.maintain()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for at in range(12):
+            known = synced[0]
+            copy = back_up(store.path, targets / f"copy{at}").path
+            values = set(rows_of(copy).values())
+            assert len(values) <= 1, f"copy {at} is of no moment"
+            assert int(next(iter(values), b"0")) >= known
+    finally:
+        is_over.set()
+        writer.join()
+        store.close()
+    assert synced[0] > 0
+
+
+def test_on_another_file_system_it_shares_nothing_and_leaves_nothing_behind(
+    store: RocksStore, elsewhere: Path
+) -> None:
+    before = {each.name for each in store.path.iterdir()}
+    info = back_up(store.path, elsewhere / "copy")
+
+    assert info.shared_bytes == 0
+    assert rows_of(info.path) == dict(store.scan(b"", None))
+    assert {each.name for each in store.path.iterdir()} == before
+
+
+def test_a_start_removes_the_links_of_a_backup_that_died_and_no_others(store: RocksStore) -> None:
+    store.close()
+    dead = store.path / "holdfast.backup-dead"
+    (dead / "rocksdb").mkdir(parents=True)
+    (dead / "rocksdb" / "000001.sst").write_bytes(b"1")
+    with staging(store.path) as under_way:
+        store = RocksStore(store.path, **SMALL)
+        assert not dead.exists()
+        assert under_way.exists()
+    assert not under_way.exists()
+    store.close()
+
+
+def _target_is_there(path: Path) -> Path:
+    (path / "copy").mkdir()
+    return path / "copy"
+
+
+def _target_is_a_dangling_link(path: Path) -> Path:
+    (path / "copy").symlink_to(path / "nowhere")
+    return path / "copy"
+
+
+REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
+    "it is there": (_target_is_there, "exists; a backup makes its own directory"),
+    "it is a link": (_target_is_a_dangling_link, "exists; a backup makes its own directory"),
+    "inside": (lambda path: path / "data" / "copy", "is inside the data directory"),
+    "the same": (lambda path: path / "data", "is inside the data directory"),
+    "through a link": (lambda path: path / "link" / "copy", "is inside the data directory"),
+    "no parent": (lambda path: path / "not" / "copy", "there is no directory"),
+    "the root": (lambda _: Path("/"), "needs a directory of its own"),
+}
+
+
+@pytest.mark.parametrize("why", REFUSED)
+def test_a_target_that_cannot_be_one_is_refused_with_nothing_made(
+    store: RocksStore, tmp_path: Path, why: str
+) -> None:
+    (tmp_path / "link").symlink_to(store.path / "rocksdb")
+    choose, said = REFUSED[why]
+    target = choose(tmp_path)
+    before = names_in(tmp_path)
+
+    with pytest.raises(InvalidArgumentError, match=said):
+        back_up(store.path, target)
+    assert names_in(tmp_path) == before
+
+
+def test_what_is_no_data_directory_is_not_backed_up(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "me.png").touch()
+    for source in ("photos", "nothing"):
+        with pytest.raises(StoreFormatError, match=source):
+            back_up(tmp_path / source, tmp_path / "copy")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["photos"]
+
+
+def test_a_newer_format_is_not_backed_up(store: RocksStore, tmp_path: Path) -> None:
+    (store.path / "holdfast.format").write_text("holdfast data directory, format 2\n")
+    with pytest.raises(StoreFormatError, match="is of format 2"):
+        back_up(store.path, tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+
+
+def test_a_directory_that_has_lost_something_is_refused_by_its_own_name(
+    store: RocksStore, tmp_path: Path
+) -> None:
+    store.close()
+    mark = TideMark(store.path / TIDE_FILE)
+    mark.record(mark.sequence + 1_000)
+    mark.close()
+
+    with pytest.raises(StoreDamagedError) as refused:
+        back_up(store.path, tmp_path / "copy")
+    assert str(store.path) in refused.value.message
+    assert "partial" not in refused.value.message
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["data"]
+
+
+def test_a_database_without_its_manifest_is_damaged_and_not_too_busy(
+    store: RocksStore, tmp_path: Path
+) -> None:
+    store.close()
+    for manifest in (store.path / "rocksdb").glob("MANIFEST-*"):
+        manifest.unlink()
+    with pytest.raises(StoreDamagedError, match="its CURRENT names no manifest that is there"):
+        back_up(store.path, tmp_path / "copy")
+    assert not (tmp_path / "copy.partial").exists()
+
+
+def test_a_full_disk_leaves_neither_a_target_nor_a_part_of_one(
+    store: RocksStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(shutil, "copyfile", refuse)
+    with pytest.raises(StoreFullError, match="free some space, or name another disk"):
+        back_up(store.path, tmp_path / "copy")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["data"]
+    assert store.get(KEYS[0]) == b"in the log"
+
+
+def test_a_file_system_without_links_gets_copies(
+    store: RocksStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> NoReturn:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    info = back_up(store.path, tmp_path / "copy")
+
+    assert info.shared_bytes == 0
+    assert rows_of(info.path) == dict(store.scan(b"", None))
+
+
+def test_two_backups_to_one_target_do_not_meet(store: RocksStore, tmp_path: Path) -> None:
+    partial = tmp_path / "copy.partial"
+    partial.mkdir()
+    other = DirectoryLock(partial, on_fork=lambda: None)
+    with pytest.raises(StoreLockedError):
+        back_up(store.path, tmp_path / "copy")
+    assert partial.exists()
+    other.release()
+
+    back_up(store.path, tmp_path / "copy")
+    assert not partial.exists()
+
+
+def test_a_strangers_files_in_the_way_are_not_touched(store: RocksStore, tmp_path: Path) -> None:
+    partial = tmp_path / "copy.partial"
+    partial.mkdir()
+    (partial / "me.png").write_bytes(b"me")
+    with pytest.raises(StoreFormatError, match=r"is in the way: it holds 'me\.png'"):
+        back_up(store.path, tmp_path / "copy")
+    assert (partial / "me.png").read_bytes() == b"me"
+
+
+KILLED = """
+import os, shutil, sys
+from pathlib import Path
+from holdfast.journal import backup
+
+at, calls = int(sys.argv[3]), 0
+
+def dying(function):
+    def call(*args, **kwargs):
+        global calls
+        calls += 1
+        if calls == at:
+            os._exit(9)
+        return function(*args, **kwargs)
+    return call
+
+for place, name in ((shutil, "copyfile"), (Path, "hardlink_to"), (os, "fsync"), (Path, "rename")):
+    setattr(place, name, dying(getattr(place, name)))
+backup.back_up(sys.argv[1], sys.argv[2])
+print(calls)
+"""
+
+
+def run_killed(source: Path, target: Path, at: int) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", KILLED, str(source), str(target), str(at)],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_killed_anywhere_there_is_no_target_and_the_next_one_succeeds(
+    store: RocksStore, tmp_path: Path
+) -> None:
+    store.close()
+    whole = run_killed(store.path, tmp_path / "whole", 0)
+    assert whole.returncode == 0, whole.stderr
+    calls = int(whole.stdout)
+    expected = rows_of(tmp_path / "whole")
+    # The first, one in the middle, and the last two: before the rename, and after it.
+    for at in (1, calls // 2, calls - 1, calls):
+        target = tmp_path / f"copy{at}"
+        killed = run_killed(store.path, target, at)
+        assert killed.returncode == 9, killed.stderr
+        if at == calls:
+            assert rows_of(target) == expected
+            continue
+        assert not target.exists()
+        back_up(store.path, target)
+        assert rows_of(target) == expected
+        assert not (tmp_path / f"copy{at}.partial").exists()
+
+
+def test_every_file_and_every_name_is_synced_before_the_target_is_there(
+    store: RocksStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: set[str] = set()
+    fsync, rename = os.fsync, Path.rename
+    missing: list[set[str]] = []
+
+    def note(handle: int) -> None:
+        synced.add(str(Path(f"/proc/self/fd/{handle}").readlink()))
+        fsync(handle)
+
+    def look(self: Path, target: Path) -> Path:
+        if self.name == "copy.partial":
+            there: Mapping[str, Path] = {str(each): each for each in [self, *self.rglob("*")]}
+            missing.append(set(there) - synced)
+        return rename(self, target)
+
+    monkeypatch.setattr(os, "fsync", note)
+    monkeypatch.setattr(Path, "rename", look)
+    back_up(store.path, tmp_path / "copy")
+
+    assert missing == [set()]
+    assert str(tmp_path) in synced
