@@ -5,8 +5,8 @@ import holdfast
 PUBLIC = """
 AnyClient AwaitedInfo Awakeable AwakeableInfo AwakeablePage BackupInfo Client Completed
 CompletedFailure Context EffectInfo EffectPage EntryInfo HandlerOptions Happened Inbox Intent
-InvocationHandle InvocationInfo JournalPage ManualClock MemoryStore Mismatch MismatchCause NeverHappened
-NotCompensated Origin Promise
+InvocationHandle InvocationInfo JournalPage ManualClock MemoryStore Mismatch MismatchCause
+NeverHappened NotCompensated Origin Promise
 RetryPolicy Runtime RuntimeConfig Saga Service StateSnapshot StepInfo StepOptions SyncClient Target
 VirtualObject Workflow handler shared state step_info
 
