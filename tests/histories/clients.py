@@ -8,23 +8,17 @@ outcome is unknown for ever.
 
 import asyncio
 import json
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
 
-from tests.histories.operations import Asked, Recorder
+from tests.histories.operations import Recorder, freeze
+from tests.histories.requests import Request, choose
 from tests.ingress.http_caller import Connection, Reply, connect, get, post
 
 ANSWER_SECONDS = 30.0
 """A server that is up and says nothing for so long has forgotten the request."""
-
-KEYS = 2
-"""Objects of each class at a time: few, so that operations overlap."""
-
-OPERATIONS_PER_KEY = 60
-"""After so many on average the clients move on to new objects, and histories stay small."""
 
 
 @dataclass(slots=True)
@@ -39,16 +33,6 @@ class Count:
     """Sent twice at once."""
     left: int = 0
     """Sent, and the client went away."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """An operation as HTTP."""
-
-    target: str
-    asked: Asked
-    path: str
-    argument: Any
 
 
 class Line:
@@ -116,7 +100,7 @@ class Client:
             await line.close()
 
     async def _work(self, line: Line) -> None:
-        request = self._choose()
+        request = choose(self.random, self.recorder, f"{self.name}.{self._made}")
         is_keyed = self.random.random() < 0.95 or request.asked[0] == "read"
         await self._do(line, request, is_keyed=is_keyed)
 
@@ -136,7 +120,7 @@ class Client:
             self.complaints.append(f"{token} was answered {reply.status}: {reply.body.decode()}")
         else:
             self.count.answered += 1
-            answer = _freeze(json.loads(reply.body) if reply.body else None)
+            answer = freeze(json.loads(reply.body) if reply.body else None)
             self.recorder.add(request.target, token, request.asked, begun, answer)
 
     async def _ask_until_answered(self, line: Line, request: Request, token: str) -> Reply:
@@ -196,81 +180,7 @@ class Client:
             return reply
         return await self._insist(line, get(f"/restate/attach/{reply.headers['x-restate-id']}"))
 
-    def _choose(self) -> Request:
-        random = self.random
-        generation = self.recorder.size // (OPERATIONS_PER_KEY * KEYS * 3)
-        key = f"{generation}-{random.randrange(KEYS)}"
-        match random.choice(["Register", "Counter", "Log"]):
-            case "Register":
-                return self._choose_register(key)
-            case "Counter":
-                return self._choose_counter(key)
-            case _:
-                return self._choose_log(key)
-
-    def _choose_register(self, key: str) -> Request:
-        random = self.random
-        value = random.randrange(1, 4)
-        match random.choice(["read", "read", "write", "swap", "replace"]):
-            case "replace":
-                old = random.randrange(4)
-                argument = {"old": old, "new": value}
-                return _request("Register", key, "replace", (old, value), argument)
-            case "read":
-                return _request("Register", key, "read", None, None)
-            case name:
-                return _request("Register", key, name, value, value)
-
-    def _choose_counter(self, key: str) -> Request:
-        amount = self.random.randrange(1, 100)
-        match self.random.choice(["read", "turn", "add", "add", "detour"]):
-            case "read":
-                return _request("Counter", key, "read", None, None)
-            case "turn":
-                return _request("Counter", key, "read", None, None, path="read_in_turn")
-            case "detour":
-                argument = {"key": key, "amount": amount}
-                return _detour("Counter", key, "add", amount, argument)
-            case _:
-                return _request("Counter", key, "add", amount, amount)
-
-    def _choose_log(self, key: str) -> Request:
-        item = f"{self.name}.{self._made}"
-        match self.random.choice(["read", "append", "append", "detour"]):
-            case "read":
-                return _request("Log", key, "read", None, None)
-            case "detour":
-                return _detour("Log", key, "append", item, {"key": key, "item": item})
-            case _:
-                return _request("Log", key, "append", item, item)
-
-
-def _request(  # noqa: PLR0913  # the parts of one
-    name: str, key: str, operation: str, value: Any, argument: Any, *, path: str = ""
-) -> Request:
-    target = f"{name}/{key}"
-    return Request(
-        target=target,
-        asked=(operation, value),
-        path=f"/{target}/{path or operation}",
-        argument=argument,
-    )
-
-
-def _detour(name: str, key: str, operation: str, value: Any, argument: Any) -> Request:
-    """The same by a service that calls the object."""
-    return Request(
-        target=f"{name}/{key}",
-        asked=(operation, value),
-        path=f"/Detour/{operation}",
-        argument=argument,
-    )
-
 
 def _encode(request: Request, *headers: str) -> bytes:
     body = b"" if request.argument is None else json.dumps(request.argument).encode()
     return post(request.path, body, *headers)
-
-
-def _freeze(answer: Any) -> Hashable:
-    return tuple(answer) if isinstance(answer, list) else answer

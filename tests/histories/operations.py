@@ -61,3 +61,8 @@ class Recorder:
                 answer=answer[0] if answer else None,
             )
         )
+
+
+def freeze(answer: Any) -> Hashable:
+    """An answer from JSON as a value that can be hashed."""
+    return tuple(answer) if isinstance(answer, list) else answer

@@ -27,7 +27,7 @@ QUIET_SECONDS_MAX = 30.0
 
 MODELS: dict[str, Model] = {"Register": REGISTER, "Counter": COUNTER, "Log": LOG}
 
-Fault = Literal["kill", "stop", "hold"]
+Fault = Literal["kill", "stop", "hold", "power cut"]
 
 
 @dataclass(slots=True, kw_only=True)

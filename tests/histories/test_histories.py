@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tests.histories.operations import Operation
 from tests.histories.rounds import judge, run_round
+from tests.histories.virtual import run_virtual
 
 SEED = os.environ.get("HOLDFAST_HISTORIES_SEED", "1")
 
@@ -18,6 +19,17 @@ async def test_histories_recorded_through_kills_are_linearizable(tmp_path: Path)
     counters = [name for name in verdict.histories if name.startswith("Counter/")]
     for target in counters:
         assert _is_a_lie_seen(target, verdict.histories[target])
+
+
+def test_histories_recorded_through_power_cuts_are_linearizable() -> None:
+    verdict = run_virtual(SEED, ends=40)
+    assert not verdict.violations, f"seed {SEED}:\n" + "\n".join(verdict.violations[:20])
+    assert verdict.faults["power cut"] > 10
+    assert verdict.count.repeated > 50, "no cut hit a request, so nothing was tested"
+
+
+def test_a_seed_gives_the_same_history_again() -> None:
+    assert run_virtual("again", ends=3).histories == run_virtual("again", ends=3).histories
 
 
 def _is_a_lie_seen(target: str, history: list[Operation]) -> bool:
