@@ -101,7 +101,7 @@ def restart_from(core: Core, id_: InvocationId, from_entry: int, fork: str | Non
     refuse_run(outcome.target, is_run=handler.is_run)
     rows = _read_journal(core, id_, outcome)
     entries = [codec.decode_entry(row) for row in rows[: max(from_entry, 0) + 1]]
-    _check_cut(entries, len(rows), from_entry, f"{outcome.target} ({format_invocation_id(id_)})")
+    _check_cut(entries, rows, from_entry, f"{outcome.target} ({format_invocation_id(id_)})")
     input_ = entries[0]
     assert isinstance(input_, Input), "a journal without its input"
     prepared = handler.decode_argument(input_.argument)
@@ -170,27 +170,31 @@ def _read_journal(core: Core, id_: InvocationId, outcome: OutcomeRecord) -> list
     return rows
 
 
-def _check_cut(entries: Sequence[Entry], length: int, from_entry: int, name: str) -> None:
+def _check_cut(entries: Sequence[Entry], rows: Sequence[bytes], from_entry: int, name: str) -> None:
+    length = len(rows)
     if not 1 <= from_entry <= length:
         message = (
             f"from_entry={from_entry}: the journal of {name} has {length} entries, so this is 1 to "
             f"{length}; entry 0 is its input, and restart() without from_entry begins anew"
         )
         raise InvalidArgumentError(message)
-    if from_entry in {1, length}:
+    asked = from_entry - 1
+    # Who completes a promise that it awaits itself is told that first, in the same decision.
+    while isinstance(entries[asked], Completion):
+        asked -= 1
+    command = entries[asked]
+    if not isinstance(command, Issued) or not isinstance(command.command, _ANSWERED_AT_ONCE):
         return
-    before, answer = entries[from_entry - 1], entries[from_entry]
-    if (
-        isinstance(before, Issued)
-        and isinstance(before.command, _ANSWERED_AT_ONCE)
-        and isinstance(answer, Completion)
-        and answer.index == from_entry - 1
-    ):
-        message = (
-            f"from_entry={from_entry}: this entry of {name} is the answer to the one before it and "
-            f"was written with it; use {from_entry - 1} or {from_entry + 1}"
-        )
-        raise InvalidArgumentError(message)
+    for index in range(from_entry, length):
+        entry = codec.decode_entry(rows[index])
+        if not isinstance(entry, Completion):
+            return
+        if entry.index == asked:
+            message = (
+                f"from_entry={from_entry}: entry {index} of {name} is the answer to entry {asked} "
+                f"and was written with it; use {asked} or {index + 1}"
+            )
+            raise InvalidArgumentError(message)
 
 
 def _find_target(target: Target, fork: str | None, *, is_exclusive: bool) -> Target:

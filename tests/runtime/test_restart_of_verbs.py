@@ -10,6 +10,7 @@ import pytest
 from holdfast import (
     AwakeableExpiredError,
     Context,
+    InvalidArgumentError,
     RetryPolicy,
     TerminalError,
     VirtualObject,
@@ -95,6 +96,13 @@ class Deal(Workflow):
     async def look(self, ctx: Context) -> str:
         return await ctx.promise("signed", str)
 
+    @shared
+    async def sign_for_oneself(self, ctx: Context) -> str:
+        waiting = ctx.promise("own", str).value()
+        await ctx.promise("own", str).resolve("mine")
+        peeked = await ctx.promise("own", str).peek()
+        return f"{await waiting} {peeked}"
+
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
@@ -164,6 +172,22 @@ async def test_a_promise_is_awaited_again_or_given_at_once(world: World) -> None
     assert await outcome(world, waiting) == "yes"
     assert await outcome(world, await restart(world, id_, 2)) == "yes"
     assert left_over(world) == []
+
+
+async def test_what_one_decision_wrote_is_not_cut_apart_even_where_another_wait_came_between(
+    world: World,
+) -> None:
+    """Resolved, told what it awaits itself, told that it was resolved: entries 2 to 4."""
+    id_ = await world.runtime.workflow(Deal, "d").sign_for_oneself.send()
+    assert await outcome(world, id_) == "mine mine"
+    for from_entry in (3, 4):
+        with pytest.raises(InvalidArgumentError, match="entry 4 of .* use 2 or 5"):
+            await world.runtime.invocation(id_).restart(from_entry=from_entry)
+    with pytest.raises(InvalidArgumentError, match="entry 6 of .* use 5 or 7"):
+        await world.runtime.invocation(id_).restart(from_entry=6)
+    for from_entry in (5, 7):
+        assert await outcome(world, await restart(world, id_, from_entry)) == "mine mine"
+    assert world.runtime.health == "ok"
 
 
 async def test_an_outcome_is_awaited_again_or_given_at_once(world: World) -> None:
