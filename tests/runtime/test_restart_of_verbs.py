@@ -181,9 +181,9 @@ async def test_what_one_decision_wrote_is_not_cut_apart_even_where_another_wait_
     id_ = await world.runtime.workflow(Deal, "d").sign_for_oneself.send()
     assert await outcome(world, id_) == "mine mine"
     for from_entry in (3, 4):
-        with pytest.raises(InvalidArgumentError, match="entry 4 of .* use 2 or 5"):
+        with pytest.raises(InvalidArgumentError, match=r"entry 4 of .* use 2 or 5"):
             await world.runtime.invocation(id_).restart(from_entry=from_entry)
-    with pytest.raises(InvalidArgumentError, match="entry 6 of .* use 5 or 7"):
+    with pytest.raises(InvalidArgumentError, match=r"entry 6 of .* use 5 or 7"):
         await world.runtime.invocation(id_).restart(from_entry=6)
     for from_entry in (5, 7):
         assert await outcome(world, await restart(world, id_, from_entry)) == "mine mine"
