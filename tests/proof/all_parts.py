@@ -5,10 +5,12 @@ from tests.histories import proof as histories
 from tests.power import proof as power
 from tests.programs import proof as programs
 from tests.proof.parts import Part
+from tests.replay import proof as replay
 
 PARTS: tuple[Part, ...] = (
     histories.PART,
     power.PART,
     programs.PART,
+    replay.PART,
     door.PART,
 )
