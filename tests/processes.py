@@ -115,6 +115,10 @@ class Watched:
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
+    def has_ended(self) -> bool:
+        """Whether all that it will ever say is read."""
+        return not any(reader.is_alive() for reader in self._readers)
+
     def wait_exit(self) -> int:
         """Wait until it has ended and its output is read; gives the exit code."""
         code = self._process.wait(WAIT_SECONDS)

@@ -7,6 +7,7 @@ decided by the seed alone; how far a client gets is not.
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -18,6 +19,9 @@ from tests.ingress.http_caller import Connection, Reply, connect, post
 
 PATIENCE_SECONDS = 30.0
 """A server that is up and says nothing for so long has forgotten the request."""
+
+RETRIED = frozenset({503})
+"""What a server that stops or has failed answers: nothing is known, send it again."""
 
 GONE = frozenset({400, 404, 409, 410})
 """What is answered to who resolves an awakeable that is gone."""
@@ -51,9 +55,27 @@ class UnexpectedAnswerError(Exception):
 class Caller:
     """One connection to the server, opened again whenever it breaks."""
 
-    def __init__(self, port: int, ledger: Ledger, patience: float = PATIENCE_SECONDS) -> None:
+    def __init__(
+        self,
+        port: int,
+        ledger: Ledger,
+        *,
+        patience: float = PATIENCE_SECONDS,
+        retried: frozenset[int] = RETRIED,
+        refusals: Counter[int] | None = None,
+    ) -> None:
+        """
+        Args:
+            port: where the server comes and goes.
+            ledger: what is asked and answered is written down here.
+            patience: seconds after which an answer is missing.
+            retried: the statuses after which a request is sent again.
+            refusals: counts those.
+        """
         self._port = port
         self._patience = patience
+        self._retried = retried
+        self._refusals = Counter[int]() if refusals is None else refusals
         self.ledger = ledger
         self._stack = AsyncExitStack()
         self._connection: Connection | None = None
@@ -104,7 +126,13 @@ class Caller:
 
     def make_another(self) -> "Caller":
         """A caller with a connection of its own."""
-        return Caller(self._port, self.ledger, self._patience)
+        return Caller(
+            self._port,
+            self.ledger,
+            patience=self._patience,
+            retried=self._retried,
+            refusals=self._refusals,
+        )
 
     async def close(self) -> None:
         self._connection = None
@@ -135,9 +163,11 @@ class Caller:
                 raise UnexpectedAnswerError(message) from None
             if reply is not None and reply.status in {200, 202, *refusals}:
                 return reply
-            if reply is not None and reply.status != 503:
+            if reply is not None and reply.status not in self._retried:
                 message = f"{token} was answered with {reply.status}: {reply.body.decode()}"
                 raise UnexpectedAnswerError(message)
+            if reply is not None:
+                self._refusals[reply.status] += 1
             await asyncio.sleep(0.02)
 
     async def _exchange(self, data: bytes) -> Reply | None:

@@ -3,12 +3,13 @@
 import re
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Literal
+from typing import Literal, TypeVar
 
+from holdfast.cli import EXIT_CANNOT_START
 from tests.crash.ledger import LEDGER_VARIABLE, Ended, Ledger
 from tests.crash.nursery import Nursery
 from tests.processes import Watched, wait_until
@@ -19,6 +20,8 @@ STOP_SECONDS_MAX = 10.0
 """A graceful stop has only actions of milliseconds to wait for; this is for a loaded machine."""
 
 Durability = Literal["fsync", "process"]
+How = Literal["kill", "kill early", "stop", "stop and kill", "pause and kill"]
+Kind = TypeVar("Kind")
 
 _COMPLAINT = re.compile(r"WARNING|ERROR|CRITICAL|Traceback|Exception")
 
@@ -27,7 +30,7 @@ _COMPLAINT = re.compile(r"WARNING|ERROR|CRITICAL|Traceback|Exception")
 class Life:
     """How one server process will end."""
 
-    how: Literal["kill", "kill early", "stop", "stop and kill", "pause and kill"]
+    how: How
     after: float
     """Seconds from when it listens; for an early kill, the part of a usual start."""
     then: float = 0.0
@@ -42,29 +45,45 @@ class Life:
         return 0 if self.how == "stop" else 1
 
 
+SHARES: dict[How, int] = {
+    "kill": 9,
+    "kill early": 4,
+    "pause and kill": 3,
+    "stop": 2,
+    "stop and kill": 2,
+}
+"""How often each kind of life comes among twenty."""
+
+
 def plan_lives(random: Random, kills: int) -> Iterator[Life]:
-    """Lives with ``kills`` kills in all: most in the middle of work, one in six while starting."""
-    while kills > 0:
-        chance = random.random()
-        if chance < 0.5:
-            life = Life(how="kill", after=random.random() * 0.4)
-        elif chance < 0.62:
-            life = Life(
-                how="pause and kill",
-                after=random.random() * 0.3,
-                then=random.random() * 0.3,
-                awake=random.random() * random.random() * 0.2,
-                intruder=random.random() < 0.5,
-            )
-        elif chance < 0.78:
-            life = Life(how="kill early", after=0.1 + random.random() * 0.95)
-        elif chance < 0.88:
-            life = Life(how="stop", after=random.random() * 0.4)
-        else:
-            then = random.random() * 0.1
-            life = Life(how="stop and kill", after=random.random() * 0.3, then=then)
+    """Lives with ``kills`` kills in all: most in the middle of work, one in five while starting."""
+    pauses = 0
+    for how in deal(random, SHARES):
+        if kills <= 0:
+            return
+        pauses += how == "pause and kill"
+        life = Life(
+            how=how,
+            after=part_of_start(random) if how == "kill early" else random.random() * 0.4,
+            then=random.random() * (0.3 if how == "pause and kill" else 0.1),
+            awake=random.random() * random.random() * 0.2,
+            intruder=how == "pause and kill" and pauses % 2 == 0,
+        )
         kills -= life.kills
         yield life
+
+
+def deal(random: Random, shares: Mapping[Kind, int]) -> Iterator[Kind]:
+    """Kinds without end, in random order, each as often as its share says."""
+    deck = [kind for kind, share in shares.items() for _ in range(share)]
+    while True:
+        random.shuffle(deck)
+        yield from deck
+
+
+def part_of_start(random: Random) -> float:
+    """When to strike at a server that starts, as a part of what a start usually takes."""
+    return 0.1 + random.random() * 0.95
 
 
 @dataclass(slots=True)
@@ -175,17 +194,22 @@ class Nemesis:
         if not expected and _COMPLAINT.search(server.stderr):
             self.complaints.append(f"a server complained: {server.stderr[-2000:]}")
 
+    def expect_end(self, server: Watched, expected: int, saying: str) -> None:
+        """Wait until it ends by itself, with this code and for this reason."""
+        code = server.wait_exit()
+        is_clean = saying in server.stderr and "never retrieved" not in server.stderr
+        if code != expected or not is_clean:
+            message = f"a server ended with {code}, not {expected}: {server.stderr[-2000:]}"
+            self.complaints.append(message)
+
     def _pause(self, server: Watched, life: Life) -> None:
         """Stop it where it is for a while; it must keep the directory, and go on."""
         begun = time.monotonic()
         freeze(server)
         if life.intruder:
             with self.start(port=0) as intruder:
-                code = intruder.wait_exit()
+                self.expect_end(intruder, EXIT_CANNOT_START, str(server.pid))
                 self.intruders += 1
-                if code != 1 or str(server.pid) not in intruder.stderr:
-                    message = f"a second server ended with code {code}: {intruder.stderr[-2000:]}"
-                    self.complaints.append(message)
         time.sleep(max(0.0, begun + life.then - time.monotonic()))
         server.signal(signal.SIGCONT)
         self.pauses += 1

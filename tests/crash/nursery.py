@@ -7,6 +7,7 @@ the command line runs as always. All of them die with the nursery, and that with
 """
 
 import array
+import contextlib
 import json
 import os
 import random
@@ -45,6 +46,7 @@ class Nursery:
             )
         # Guards the socket: a request is followed by its answer.
         self._turn = threading.Lock()
+        self._is_closed = False
 
     def __enter__(self) -> Self:
         return self
@@ -55,7 +57,9 @@ class Nursery:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._socket.close()
+        with self._turn:
+            self._is_closed = True
+            self._socket.close()
         self._process.wait(WAIT_SECONDS)
 
     def holdfast(self, *arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> Watched:
@@ -71,6 +75,8 @@ class Nursery:
     def reap(self, pid: int) -> int:
         """The exit code of a server that has ended, negative for a signal."""
         with self._turn:
+            if self._is_closed:
+                return -signal.SIGKILL  # It died with the nursery.
             self._socket.send(json.dumps({"reap": pid}).encode())
             return self._read_number()
 
@@ -104,7 +110,8 @@ class _Forked:
 
     def send_signal(self, sig: int) -> None:
         if self._code is None:
-            signal.pidfd_send_signal(self._pidfd, sig)
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, sig)
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)

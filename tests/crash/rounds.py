@@ -7,6 +7,7 @@ directory that grows old with them.
 import asyncio
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.crash.judge import Histories, expected_turns, find_violations
 from tests.crash.ledger import Answered, Asked, Began, Ledger, read_ledger
 from tests.crash.load import (
     PATIENCE_SECONDS,
+    RETRIED,
     Caller,
     Client,
     Request,
@@ -43,6 +45,8 @@ class Plan:
     durability: Durability = "fsync"
     patience: float = PATIENCE_SECONDS
     """Seconds after the last restart within which all that was accepted has been done."""
+    retried: frozenset[int] = RETRIED
+    """With which statuses a server may refuse what is then asked again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +56,8 @@ class Surroundings:
     ledger: Ledger
     nursery: Nursery
     settle: Callable[[], None]
+    refusals: Counter[int]
+    """How often the clients were refused, by status; it goes on counting."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -96,9 +102,10 @@ async def run_round(
                 ledger=ledger,
                 nursery=nursery,
                 settle=lambda: asyncio.run_coroutine_threadsafe(_settle(), loop).result(),
+                refusals=Counter(),
             )
             nemesis = (make_nemesis or _make_killer)(plan, surroundings)
-            violations, histories, results = await _storm(plan, nemesis, ledger, earlier)
+            violations, histories, results = await _storm(plan, nemesis, surroundings, earlier)
     finally:
         ledger.close()
     lines = read_ledger(ledger.path)
@@ -151,12 +158,23 @@ def find_port() -> int:
 
 
 async def _storm(
-    plan: Plan, nemesis: Nemesis, ledger: Ledger, earlier: Sequence[tuple[Request, Any]]
+    plan: Plan,
+    nemesis: Nemesis,
+    surroundings: Surroundings,
+    earlier: Sequence[tuple[Request, Any]],
 ) -> tuple[list[str], Histories, list[tuple[Request, Any]]]:
     """Load and kills, then quiet; gives violations, histories and all results."""
 
+    ledger = surroundings.ledger
+
     def make_caller() -> Caller:
-        return Caller(plan.port, ledger, plan.patience)
+        return Caller(
+            plan.port,
+            ledger,
+            patience=plan.patience,
+            retried=plan.retried,
+            refusals=surroundings.refusals,
+        )
 
     clients = [
         Client(

@@ -18,13 +18,10 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from random import Random
-from typing import Any
 
-from tests.crash.load import Request
-from tests.crash.rounds import Plan, Report, find_port, run_round
+from tests.crash.rounds import Report
+from tests.crash.series import run_kills
 
-ROUND_KILLS = 40
 COLUMNS: tuple[tuple[str, Callable[[Report], object]], ...] = (
     ("kills", lambda report: report.kills),
     ("in start", lambda report: report.early_kills),
@@ -63,23 +60,10 @@ def main() -> int:
 
 async def _run(directory: Path, seed: str, kills: int) -> list[Report]:
     reports: list[Report] = []
-    earlier: list[tuple[Request, Any]] = []
-    port = find_port()
-    random = Random(seed)
     print("  ".join(f"{name:>8}" for name, _ in COLUMNS))
-    while (done := sum(each.kills for each in reports)) < kills:
-        plan = Plan(
-            seed=f"{seed} round {len(reports)}",
-            prefix=f"r{len(reports)}",
-            kills=min(ROUND_KILLS, kills - done),
-            directory=directory,
-            port=port,
-            durability="process" if len(reports) % 2 else "fsync",
-        )
-        report = await run_round(plan, random.sample(earlier, min(50, len(earlier))))
+    async for report in run_kills(directory, seed, kills):
         print("  ".join(f"{show(report)!s:>8}" for _, show in COLUMNS), flush=True)
         reports.append(report)
-        earlier += report.sample
     return reports
 
 

@@ -11,12 +11,13 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from random import Random
 from typing import Literal
 
 from holdfast.cli import EXIT_STORE_FAILED
 from tests.crash.ledger import Racing, Settled
-from tests.crash.nemesis import Life, Nemesis, freeze
+from tests.crash.nemesis import Life, Nemesis, deal, freeze, part_of_start
 from tests.power.disk import LoopDisk
 from tests.processes import Watched
 
@@ -56,16 +57,11 @@ class Cut:
 
 def plan_cuts(random: Random, cuts: int) -> Iterator[Cut | Life]:
     """So many cuts, of every kind, and now and then a kill before one."""
-    deck: list[How] = []
-    for _ in range(cuts):
+    for how in islice(deal(random, SHARES), cuts):
         if random.random() < 0.1:
-            yield Life(how="kill early", after=0.1 + random.random() * 0.95)
-        if not deck:
-            deck = [how for how, share in SHARES.items() for _ in range(share)]
-            random.shuffle(deck)
-        how = deck.pop()
+            yield Life(how="kill early", after=part_of_start(random))
         is_early = how == "cut early"
-        after = 0.1 + random.random() * 0.95 if is_early else random.random() * 0.35
+        after = part_of_start(random) if is_early else random.random() * 0.35
         yield Cut(
             how=how,
             after=after,
@@ -121,7 +117,9 @@ class Cutter(Nemesis):
                 self.settle()
                 self.ledger.append(Settled(process=server.pid))
             case "cut and outlive":
-                self._outlive(server)
+                freeze(server)
+                self.disk.cut()
+                self.slowest_end = max(self.slowest_end, outlive(self, server))
 
     def _take_both(self, server: Watched) -> None:
         freeze(server)
@@ -129,18 +127,14 @@ class Cutter(Nemesis):
         server.signal(signal.SIGKILL)
         self.bury(server)
 
-    def _outlive(self, server: Watched) -> None:
-        freeze(server)
-        self.disk.cut()
-        begun = time.monotonic()
-        server.signal(signal.SIGCONT)
-        code = server.wait_exit()
-        seconds = time.monotonic() - begun
-        self.slowest_end = max(self.slowest_end, seconds)
-        says_so = "[HF0030]" in server.stderr and "never retrieved" not in server.stderr
-        if code != EXIT_STORE_FAILED or not says_so:
-            message = f"a server whose disk was gone ended with {code}: {server.stderr[-2000:]}"
-            self.complaints.append(message)
-        if seconds > END_SECONDS_MAX:
-            self.complaints.append(f"a server lived {seconds:.1f} s without its disk")
-        self.bury(server, EXIT_STORE_FAILED)
+
+def outlive(nemesis: Nemesis, server: Watched) -> float:
+    """Let a frozen server go on without its disk, until it ends by itself; gives the seconds."""
+    begun = time.monotonic()
+    server.signal(signal.SIGCONT)
+    nemesis.expect_end(server, EXIT_STORE_FAILED, "[HF0030]")
+    seconds = time.monotonic() - begun
+    if seconds > END_SECONDS_MAX:
+        nemesis.complaints.append(f"a server lived {seconds:.1f} s without its disk")
+    nemesis.bury(server, EXIT_STORE_FAILED)
+    return seconds

@@ -9,6 +9,7 @@ An unmounted disk is a file. One whose process died before it could unmount is u
 next process that makes a disk, which knows it by the process id in the name of the mount point.
 """
 
+import errno
 import fcntl
 import functools
 import os
@@ -22,10 +23,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from holdfast.journal.disk_space import free_bytes
+
 FS_IOC_SHUTDOWN = 0x8004587D
 GOING_FLAGS_NOLOGFLUSH = 2
 
 MIB = 1 << 20
+BLOCK = 4096
 TRIES_SECONDS = 10.0
 """How long a mount or unmount is tried again: loop devices are everybody's."""
 
@@ -40,6 +44,7 @@ class LoopDisk:
         """Make it; ``directory`` gets its image, a sparse file, and its mount point."""
         self._image = directory / "disk.img"
         self.path = directory / _MOUNT_POINT.format(os.getpid())
+        self._filler = self.path / "filler"
         self.path.mkdir()
         with self._image.open("wb") as file:
             file.truncate(size_mib * MIB)
@@ -75,6 +80,26 @@ class LoopDisk:
             fcntl.ioctl(directory, FS_IOC_SHUTDOWN, struct.pack("I", GOING_FLAGS_NOLOGFLUSH))
         finally:
             os.close(directory)
+
+    def fill(self, leave_bytes: int = 0) -> None:
+        """Use up its space but for so much."""
+        with self._filler.open("ab") as file:
+            step = 64 * MIB
+            while step >= BLOCK:
+                room = free_bytes(self.path) - leave_bytes
+                size = min(step, room // BLOCK * BLOCK)
+                if size <= 0:
+                    return
+                try:
+                    os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, size)
+                except OSError as error:
+                    if error.errno != errno.ENOSPC:
+                        raise
+                    step //= 2
+
+    def free(self) -> None:
+        """Give back what was used up."""
+        self._filler.unlink(missing_ok=True)
 
     def abort(self) -> None:
         """Make it read-only, as ext4 does when it finds itself damaged; files may be open."""

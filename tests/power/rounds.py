@@ -10,11 +10,13 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tests.crash.load import PATIENCE_SECONDS, Request
+from tests.crash.load import PATIENCE_SECONDS, RETRIED, Request
 from tests.crash.nemesis import Durability
 from tests.crash.rounds import Plan, Report, Surroundings, find_port, run_round
+from tests.power import filler
 from tests.power.cutter import Cutter, How
 from tests.power.disk import LoopDisk
+from tests.power.filler import Filler
 
 DISK_MIB = 768
 """Sparse; room for the ballast, and more than is needed to accept new work."""
@@ -79,3 +81,55 @@ async def _run_round(plan: Plan, disk: LoopDisk, earlier: list[tuple[Request, An
     report = await run_round(plan, earlier, make_cutter)
     (cutter,) = cutters
     return CutReport(round=report, cuts=cutter.cuts, slowest_end=cutter.slowest_end)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FillReport:
+    """A round, and what happened to its disk."""
+
+    round: Report
+    fillings: Counter[filler.How]
+    ended: int
+    """Servers that a full disk ended."""
+    refusals: int
+    """How often new work was refused with 507."""
+    slowest_end: float
+
+
+async def run_fillings(directory: Path, seed: str, count: int) -> FillReport:
+    """One round in which the disk is filled or made read-only so often."""
+    fillers: list[Filler] = []
+    with LoopDisk(directory, DISK_MIB) as disk:
+
+        def make_filler(plan: Plan, surroundings: Surroundings) -> Filler:
+            made = Filler(
+                port=plan.port,
+                directory=plan.directory,
+                data=disk.path / "data",
+                ledger=surroundings.ledger,
+                nursery=surroundings.nursery,
+                settle=surroundings.settle,
+                durability=plan.durability,
+                disk=disk,
+                refusals=surroundings.refusals,
+            )
+            fillers.append(made)
+            return made
+
+        plan = Plan(
+            seed=seed,
+            prefix="f",
+            kills=count,
+            directory=directory,
+            port=find_port(),
+            retried=RETRIED | {filler.REFUSED},
+        )
+        report = await run_round(plan, make_nemesis=make_filler)
+    (made,) = fillers
+    return FillReport(
+        round=report,
+        fillings=made.fillings,
+        ended=made.ended,
+        refusals=made.refusals[filler.REFUSED],
+        slowest_end=made.slowest_end,
+    )

@@ -7,7 +7,7 @@ import pytest
 
 from tests.power.cutter import SHARES
 from tests.power.disk import find_obstacle
-from tests.power.rounds import run_cuts
+from tests.power.rounds import run_cuts, run_fillings
 
 SEED = os.environ.get("HOLDFAST_CRASH_SEED", "1")
 
@@ -31,3 +31,13 @@ async def test_a_server_that_does_not_sync_is_found_out(tmp_path: Path) -> None:
     rounds = run_cuts(tmp_path, SEED, 4, durability="process", patience=1)
     (report,) = [each async for each in rounds]
     assert [each for each in report.round.violations if "was acknowledged and had no turn" in each]
+
+
+async def test_full_and_read_only_disks_break_no_promise(tmp_path: Path) -> None:
+    if obstacle := find_obstacle():
+        pytest.skip(obstacle)
+    report = await run_fillings(tmp_path, SEED, 6)
+    violations = report.round.violations
+    assert not violations, f"seed {SEED}:\n" + "\n".join(violations[:20])
+    assert report.fillings == {"full": 2, "nearly full": 2, "read-only": 2}
+    assert report.refusals > 0
