@@ -126,6 +126,13 @@ class Watched:
             reader.join(WAIT_SECONDS)
         return code
 
+    def wait_end(self, seconds: float) -> None:
+        """Wait until it has ended; a ``TimeoutError`` says that it has not, after ``seconds``."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired as error:
+            raise TimeoutError from error
+
     def _read(self, name: str) -> None:
         stream = self._process.stdout if name == "stdout" else self._process.stderr
         assert stream is not None

@@ -31,16 +31,19 @@ _MESSAGE_BYTES_MAX = 1 << 20
 class Nursery:
     """Forks servers; one thread at a time is served. Ends them all at the end of the block."""
 
-    def __init__(self, importing: str = "holdfast.cli") -> None:
+    def __init__(
+        self, importing: str = "holdfast.cli", env: Mapping[str, str] | None = None
+    ) -> None:
         """
         Args:
             importing: the module that every server finds imported.
+            env: what is added to the environment of the process that forks.
         """
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.crash.nursery", str(theirs.fileno()), importing],
-                env=environment(),
+                env=environment(**(env or {})),
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
             )

@@ -6,10 +6,12 @@ from tests.power import proof as power
 from tests.programs import proof as programs
 from tests.proof.parts import Part
 from tests.replay import proof as replay
+from tests.shim import proof as shim
 
 PARTS: tuple[Part, ...] = (
     histories.PART,
     power.PART,
+    shim.PART,
     programs.PART,
     replay.PART,
     door.PART,
