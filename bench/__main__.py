@@ -28,6 +28,7 @@ from .crowd import CROWD
 from .embedded import EMBEDDED
 from .growth import GROWTH
 from .harness import ROOT, Figure, Options, Scenario, Series, table
+from .hour import HOUR
 from .idle import IDLE
 from .imports import IMPORT
 from .latency import LATENCY
@@ -59,6 +60,7 @@ SCENARIOS = (
     COLLECT,
     IMPORT,
     EMBEDDED,
+    HOUR,
 )
 
 
@@ -82,6 +84,9 @@ def _parse() -> argparse.Namespace:
         type=Path,
         default=Path(tempfile.gettempdir()),
         help="where data goes while it is measured; must be on the disk that is meant",
+    )
+    parser.add_argument(
+        "--minutes", type=int, default=60, help="of the hour in its long form (default: 60)"
     )
     return parser.parse_args()
 
@@ -122,7 +127,9 @@ def main() -> int:
     arguments = _parse()
     # A plain end would leave servers running and directories behind.
     signal.signal(signal.SIGTERM, _leave)
-    options = Options(is_short=not arguments.long, directory=arguments.directory)
+    options = Options(
+        is_short=not arguments.long, directory=arguments.directory, minutes=arguments.minutes
+    )
     began = f"{datetime.now(UTC):%Y%m%d-%H%M%S}"
     machine = describe_machine(options.directory, generator_name())
     width = max(len(name) for name in machine)

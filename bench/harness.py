@@ -36,10 +36,12 @@ class Options:
     Attributes:
         is_short: minutes for everything together, with smaller sizes where a full one takes long.
         directory: data directories go here, so its file system is the one that is measured.
+        minutes: how long the long form of the hour is.
     """
 
     is_short: bool
     directory: Path
+    minutes: int = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,20 +49,30 @@ def generator_name() -> str:
     return "our own, in asyncio (slower than wrk; on Debian: apt install wrk)"
 
 
-def put_load(server: Server, request: Request, *, connections: int, seconds: int) -> Outcome:
-    """Load the server and wait for the end.
+def put_load(
+    server: Server,
+    request: Request,
+    *,
+    connections: int,
+    seconds: int,
+    per_second: float | None = None,
+) -> Outcome:
+    """Load the server, as fast as it goes or at a rate, and wait for the end.
+
+    At a rate it is our own generator that does it, and waiting counts from when a request was due.
 
     Raises:
         BenchmarkError: a request failed or was refused, or the generator did.
     """
     arguments = [request.path, str(request.keys), request.body]
-    if shutil.which("wrk"):
+    if per_second is None and shutil.which("wrk"):
         command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(_SCRIPT)]
         command += ["--timeout", f"{_ANSWER_SECONDS_MAX}s"]
         command += [f"http://127.0.0.1:{server.port}", "--", *arguments]
     else:
         command = [sys.executable, "-m", "bench.generator", str(server.port), str(connections)]
         command += [str(seconds), *arguments]
+        command += [] if per_second is None else [str(per_second)]
     before = server.processor_seconds_of_parts()
     ended = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=seconds + 30, check=False

@@ -28,6 +28,10 @@ class Counter(VirtualObject):
         return self.value
 
 
+class Brief(Counter, retention=timedelta(seconds=20)):
+    """The same, but of a call nothing is kept for long."""
+
+
 class Agent(VirtualObject):
     """A session that makes three steps per call."""
 
