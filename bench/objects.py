@@ -84,6 +84,21 @@ class Diary(VirtualObject):
         return len(self.history)
 
 
+class Walk(VirtualObject):
+    """One call of very many steps."""
+
+    on_step: ClassVar[Callable[[int], None]]
+    """Told the number of each when it has ended; set by whoever runs the object."""
+
+    @handler
+    async def walk(self, ctx: Context, steps: int) -> int:
+        """Do so many steps, one after the other."""
+        for number in range(steps):
+            await ctx.run("step", do_nothing)
+            Walk.on_step(number)
+        return steps
+
+
 class Recorded(VirtualObject):
     """Many steps, then waits that are answered from outside."""
 

@@ -76,7 +76,7 @@ def _table(figures: Iterable[Figure] | None) -> str:
 
 
 def _unit(figure: Figure) -> str:
-    return f" {figure.unit}" if figure.unit else ""
+    return f" {figure.unit}" if figure.unit and figure.value is not None else ""
 
 
 def main() -> None:

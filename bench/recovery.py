@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +72,7 @@ class _Restarted:
 
 
 @contextmanager
-def _server(directory: Path) -> Iterator[_Restarted]:
+def _server(directory: Path) -> Generator[_Restarted]:
     server = _Restarted(directory)
     server.start()
     try:
