@@ -15,6 +15,7 @@ from tests.crash.rounds import Report
 from tests.crash.series import run_kills
 from tests.power import cutter
 from tests.power.disk import find_obstacle
+from tests.power.first_starts import FirstStarts, cut_first_starts
 from tests.power.rounds import CutReport, FillReport, run_cuts, run_fillings
 from tests.proof.parts import Line, Part, Size, Table
 
@@ -33,18 +34,19 @@ class Numbers:
     kills: int
     cuts: int
     fillings: int
+    first_starts: int
 
 
 NUMBERS = {
-    Size.PROVE: Numbers(kills=80, cuts=80, fillings=9),
-    Size.LONG: Numbers(kills=1_000, cuts=1_000, fillings=100),
+    Size.PROVE: Numbers(kills=80, cuts=80, fillings=9, first_starts=20),
+    Size.LONG: Numbers(kills=1_000, cuts=1_000, fillings=100, first_starts=300),
 }
 
 
 def _run(size: Size, seed: str, directory: Path) -> Iterator[Line | Table]:
     numbers = NUMBERS[size]
     obstacle = find_obstacle()
-    for name in ("kills", "cuts", "fillings"):
+    for name in ("kills", "cuts", "fillings", "first starts"):
         (directory / name).mkdir()
     with ThreadPoolExecutor(1) as beside:
         killing = beside.submit(asyncio.run, _kill(directory / "kills", seed, numbers.kills))
@@ -55,6 +57,9 @@ def _run(size: Size, seed: str, directory: Path) -> Iterator[Line | Table]:
             cuts = asyncio.run(_cut(directory / "cuts", seed, numbers.cuts))
             yield from _tell_cuts(cuts, seed)
             fillings = run_fillings(directory / "fillings", seed, numbers.fillings)
+            yield _tell_first_starts(
+                cut_first_starts(directory / "first starts", seed, numbers.first_starts), seed
+            )
             yield from _tell_fillings(asyncio.run(fillings), seed)
         yield from _tell_kills(killing.result(), seed)
 
@@ -114,6 +119,17 @@ MOMENTS: dict[cutter.How, str] = {
     "cut and outlive": "the disk alone; the server ends by itself",
     "stop and cut": "while it stops",
 }
+
+
+def _tell_first_starts(report: FirstStarts, seed: str) -> Line:
+    return Line(
+        fault="power cut while a data directory is made",
+        invariants=("I1", "I11", "I13", "I14"),
+        injected=report.cuts,
+        checked=f"{report.acknowledged} acknowledgements, {report.while_made} while half made",
+        violations=tuple(report.violations),
+        seed=seed,
+    )
 
 
 def _tell_fillings(report: FillReport, seed: str) -> Iterator[Line]:

@@ -7,6 +7,7 @@ import pytest
 
 from tests.power.cutter import SHARES
 from tests.power.disk import find_obstacle
+from tests.power.first_starts import cut_first_starts
 from tests.power.rounds import run_cuts, run_fillings
 
 SEED = os.environ.get("HOLDFAST_CRASH_SEED", "1")
@@ -41,3 +42,20 @@ async def test_full_and_read_only_disks_break_no_promise(tmp_path: Path) -> None
     assert not violations, f"seed {SEED}:\n" + "\n".join(violations[:20])
     assert report.fillings == {"full": 2, "nearly full": 2, "read-only": 2}
     assert report.refusals > 0
+
+
+def test_a_directory_whose_making_lost_power_is_made_whole_by_the_next_start(
+    tmp_path: Path,
+) -> None:
+    if obstacle := find_obstacle():
+        pytest.skip(obstacle)
+    report = cut_first_starts(tmp_path, SEED, 12)
+    assert not report.violations, f"seed {SEED}:\n" + "\n".join(report.violations)
+    assert report.while_made > 0
+    assert report.acknowledged > 0
+
+
+def test_a_file_that_is_not_synced_when_made_is_found_out(tmp_path: Path) -> None:
+    if obstacle := find_obstacle():
+        pytest.skip(obstacle)
+    assert cut_first_starts(tmp_path, SEED, 6, "tests.power.without_fsync").violations
