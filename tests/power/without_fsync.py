@@ -1,12 +1,13 @@
 """Imported by a nursery, it takes the syncs of small files and directories from its servers."""
 
+import importlib
 import os
 from typing import Any
 
-import holdfast.cli  # noqa: F401  # a nursery imports one module, and this is what it needs
+importlib.import_module("holdfast.cli")  # A nursery imports one module; its servers need this one.
 
 
-def _forget(file: Any) -> None:
+def _forget(fd: Any) -> None:
     """Say that it is on disk."""
 
 
