@@ -39,6 +39,8 @@ class Life:
     """Seconds from the end of a pause to the kill."""
     intruder: bool = False
     """Whether a second server tries to take the directory during the pause."""
+    is_inspected: bool = False
+    """Whether the directory is verified after its end, and during a pause."""
 
     @property
     def kills(self) -> int:
@@ -55,6 +57,9 @@ SHARES: dict[How, int] = {
 """How often each kind of life comes among twenty."""
 
 
+INSPECTED_SHARE = 0.25
+
+
 def plan_lives(random: Random, kills: int) -> Iterator[Life]:
     """Lives with ``kills`` kills in all: most in the middle of work, one in five while starting."""
     pauses = 0
@@ -68,6 +73,7 @@ def plan_lives(random: Random, kills: int) -> Iterator[Life]:
             then=random.random() * (0.3 if how == "pause and kill" else 0.1),
             awake=random.random() * random.random() * 0.2,
             intruder=how == "pause and kill" and pauses % 2 == 0,
+            is_inspected=random.random() < INSPECTED_SHARE,
         )
         kills -= life.kills
         yield life
@@ -110,7 +116,11 @@ class Nemesis:
     pauses: int = 0
     intruders: int = 0
     """Second servers that were refused while the first one was paused."""
+    inspections: int = 0
+    """How often ``holdfast verify`` looked at the directory."""
     _start_seconds: float = 0.2
+    # Before that the directory may be half made.
+    _has_listened: bool = False
 
     def torment(self, random: Random, kills: int) -> None:
         """Let servers live the lives that ``random`` decides, until so many were killed."""
@@ -118,6 +128,8 @@ class Nemesis:
             with self.start() as server:
                 self.live(server, life)
                 self.bury(server)
+            if life.is_inspected:
+                self.inspect()
 
     def start_last(self) -> Watched:
         """The server that is left alone; end it with ``stop_last``."""
@@ -130,10 +142,11 @@ class Nemesis:
         return server
 
     def stop_last(self, server: Watched) -> None:
-        """Stop it in good order."""
+        """Stop it in good order, and look at what it left."""
         self._stop(server)
         self.bury(server)
         server.__exit__(None, None, None)
+        self.inspect()
 
     def start(self, *, port: int | None = None) -> Watched:
         """A server that has just begun to start."""
@@ -177,6 +190,7 @@ class Nemesis:
     def wait_listening(self, server: Watched) -> None:
         begun = time.monotonic()
         server.wait_port()
+        self._has_listened = True
         # Follows the machine's mood, so that early ends go on meeting the recovery.
         self._start_seconds += (time.monotonic() - begun - self._start_seconds) / 2
 
@@ -202,6 +216,17 @@ class Nemesis:
             message = f"a server ended with {code}, not {expected}: {server.stderr[-2000:]}"
             self.complaints.append(message)
 
+    def inspect(self) -> None:
+        """See that the rows of the directory agree, whatever was interrupted."""
+        if not self._has_listened:
+            return
+        with self.nursery.holdfast("verify", str(self.data), cwd=self.directory) as verifying:
+            code = verifying.wait_exit()
+            self.inspections += 1
+            if code != 0:
+                output = verifying.stdout + verifying.stderr
+                self.complaints.append(f"holdfast verify ended with {code}: {output[-2000:]}")
+
     def _pause(self, server: Watched, life: Life) -> None:
         """Stop it where it is for a while; it must keep the directory, and go on."""
         begun = time.monotonic()
@@ -210,6 +235,8 @@ class Nemesis:
             with self.start(port=0) as intruder:
                 self.expect_end(intruder, EXIT_CANNOT_START, str(server.pid))
                 self.intruders += 1
+        if life.is_inspected:
+            self.inspect()
         time.sleep(max(0.0, begun + life.then - time.monotonic()))
         server.signal(signal.SIGCONT)
         self.pauses += 1

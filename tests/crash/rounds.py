@@ -71,6 +71,7 @@ class Report:
     slowest_stop: float
     pauses: int
     intruders: int
+    inspections: int
     requests: int
     answers: int
     steps: int
@@ -119,6 +120,7 @@ async def run_round(
         slowest_stop=nemesis.slowest_stop,
         pauses=nemesis.pauses,
         intruders=nemesis.intruders,
+        inspections=nemesis.inspections,
         requests=sum(isinstance(line, Asked) for line in lines),
         answers=sum(isinstance(line, Answered) for line in lines),
         steps=len(began),

@@ -17,7 +17,7 @@ from typing import Literal
 
 from holdfast.cli import EXIT_STORE_FAILED
 from tests.crash.ledger import Racing, Settled
-from tests.crash.nemesis import Life, Nemesis, deal, freeze, part_of_start
+from tests.crash.nemesis import INSPECTED_SHARE, Life, Nemesis, deal, freeze, part_of_start
 from tests.power.disk import LoopDisk
 from tests.processes import Watched
 
@@ -51,6 +51,8 @@ class Cut:
     """Seconds from when it listens; for an early cut, the part of a usual start."""
     then: float
     """Seconds from the request to stop to the cut, if it is asked to stop."""
+    is_inspected: bool
+    """Whether the directory is verified after it."""
     options: str
     """What the disk is mounted with after it."""
 
@@ -66,6 +68,7 @@ def plan_cuts(random: Random, cuts: int) -> Iterator[Cut | Life]:
             how=how,
             after=after,
             then=random.random() * 0.1,
+            is_inspected=random.random() < INSPECTED_SHARE,
             options=random.choice(MOUNT_OPTIONS),
         )
 
@@ -92,6 +95,8 @@ class Cutter(Nemesis):
             if isinstance(end, Cut):
                 self.disk.unmount()
                 self.disk.mount(end.options)
+                if end.is_inspected:
+                    self.inspect()
 
     def _live_until_cut(self, server: Watched, cut: Cut) -> None:
         if cut.how == "cut early":

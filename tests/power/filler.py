@@ -102,6 +102,7 @@ class Filler(Nemesis):
         self.bury(server, EXIT_STORE_FAILED)
 
     def _start_on_full(self, filling: Filling) -> None:
+        self.inspect()
         with self.start() as server:
             self.wait_listening(server)
             self._wait_refusals()
@@ -145,5 +146,6 @@ class Filler(Nemesis):
     def _start_on_read_only(self) -> None:
         with self.start() as server:
             self.expect_end(server, EXIT_CANNOT_START, "Read-only file system")
+        self.inspect()
         self.disk.unmount()
         self.disk.mount()

@@ -155,7 +155,11 @@ def _checked(rounds: Sequence[Report]) -> str:
     answers = sum(each.answers for each in rounds)
     steps = sum(each.steps for each in rounds)
     again = sum(each.repeated_steps for each in rounds)
-    return f"{answers:,} acknowledgements, {steps:,} executions of steps ({again} interrupted)"
+    verified = sum(each.inspections for each in rounds)
+    return (
+        f"{answers:,} acknowledgements, {steps:,} executions of steps ({again} interrupted), "
+        f"{verified} times holdfast verify"
+    )
 
 
 def _violations(rounds: Sequence[Report]) -> tuple[str, ...]:
