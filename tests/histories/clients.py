@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from tests.histories.operations import Recorder, freeze
-from tests.histories.requests import Request, choose
+from tests.histories.requests import Request, choose, free
 from tests.ingress.http_caller import Connection, Reply, connect, get, post
 
 ANSWER_SECONDS = 30.0
@@ -33,6 +33,8 @@ class Count:
     """Sent twice at once."""
     left: int = 0
     """Sent, and the client went away."""
+    canceled: int = 0
+    """Interrupted by another one, and so without effect."""
 
 
 class Line:
@@ -100,13 +102,29 @@ class Client:
             await line.close()
 
     async def _work(self, line: Line) -> None:
-        request = choose(self.random, self.recorder, f"{self.name}.{self._made}")
-        is_keyed = self.random.random() < 0.95 or request.asked[0] == "read"
-        await self._do(line, request, is_keyed=is_keyed)
+        request = choose(self.random, self.recorder, self._next_token())
+        if not request.is_freed:
+            await self._do(line, request, is_keyed=self.random.random() < 0.95)
+            return
+        other = Line(self.port)
+        waiting = asyncio.create_task(self._do(other, request, is_keyed=True))
+        try:
+            while not waiting.done():
+                await asyncio.sleep(self.random.random() * 0.03)
+                await self._do(line, free(self.random, request, self._next_token()), is_keyed=True)
+            await waiting
+        finally:
+            waiting.cancel()
+            await other.close()
+
+    def _next_token(self) -> str:
+        """The token of the next request."""
+        return f"{self.name}.{self._made + 1}"
 
     async def _do(self, line: Line, request: Request, *, is_keyed: bool) -> None:
+        token = self.doing = self._next_token()
         self._made += 1
-        token = self.doing = f"{self.name}.{self._made}"
+        is_keyed |= request.asked[0] == "read"
         begun = self.recorder.now()
         reply = await (
             self._ask_until_answered(line, request, token)
@@ -116,6 +134,8 @@ class Client:
         if reply is None:
             self.count.unknown += 1
             self.recorder.add(request.target, token, request.asked, begun)
+        elif reply.status == 409 and request.may_be_canceled:
+            self.count.canceled += 1
         elif reply.status != 200:
             self.complaints.append(f"{token} was answered {reply.status}: {reply.body.decode()}")
         else:
@@ -170,8 +190,9 @@ class Client:
 
     async def _send_and_attach(self, line: Line, request: Request, token: str) -> Reply | None:
         """Send it, then ask for the outcome by its id; ``None`` if it was answered at once."""
+        mode = f"?mode={request.mode}" if request.mode else ""
         send = post(
-            f"{request.path}/send",
+            f"{request.path}/send{mode}",
             b"" if request.argument is None else json.dumps(request.argument).encode(),
             f"idempotency-key: {token}",
         )
@@ -183,4 +204,5 @@ class Client:
 
 def _encode(request: Request, *headers: str) -> bytes:
     body = b"" if request.argument is None else json.dumps(request.argument).encode()
-    return post(request.path, body, *headers)
+    mode = f"?mode={request.mode}" if request.mode else ""
+    return post(f"{request.path}{mode}", body, *headers)

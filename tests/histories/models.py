@@ -54,6 +54,20 @@ def _step_log(state: tuple[str, ...], asked: Asked) -> tuple[Hashable, tuple[str
             return state, state
         case ("append", item):
             return len(state) + 1, (*state, item)
+        case ("hold", _):
+            return "only ended by an interruption", state
+        case _:
+            raise ValueError(asked)
+
+
+def _step_decision(state: int | None, asked: Asked) -> tuple[Hashable, int | None]:
+    match asked:
+        case ("read", _):
+            return state, state
+        case ("wait", _):
+            return ("nothing yet" if state is None else state), state
+        case ("complete", value):
+            return (True, value) if state is None else (False, state)
         case _:
             raise ValueError(asked)
 
@@ -66,3 +80,6 @@ COUNTER = Model(0, _step_counter)
 
 LOG = Model((), _step_log)
 """``read``, ``append`` (gives the new length)."""
+
+DECISION = Model(None, _step_decision)
+"""``read``, ``wait`` (until there is a value), ``complete`` (gives whether it was first)."""

@@ -16,7 +16,7 @@ from typing import Literal
 from tests.crash.rounds import find_port
 from tests.histories.clients import Client, Count
 from tests.histories.linearizability import UndecidedError, find_violation
-from tests.histories.models import COUNTER, LOG, REGISTER, Model
+from tests.histories.models import COUNTER, DECISION, LOG, REGISTER, Model
 from tests.histories.operations import Operation, Recorder
 from tests.processes import Running, holdfast
 
@@ -25,7 +25,13 @@ CLIENTS = 8
 QUIET_SECONDS_MAX = 30.0
 """Within this after the last start every request is answered."""
 
-MODELS: dict[str, Model] = {"Register": REGISTER, "Counter": COUNTER, "Log": LOG}
+MODELS: dict[str, Model] = {
+    "Register": REGISTER,
+    "Counter": COUNTER,
+    "Log": LOG,
+    "Desk": LOG,
+    "Decision": DECISION,
+}
 
 Fault = Literal["kill", "stop", "hold", "power cut"]
 

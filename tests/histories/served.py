@@ -1,16 +1,29 @@
-"""The objects whose histories are recorded: a register, a counter and a log, and a way round.
+"""The objects whose histories are recorded: a register, a counter, logs, a promise, a way round.
 
 ``holdfast serve`` runs this file. A log's append waits for a step and for time before it answers,
 leaves memory whenever it waits, and so is often half done when the server is killed; the register's
-and the counter's turns are one commit.
+and the counter's turns are one commit. At a desk every append interrupts the turn under way, and
+whoever holds it waits for nothing else.
 """
 
 import asyncio
 
-from holdfast import Context, Service, VirtualObject, handler, shared, state
+from holdfast import (
+    Context,
+    Service,
+    TerminalError,
+    VirtualObject,
+    Workflow,
+    handler,
+    shared,
+    state,
+)
 
 CHECK_SECONDS = 0.001
 """What a step takes; a test in which time stands sets it to nothing."""
+
+HOLD_SECONDS = 1_000_000
+"""Longer than any test, and than the time that a virtual one lets pass."""
 
 
 class Register(VirtualObject):
@@ -73,6 +86,50 @@ class Log(VirtualObject, idle_ms_max=0):
     @shared
     async def read(self, ctx: Context) -> list[str]:
         return self.items
+
+
+class Desk(VirtualObject, idle_ms_max=0):
+    """Holds a list, and turns that interrupt each other; an interrupted one changes nothing."""
+
+    items: list[str] = state(default_factory=list)
+
+    @handler
+    async def append(self, ctx: Context, item: str) -> int:
+        await ctx.run("check", check, item)
+        self.items.append(item)
+        return len(self.items)
+
+    @handler
+    async def hold(self, ctx: Context) -> None:
+        await asyncio.sleep(HOLD_SECONDS)
+
+    @shared
+    async def read(self, ctx: Context) -> list[str]:
+        return self.items
+
+
+class Decision(Workflow):
+    """Holds a promise, whose ``run`` nobody starts."""
+
+    @handler
+    async def run(self, ctx: Context) -> None:
+        """Nothing."""
+
+    @shared
+    async def complete(self, ctx: Context, value: int) -> bool:
+        try:
+            await ctx.promise("value", int).resolve(value)
+        except TerminalError:
+            return False
+        return True
+
+    @shared
+    async def wait(self, ctx: Context) -> int:
+        return await ctx.promise("value", int)
+
+    @shared
+    async def read(self, ctx: Context) -> int | None:
+        return await ctx.promise("value", int).peek()
 
 
 class Detour(Service):

@@ -14,22 +14,32 @@ from random import Random
 from typing import Any
 
 from holdfast.journal.memory import MemoryStore
-from holdfast.objects.call_options import CallOptions
-from holdfast.objects.errors import RuntimeClosedError, StoreFailedError
+from holdfast.objects.call_options import CallOptions, Mode
+from holdfast.objects.errors import RuntimeClosedError, StoreFailedError, TerminalError
 from holdfast.objects.identity import Target
 from holdfast.runtime.requests import CallRequest, request_of
 from holdfast.runtime.testing import InlineThreads, ManualClock
 from holdfast.testing.virtual import VirtualRuntime
 from tests.histories import served
 from tests.histories.operations import Recorder, freeze
-from tests.histories.requests import Request, choose
+from tests.histories.requests import Request, choose, free
 from tests.histories.rounds import Verdict, judge
 
 CLIENTS = 6
 SYNC_ROUNDS_MAX = 12
 LIFE_ROUNDS_MAX = 400
 QUIET_ROUNDS_MAX = 60_000
-CLASSES = (served.Register, served.Counter, served.Log, served.Detour)
+STEP_MS_MAX = 5_000
+"""Time goes on to the next alarm, but not to one so far away: what is kept is to stay kept."""
+
+CLASSES = (
+    served.Register,
+    served.Counter,
+    served.Log,
+    served.Desk,
+    served.Decision,
+    served.Detour,
+)
 
 
 def run_virtual(seed: str, *, ends: int) -> Verdict:
@@ -138,7 +148,8 @@ class _Round:
             if all(task.done() for task in until):
                 return
             await asyncio.sleep(0)
-            if number % 8 == 0:
+            next_ms = self._clock.next_ms() if number % 8 == 0 else None
+            if next_ms is not None and next_ms - self._clock.now_ms() < STEP_MS_MAX:
                 self._clock.step()
 
     # -- Clients -----------------------------------------------------------------------------
@@ -148,10 +159,27 @@ class _Round:
         made = 0
         while not self._is_over:
             made += 1
-            request = choose(random, self._recorder, f"{name}.{made}")
-            await self._do(request, f"{name}.{made}", random)
-            for _ in range(random.randrange(20)):
-                await asyncio.sleep(0)
+            token = f"{name}.{made}"
+            request = choose(random, self._recorder, token)
+            if request.is_freed:
+                await self._do_until_freed(request, token, random)
+            else:
+                await self._do(request, token, random)
+            await self._pause(random)
+
+    async def _do_until_freed(self, request: Request, token: str, random: Random) -> None:
+        waiting = asyncio.create_task(self._do(request, token, random))
+        number = 0
+        while not waiting.done():
+            await self._pause(random)
+            number += 1
+            again = f"{token}.{number}"
+            await self._do(free(random, request, again), again, random)
+        await waiting
+
+    async def _pause(self, random: Random) -> None:
+        for _ in range(random.randrange(20)):
+            await asyncio.sleep(0)
 
     async def _read_all(self) -> None:
         for number, target in enumerate(list(self._recorder.histories)):
@@ -162,12 +190,16 @@ class _Round:
     async def _do(self, request: Request, token: str, random: Random) -> None:
         begun = self._recorder.now()
         is_read = request.asked[0] == "read"
-        if not is_read and random.random() < 0.04:
+        if not (is_read or request.is_freed) and random.random() < 0.04:
             answer = await self._ask_once(_call_of(request, None))
         else:
             call = _call_of(request, None if is_read else token)
             answer = await self._insist(call, random)
-        if answer is None:
+        if isinstance(answer, TerminalError):
+            if not (request.may_be_canceled and answer.status_code == 409):
+                raise answer
+            self._verdict.count.canceled += 1
+        elif answer is None:
             self._verdict.count.unknown += 1
             self._recorder.add(request.target, token, request.asked, begun)
         else:
@@ -175,22 +207,24 @@ class _Round:
             result = freeze(json.loads(answer) if answer else None)
             self._recorder.add(request.target, token, request.asked, begun, result)
 
-    async def _insist(self, call: CallRequest, random: Random) -> bytes:
+    async def _insist(self, call: CallRequest, random: Random) -> bytes | TerminalError:
         """Ask until there is an answer that is not lost; now and then twice at once."""
         while True:
-            twice: Awaitable[bytes | None] | None = None
+            twice: Awaitable[bytes | TerminalError | None] | None = None
             if call.idempotency_key is not None and random.random() < 0.1:
                 self._verdict.count.doubled += 1
                 twice = asyncio.ensure_future(self._ask_once(call))
             answer = await self._ask_once(call)
             if twice is not None and (other := await twice) is not None and answer is not None:
-                assert other == answer, f"{call.idempotency_key} gave {answer!r} and {other!r}"
+                assert repr(other) == repr(answer), (
+                    f"{call.idempotency_key} gave {answer!r} and {other!r}"
+                )
             if answer is not None and random.random() > 0.04:
                 return answer
             self._verdict.count.repeated += 1
             await asyncio.sleep(0)
 
-    async def _ask_once(self, call: CallRequest) -> bytes | None:
+    async def _ask_once(self, call: CallRequest) -> bytes | TerminalError | None:
         """The answer; ``None`` if the process ended first."""
         await self._is_up.wait()
         assert self._runtime is not None, "it is up"
@@ -198,8 +232,6 @@ class _Round:
             answer = await self._runtime.submit(call, wait=True)
         except (StoreFailedError, RuntimeClosedError):
             return None
-        if isinstance(answer.outcome, Exception):
-            raise answer.outcome
         return answer.outcome or b""
 
 
@@ -212,4 +244,5 @@ def _call_of(request: Request, key: str | None) -> CallRequest:
     service, *keys, handler = request.path.strip("/").split("/")
     argument = b"" if request.argument is None else json.dumps(request.argument).encode()
     target = Target(service, keys[0] if keys else None, handler)
-    return request_of(target, argument, CallOptions(idempotency_key=key))
+    mode: Mode = "interrupt" if request.mode == "interrupt" else "queue"
+    return request_of(target, argument, CallOptions(idempotency_key=key, mode=mode))
