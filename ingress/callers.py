@@ -9,6 +9,7 @@ from .awakeables import open_completion
 from .call_paths import CallPath
 from .calls import open_call
 from .door import Door, Opened
+from .health import health_of
 from .invocation_paths import LookupPath, OutcomePath
 from .links import open_link
 from .messages import Head, Response
@@ -95,14 +96,14 @@ class CallersDoor(Door):
 def _answer_health(engine: IngressEngine, head: Head, *, is_known: bool) -> Response:
     if head.method != "GET":
         raise RefusedError(Refusal.METHOD, "method not allowed: takes GET", {"allow": "GET"})
-    health = engine.health
+    status, word = health_of(engine)
     # Strangers learn how it is, and not what there is.
     body: dict[str, object] = (
         {"services": sorted(public_services(engine.registry))} if is_known else {}
     )
-    body["status"] = health
+    body["status"] = word
     return Response(
-        200 if health == "ok" else 503,
+        status,
         {"content-type": "application/json"},
         json.dumps(body, separators=(",", ":")).encode(),
     )

@@ -33,6 +33,11 @@ class IngressEngine(Protocol):
         """One word for how it is; new work is welcome where that is ``"ok"``."""
         ...
 
+    @property
+    def is_disk_slow(self) -> bool:
+        """Whether an fsync takes a tenth of a second or more, now or a moment ago."""
+        ...
+
     def now_ms(self) -> int:
         """Milliseconds since 1970.
 

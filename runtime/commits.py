@@ -16,6 +16,7 @@ from typing import Protocol
 
 from ..journal.store import Store
 from .seams import Threads
+from .slow_syncs import SlowSyncs
 
 
 class Encodable(Protocol):
@@ -29,12 +30,13 @@ class Encodable(Protocol):
 class Commits:
     """The one writer's batch and the effects that depend on it. Belongs to the loop's thread."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # its surroundings, each by keyword
         self,
         store: Store,
         threads: Threads,
         *,
         sync_inline: bool,
+        slow_syncs: SlowSyncs,
         request_turn: Callable[[], None],
         fail: Callable[[BaseException], None],
     ) -> None:
@@ -44,12 +46,14 @@ class Commits:
             store: where batches go.
             threads: runs ``store.sync``, which blocks.
             sync_inline: call ``store.sync`` on the loop, because it does not block.
+            slow_syncs: told when a sync begins and when it has ended.
             request_turn: called when the batch stops being empty; must lead to ``write``.
             fail: told about the first exception of the store; the runtime stops then.
         """
         self._store = store
         self._threads = threads
         self._sync_inline = sync_inline
+        self._slow_syncs = slow_syncs
         self._request_turn = request_turn
         self._fail = fail
         self._pending: dict[bytes, bytes | Encodable | None] = {}
@@ -179,6 +183,7 @@ class Commits:
         if self._is_syncing or not self._gated:
             return
         self._is_syncing = True
+        self._slow_syncs.begin()
         if self._sync_inline:
             try:
                 position = self._store.sync()
@@ -191,6 +196,7 @@ class Commits:
 
     def _synced(self, position: int | None, error: BaseException | None) -> None:
         self._is_syncing = False
+        self._slow_syncs.end()
         if self.has_failed:
             return
         if error is not None or position is None:

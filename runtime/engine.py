@@ -50,6 +50,7 @@ from .seams import (
     Threads,
     this_thread,
 )
+from .slow_syncs import SlowSyncs
 from .state_reads import StateReads
 from .tracing import Tracing
 from .views.looking import Looks
@@ -114,6 +115,7 @@ class Engine(Outside, ForDoors):
         self._durability: Literal["fsync", "process"] = durability
         self._given_store = store
         self._clock = clock or SystemClock()
+        self._slow_syncs = SlowSyncs(self._clock)
         self._randomness = randomness or SystemRandomness()
         self._threads = threads or SystemThreads()
         self._tracing = Tracing(tracer_provider)
@@ -183,6 +185,7 @@ class Engine(Outside, ForDoors):
             self._store,
             self._threads,
             sync_inline=self._given_store is None and self._durability == "process",
+            slow_syncs=self._slow_syncs,
             request_turn=self._request_turn,
             fail=self._fail,
         )
@@ -313,6 +316,15 @@ class Engine(Outside, ForDoors):
     def suspend_idle(self) -> None:
         """Let every attempt leave memory that only waits; it comes back by replay."""
         self._attempts.suspend_all()
+
+    @property
+    def is_disk_slow(self) -> bool:
+        """Whether an fsync takes a tenth of a second or more, now or a moment ago.
+
+        Nothing is lost by it and nothing is acknowledged early, but everybody waits. A server's
+        health says ``degraded`` then.
+        """
+        return self._slow_syncs.is_slow
 
     def statistics(self) -> RuntimeStatistics:
         """A moment's view."""

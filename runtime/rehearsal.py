@@ -25,7 +25,8 @@ from .commits import Commits
 from .failures import describe
 from .object_state import ExclusiveState, NoState, SharedState
 from .open_invocation import OpenInvocation, Prepared
-from .seams import SystemThreads
+from .seams import SystemClock, SystemThreads
+from .slow_syncs import SlowSyncs
 from .sources import find_raise
 from .state_table import StateTable
 
@@ -197,6 +198,7 @@ class ShutCommits(Commits):
             ViewStore(view),
             SystemThreads(),
             sync_inline=True,
+            slow_syncs=SlowSyncs(SystemClock()),
             request_turn=_do_nothing,
             fail=_do_nothing_about,
         )

@@ -5,13 +5,14 @@ from typing import Any, Final
 
 import msgspec
 
+from ..health import health_of
 from ..messages import Response
 from .answers import json_response
 from .route import Asked, Described, Route
 
 
 class Health(msgspec.Struct):
-    """How it is; new work is welcome where that is ``ok``."""
+    """How it is; new work is welcome where that is ``ok`` or, with a slow disk, ``degraded``."""
 
     status: str
 
@@ -30,8 +31,8 @@ _API_VERSIONS: Final = (2, 4)
 
 
 async def _answer_health(asked: Asked, _: Any) -> Response:
-    health = asked.engine.health
-    return json_response(HTTPStatus.OK if health == "ok" else 503, Health(health))
+    status, word = health_of(asked.engine)
+    return json_response(status, Health(word))
 
 
 async def _answer_version(asked: Asked, _: Any) -> Response:

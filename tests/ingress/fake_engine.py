@@ -69,6 +69,7 @@ class FakeEngine:
     def __init__(self) -> None:
         self.registry = Registry([Counter, Mailer])
         self.health = "ok"
+        self.is_disk_slow = False
         self.accepted: list[CallRequest] = []
         self.completed: dict[AwakeableId, bytes | TerminalError] = {}
         self.outcome_of: Callable[[CallRequest], bytes | TerminalError] = _default_outcome

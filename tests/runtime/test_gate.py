@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from holdfast import Context, StoreFailedError, VirtualObject, handler, state
+from holdfast.ingress.health import health_of
 from holdfast.journal import keys
 from holdfast.journal.memory import MemoryStore
 from holdfast.objects.identity import Target
 from holdfast.runtime.engine import Engine
 from holdfast.runtime.requests import CallRequest
+from holdfast.runtime.slow_syncs import SlowSyncs
 from holdfast.runtime.testing import InlineThreads, ManualClock, SeededRandomness, settle
 
 from .worlds import World
@@ -77,11 +79,13 @@ async def threads() -> AsyncIterator[HeldThreads]:
 started: list[Engine] = []
 
 
-async def start(threads: HeldThreads, store: MemoryStore) -> Engine:
+async def start(
+    threads: HeldThreads, store: MemoryStore, clock: ManualClock | None = None
+) -> Engine:
     runtime = Engine(
         [Ledger],
         store=store,
-        clock=ManualClock(),
+        clock=clock or ManualClock(),
         randomness=SeededRandomness(),
         threads=threads,
     )
@@ -100,6 +104,41 @@ async def test_an_answer_waits_until_its_outcome_is_durable(threads: HeldThreads
     await threads.let_sync_end()
 
     assert answer.result() == 1
+
+
+def test_a_disk_is_slow_while_a_sync_takes_a_tenth_of_a_second_and_a_while_after() -> None:
+    clock = ManualClock()
+    syncs = SlowSyncs(clock)
+    syncs.begin()
+    clock.jump(0.09)
+    assert not syncs.is_slow
+    clock.jump(0.01)
+    assert syncs.is_slow
+    syncs.end()
+    clock.jump(4.9)
+    assert syncs.is_slow
+    clock.jump(0.2)
+    assert not syncs.is_slow
+    syncs.begin()
+    clock.jump(0.09)
+    syncs.end()
+
+    assert not syncs.is_slow
+
+
+async def test_the_health_of_a_server_with_a_slow_disk_is_degraded_and_welcomes_work(
+    threads: HeldThreads,
+) -> None:
+    clock = ManualClock()
+    runtime = await start(threads, MemoryStore(), clock)
+    answer = asyncio.ensure_future(runtime.object(Ledger, "a").add(1))
+    await clock.advance(0.2)
+    assert health_of(runtime) == (200, "degraded")
+    await threads.let_sync_end()
+    assert answer.result() == 1
+    runtime.crash()
+
+    assert health_of(runtime)[0] == 503
 
 
 async def test_a_state_is_told_when_it_is_durable_also_to_whoever_waits(

@@ -12,6 +12,7 @@ from holdfast.journal import keys
 from holdfast.journal.memory import MemoryStore
 from holdfast.runtime.commits import Commits
 from holdfast.runtime.history_marks import MARGIN_MS, SWEEP_MS, SWEEP_ROWS, HistoryMarks
+from holdfast.runtime.slow_syncs import SlowSyncs
 from holdfast.runtime.testing import InlineThreads, ManualClock
 
 from .agents import Ledger, act
@@ -100,6 +101,7 @@ def new_commits() -> Commits:
         MemoryStore(),
         InlineThreads(),
         sync_inline=True,
+        slow_syncs=SlowSyncs(ManualClock()),
         request_turn=lambda: None,
         fail=lambda _: None,
     )

@@ -12,7 +12,8 @@ from holdfast.journal.records import CallMode
 from holdfast.objects.identity import InvocationId
 from holdfast.runtime.commits import Commits
 from holdfast.runtime.mailboxes import Mailboxes
-from holdfast.runtime.testing import InlineThreads
+from holdfast.runtime.slow_syncs import SlowSyncs
+from holdfast.runtime.testing import InlineThreads, ManualClock
 
 from .agreement import assert_copies_agree
 
@@ -35,6 +36,7 @@ def make_commits() -> Commits:
         MemoryStore(),
         InlineThreads(),
         sync_inline=True,
+        slow_syncs=SlowSyncs(ManualClock()),
         request_turn=lambda: None,
         fail=lambda _: None,
     )

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import holdfast, post
-from tests.shim.shim import Counts, Fault, build, find_obstacle
-from tests.shim.sweep import SERVED, Point, Sweep
+from tests.shim.shim import Fault, find_obstacle
+from tests.shim.slow_disk import watch_slow_disk
+from tests.shim.sweep import Point, Sweep
 
 OBSTACLE = find_obstacle()
 needs_compiler = pytest.mark.skipif(bool(OBSTACLE), reason=OBSTACLE)
@@ -42,19 +42,10 @@ def test_a_lost_acknowledgement_is_seen(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @needs_compiler
-def test_nothing_is_acknowledged_while_the_disk_is_late(tmp_path: Path) -> None:
-    library = build(tmp_path)
-    data = tmp_path / "data"
-    seconds = 0.3
-    with Counts(tmp_path / "counts") as counts:
-        late = Fault(kind="sync", first=1, times=1 << 62, how=f"late:{round(seconds * 1e6)}")
-        env = {"LD_PRELOAD": str(library), **counts.environment(data.resolve(), late)}
-        options = ("--port", "0", "--admin-port", "none", "--data", str(data))
-        with holdfast("serve", str(SERVED), *options, cwd=tmp_path, env=env) as server:
-            port = server.wait_port()
-            before = counts.of("sync")
-            status, answer = post(port, "/Account/a/put", "first", {"idempotency-key": "first"})
+def test_on_a_slow_disk_nothing_is_acknowledged_early_and_the_health_says_so(
+    tmp_path: Path,
+) -> None:
+    seen = watch_slow_disk(tmp_path, seconds=1.5)
 
-            assert (status, answer) == (200, 2)
-            # The intent of the step before its action, and the outcome before the answer.
-            assert counts.of("sync") - before >= 2
+    assert seen.violations == []
+    assert seen.calls > 0

@@ -1,0 +1,40 @@
+"""Whether the disk is slow: it loses nothing, but everybody waits, and somebody should know."""
+
+from typing import Final
+
+from .seams import Clock
+
+SLOW_SECONDS: Final = 0.1
+"""A sync that takes this long makes the disk a slow one; usual are 0.2 to 5 ms."""
+
+REMEMBERED_SECONDS: Final = 5.0
+"""How long it counts as slow after the last such sync."""
+
+
+class SlowSyncs:
+    """Looks at how long each sync takes."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Begin with a fast disk."""
+        self._clock = clock
+        # When the sync under way began; None while there is none.
+        self._began: float | None = None
+        self._slow_until = float("-inf")
+
+    def begin(self) -> None:
+        """A sync begins."""
+        self._began = self._clock.monotonic()
+
+    def end(self) -> None:
+        """It has ended."""
+        began, self._began = self._began, None
+        now = self._clock.monotonic()
+        if began is not None and now - began >= SLOW_SECONDS:
+            self._slow_until = now + REMEMBERED_SECONDS
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether a sync under way, or one a moment ago, took long."""
+        now = self._clock.monotonic()
+        is_waiting = self._began is not None and now - self._began >= SLOW_SECONDS
+        return is_waiting or now < self._slow_until
