@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -26,7 +24,7 @@ from holdfast.journal.directory_lock import DirectoryLock
 from holdfast.journal.rocks import RocksStore
 from holdfast.journal.staging import staging
 from holdfast.journal.tide_mark import TIDE_FILE, TideMark
-from tests.processes import ROOT, environment
+from tests.backup.killed import run_killed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -318,40 +316,6 @@ def test_a_strangers_files_in_the_way_are_not_touched(store: RocksStore, tmp_pat
     with pytest.raises(StoreFormatError, match=r"is in the way: it holds 'me\.png'"):
         back_up(store.path, tmp_path / "copy")
     assert (partial / "me.png").read_bytes() == b"me"
-
-
-KILLED = """
-import os, shutil, sys
-from pathlib import Path
-from holdfast.journal import backup
-
-at, calls = int(sys.argv[3]), 0
-
-def dying(function):
-    def call(*args, **kwargs):
-        global calls
-        calls += 1
-        if calls == at:
-            os._exit(9)
-        return function(*args, **kwargs)
-    return call
-
-for place, name in ((shutil, "copyfile"), (Path, "hardlink_to"), (os, "fsync"), (Path, "rename")):
-    setattr(place, name, dying(getattr(place, name)))
-backup.back_up(sys.argv[1], sys.argv[2])
-print(calls)
-"""
-
-
-def run_killed(source: Path, target: Path, at: int) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", KILLED, str(source), str(target), str(at)],
-        cwd=ROOT,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def test_killed_anywhere_there_is_no_target_and_the_next_one_succeeds(

@@ -1,5 +1,6 @@
 """All parts of the proof, in the order in which they run and are reported."""
 
+from tests.backup import proof as backup
 from tests.door import proof as door
 from tests.histories import proof as histories
 from tests.power import proof as power
@@ -14,5 +15,6 @@ PARTS: tuple[Part, ...] = (
     shim.PART,
     programs.PART,
     replay.PART,
+    backup.PART,
     door.PART,
 )
