@@ -42,6 +42,7 @@ from .replay import REPLAY
 from .results import Measured, drawn, write_results
 from .sql import SQL
 from .throughput import AGENT, COUNTER
+from .where import WHERE
 
 SCENARIOS = (
     COUNTER,
@@ -60,6 +61,7 @@ SCENARIOS = (
     COLLECT,
     IMPORT,
     EMBEDDED,
+    WHERE,
     HOUR,
 )
 

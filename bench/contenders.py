@@ -158,7 +158,9 @@ def _dbos_on_postgres() -> Contender | Absent:
     return Contender(
         name=DBOS_POSTGRES,
         version=f"{version_of(python, 'dbos')}, "
-        + output_of([str(programs / "postgres"), "--version"]).removeprefix("postgres "),
+        + output_of([str(programs / "postgres"), "--version"])
+        .split(" (Debian")[0]
+        .replace("postgres (PostgreSQL)", "PostgreSQL"),
         durability="as Debian ships it: fsync on, synchronous_commit on, full_page_writes on",
         start=lambda directory: _dbos_on_postgres_server(programs, python, directory),
     )

@@ -68,7 +68,7 @@ def _run(options: Options) -> Iterable[Figure]:
 
 def _repeats(options: Options) -> int:
     """How often a session is made long: its young end is short, and a neighbour disturbs it."""
-    return 5 if options.is_short else 10
+    return 3 if options.is_short else 10
 
 
 def _turns(options: Options) -> Iterable[Figure]:
