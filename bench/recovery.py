@@ -1,9 +1,10 @@
-"""From SIGKILL to the first answered call: a real server, with work in flight and sessions parked.
+"""From SIGKILL to the first answered call, and what parked sessions cost a server that is idle.
 
 The sessions are parked by another process. Then ``holdfast serve`` is given invocations that are
 each in the middle of a step, is killed, and is started again as an operator would: the time holds
 the start of the interpreter, the imports, the opening of the directory, and a call over HTTP. What
 was in flight is taken up at the same time. Repeated, as a directory is opened after a crash once.
+Memory is that of the process when it has come to rest, disk that of all files.
 """
 
 import http.client
@@ -19,11 +20,12 @@ from pathlib import Path
 from .contest import wait_idle
 from .harness import Figure, Options, Scenario, median, scratch
 from .parked import run_child
-from .processes import end, free_port, processor_seconds, start, wait_until
+from .processes import end, free_port, processor_seconds, resident_bytes, start, wait_until
 from .servers import Server
 
 _REPEATS = 5
 _SECONDS_MAX = 1.5
+_MIB = 1 << 20
 
 
 class _Restarted:
@@ -47,6 +49,10 @@ class _Restarted:
         """End it as a crash does."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
+
+    def wait_idle(self) -> None:
+        """Wait until it has taken up what it found."""
+        wait_idle(Server(self.port, {"holdfast": self.process.pid}))
 
     def post(self, path: str, count: int) -> None:
         """Make so many calls to as many keys, over one connection."""
@@ -83,23 +89,25 @@ def _server(directory: Path) -> Generator[_Restarted]:
 
 @dataclass(frozen=True, slots=True)
 class _Restart:
-    """What one took: for who waits, and of the processor until the first answer."""
+    """What one took: for who waits, and of the processor until the first answer; and at rest."""
 
     seconds: float
     processor_seconds: float
+    resident_bytes: int
 
 
 def _restarts(directory: Path, in_flight: int) -> list[_Restart]:
     with _server(directory) as server:
         server.post("/Busy/*/think/send", in_flight)
         restarts: list[_Restart] = []
+        server.wait_idle()
         for _ in range(_REPEATS):
-            wait_idle(Server(server.port, {"holdfast": server.process.pid}))
             killed = time.perf_counter()
             server.kill()
             server.start()
-            seconds = time.perf_counter() - killed
-            restarts.append(_Restart(seconds, processor_seconds(server.process.pid)))
+            seconds, used = time.perf_counter() - killed, processor_seconds(server.process.pid)
+            server.wait_idle()
+            restarts.append(_Restart(seconds, used, resident_bytes(server.process.pid)))
     return restarts
 
 
@@ -107,13 +115,30 @@ def _run(options: Options) -> Iterable[Figure]:
     in_flight, sessions = (1_000, 100_000) if options.is_short else (10_000, 1_000_000)
     with scratch(options) as place:
         empty = _restarts(place / "empty", 0)
-        run_child("park", place / "data", sessions)
+        parked = run_child("park", place / "data", sessions)
         only_parked = _restarts(place / "data", 0)
         both = _restarts(place / "data", in_flight)
     yield _figure("with an empty directory", empty, "the interpreter, the imports, and one call")
     yield _figure("with what is parked alone", only_parked, f"{sessions:,} parked")
     note = f"{in_flight:,} in flight, {sessions:,} parked"
     yield _figure("with both", both, note, at_most=_SECONDS_MAX)
+    at_rest = [
+        median(each.resident_bytes for each in restarts) / _MIB for restarts in (only_parked, empty)
+    ]
+    yield Figure(
+        what="memory above an empty server",
+        value=at_rest[0] - at_rest[1],
+        unit="MiB",
+        at_most=150,
+        note=f"{sessions:,} parked; {at_rest[0]:.0f} and {at_rest[1]:.0f} MiB",
+    )
+    yield Figure(
+        what="on disk per parked session",
+        value=(parked["disk_bytes"] - parked["empty_bytes"]) / sessions,
+        unit="bytes",
+        at_most=600,
+        note="all files of the directory, after a graceful stop",
+    )
 
 
 def _figure(
@@ -133,5 +158,7 @@ def _figure(
 
 
 RECOVERY = Scenario(
-    name="recovery", title="From SIGKILL to the first answered call over HTTP, fsync", run=_run
+    name="recovery",
+    title="From SIGKILL to the first answered call over HTTP, and idle sessions, fsync",
+    run=_run,
 )
