@@ -23,6 +23,7 @@ from typing import NoReturn
 
 from .chain import CHAIN
 from .collect import COLLECT
+from .contenders import describe_contenders
 from .control import CONTROL
 from .crowd import CROWD
 from .embedded import EMBEDDED
@@ -97,6 +98,12 @@ def _leave(number: int, _: FrameType | None) -> NoReturn:
     sys.exit(128 + number)
 
 
+def _say(facts: dict[str, str]) -> None:
+    width = max(len(name) for name in facts)
+    for name, value in facts.items():
+        print(f"{name:<{width}}  {value}")
+
+
 def _run(scenario: Scenario, options: Options, machine: dict[str, str]) -> Measured:
     """Run it and print its figures."""
     print(f"\n{scenario.title}", flush=True)
@@ -134,15 +141,16 @@ def main() -> int:
     )
     began = f"{datetime.now(UTC):%Y%m%d-%H%M%S}"
     machine = describe_machine(options.directory, generator_name())
-    width = max(len(name) for name in machine)
-    for name, value in machine.items():
-        print(f"{name:<{width}}  {value}")
+    _say(machine)
+    chosen = [each for each in SCENARIOS if not arguments.only or each.name in arguments.only]
+    peers: dict[str, str] = {}
+    if any(scenario.has_peers for scenario in chosen):
+        peers = describe_contenders()
+        _say(peers)
     measured: list[Measured] = []
     arguments.output.mkdir(parents=True, exist_ok=True)
-    for scenario in SCENARIOS:
-        if arguments.only and scenario.name not in arguments.only:
-            continue
-        measured.append(_run(scenario, options, machine))
+    for scenario in chosen:
+        measured.append(_run(scenario, options, machine | (peers if scenario.has_peers else {})))
         # After each: what is measured in hours should not be lost by what comes after.
         write_results(arguments.output / f"{began}.json", measured)
     (arguments.output / f"{began}.svg").write_text(plot(drawn(measured)), encoding="utf-8")

@@ -78,4 +78,6 @@ def _in_fsyncs(options: Options) -> Iterable[Figure]:
     )
 
 
-CHAIN = Scenario(name="chain", title="Call through 100 objects, one caller, fsync", run=_run)
+CHAIN = Scenario(
+    name="chain", title="Call through 100 objects, one caller, fsync", run=_run, has_peers=True
+)

@@ -51,6 +51,16 @@ def find_contenders(*names: str) -> list[Contender | Absent]:
     return [_FINDERS[name]() for name in names]
 
 
+def describe_contenders() -> dict[str, str]:
+    """What each of them is, and what its answers wait for; printed beside the figures."""
+    return {
+        each.name: each.why
+        if isinstance(each, Absent)
+        else f"{each.version}. Durability: {each.durability}"
+        for each in find_contenders(*_FINDERS)
+    }
+
+
 def _aiohttp() -> Contender | Absent:
     return Contender(
         name=AIOHTTP,

@@ -25,7 +25,6 @@ class Result:
     """What came of one of them: its rounds, or why there are none."""
 
     name: str
-    label: str
     outcomes: list[Outcome] = field(default_factory=list[Outcome])
     why_not: str = ""
 
@@ -67,15 +66,14 @@ def _start(
     servers: dict[str, Server],
 ) -> Result:
     if isinstance(contender, Absent):
-        return Result(contender.name, contender.name, why_not=contender.why)
-    label = f"{contender.version}; {contender.durability}"
+        return Result(contender.name, why_not=contender.why)
     directory = place / contender.name.replace(" ", "-")
     directory.mkdir(mode=0o711)
     try:
         servers[contender.name] = stack.enter_context(contender.start(directory))
     except (BenchmarkError, OSError) as error:
-        return Result(contender.name, label, why_not=" ".join(str(error).split())[-300:])
-    return Result(contender.name, label)
+        return Result(contender.name, why_not=" ".join(str(error).split())[-300:])
+    return Result(contender.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -95,11 +95,12 @@ class Series:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """A program of its own, run by its name."""
+    """A program of its own, run by its name; with peers, what they are is told beside it."""
 
     name: str
     title: str
     run: Callable[[Options], Iterable[Figure | Series]]
+    has_peers: bool = False
 
 
 def show(value: float | None) -> str:

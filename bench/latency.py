@@ -81,4 +81,6 @@ def _p99(result: Result) -> float | None:
     return result.median_of(lambda each: each.p99_seconds)
 
 
-LATENCY = Scenario(name="latency", title="One connection over HTTP: latency, fsync", run=_run)
+LATENCY = Scenario(
+    name="latency", title="One connection over HTTP: latency, fsync", run=_run, has_peers=True
+)

@@ -48,15 +48,14 @@ def page(measured: Iterable[Measured]) -> str:
     ]
     if missed:
         lines += [f"## {_SHORT}\n", *missed, ""]
-    machine: dict[str, str] | None = None
+    machine: dict[str, str] = {}
     for scenario in scenarios:
         lines += [f"## {scenario.title}\n"]
         said = {name: value for name, value in scenario.machine.items() if name != "load before"}
-        if said != machine:
-            machine = said
-            lines += ["Measured on:\n"]
-            lines += [f"* {name}: {value}" for name, value in machine.items()]
-            lines += [""]
+        news = {name: value for name, value in said.items() if machine.get(name) != value}
+        machine |= said
+        if news:
+            lines += ["Measured on:\n", *(f"* {name}: {value}" for name, value in news.items()), ""]
         size = "short" if scenario.is_short else "long"
         lines += [f"Size: {size}. `python -m bench --{size} --only {scenario.name}`\n"]
         lines += [_table(scenario.figures), ""]

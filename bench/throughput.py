@@ -49,9 +49,11 @@ COUNTER = Scenario(
     name="counter",
     title="Counter call over HTTP: one state field, one commit; 64 connections, 10,000 keys",
     run=_counter,
+    has_peers=True,
 )
 AGENT = Scenario(
     name="agent",
     title="Agent call over HTTP: three journaled steps; 64 connections, 10,000 keys",
     run=_agent,
+    has_peers=True,
 )
