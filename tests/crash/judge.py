@@ -128,8 +128,10 @@ def find_wrong_answers(lines: Sequence[Line], histories: Histories) -> Iterator[
 
 def _is_right(asked: Asked, result: object, words: Mapping[str, str]) -> bool:
     match asked.handler, asked.argument:
-        case "ask", _:
+        case "ask" | "hear" | "register", _:
             return result == words.get(asked.token)
+        case "regret", _:
+            return result == f"{asked.token} canceled"
         case "scatter", {"inboxes": [*inboxes]}:
             return result == len(inboxes)
         case "relay", {"depth": int(depth)}:

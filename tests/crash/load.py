@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from tests.crash.ledger import Answered, Asked, Began, Ledger, LedgerReader, Resolved, Settled
+from tests.crash.ledger import Answered, Asked, Began, Ledger, LedgerReader, Line, Resolved, Settled
 from tests.ingress.http_caller import Connection, Reply, connect, post
 
 PATIENCE_SECONDS = 30.0
@@ -24,7 +24,7 @@ RETRIED = frozenset({503})
 """What a server that stops or has failed answers: nothing is known, send it again."""
 
 GONE = frozenset({400, 404, 409, 410})
-"""What is answered to who resolves an awakeable that is gone."""
+"""What is answered to who resolves what is gone, or was resolved before."""
 
 KEYS = 5
 """Objects of each class: few, so that calls meet in mailboxes."""
@@ -117,11 +117,10 @@ class Caller:
             return  # Nobody was there.
 
     async def resolve(
-        self, awakeable: str, value: str, token: str, refusals: frozenset[int] = frozenset()
+        self, path: str, value: str, token: str, refusals: frozenset[int] = frozenset()
     ) -> bool:
-        """Resolve an awakeable, until that is acknowledged or refused with one of these."""
-        path = f"/restate/awakeables/{awakeable}/resolve"
-        data = post(path, json.dumps(value).encode())
+        """Resolve what is there, until that is acknowledged or refused with one of these."""
+        data = post(f"{path}/resolve", json.dumps(value).encode())
         return (await self._send_until_answered(data, token, refusals)).status not in refusals
 
     def make_another(self) -> "Caller":
@@ -264,6 +263,9 @@ class Client:
             ),
             (3, lambda: self._request("Sleeper", "race", {"milliseconds": random.randrange(60)})),
             (3, lambda: self._request("Approval", "ask", None)),
+            (2, lambda: self._request("Listener", "hear", None)),
+            (2, lambda: self._request("Registrar", "register", None)),
+            (2, self._regret),
             (3, lambda: self._request("Chain", "relay", {"depth": random.randrange(6)})),
             (3, lambda: self._request("Fan", "spread", None)),
         ]
@@ -274,6 +276,10 @@ class Client:
         inboxes = [f"{self.prefix}{self.random.randrange(KEYS)}" for _ in range(3)]
         delay_ms = self.random.choice([0, 0, 100, 700])
         return self._request("Sender", "scatter", {"inboxes": inboxes, "delay_ms": delay_ms})
+
+    def _regret(self) -> Request:
+        patient = f"{self.prefix}{self.random.randrange(KEYS)}"
+        return self._request("Regret", "regret", {"patient": patient})
 
     def _request(
         self, name: str, handler: str, arguments: dict[str, Any] | None, *, is_keyed: bool = True
@@ -299,7 +305,7 @@ class Client:
 
 
 class Resolver:
-    """Resolves every awakeable that a handler has published, some of them twice."""
+    """Says the word that a handler waits for, whatever it waits with; to some of them twice."""
 
     def __init__(self, caller: Caller, random: Random) -> None:
         self._caller = caller
@@ -315,33 +321,44 @@ class Resolver:
         try:
             while True:
                 for line in self._reader.read():
-                    match line:
-                        case Began(step="publish"):
-                            await self._resolve(*line.payload.split(" "))
-                        case Settled():
-                            await self._resolve_doubtful()
-                        case _:
-                            pass
+                    await self._look_at(line)
                 await asyncio.sleep(0.02)
         finally:
             await self._caller.close()
 
-    async def _resolve(self, token: str, awakeable: str) -> None:
+    async def _look_at(self, line: Line) -> None:
+        match line:
+            case Began(step="publish", payload=payload):
+                token, awakeable = payload.split(" ")
+                await self._resolve(token, f"/restate/awakeables/{awakeable}", frozenset())
+            case Began(step="listening", payload=token, invocation=invocation):
+                # Gone if the first signal came through and its acknowledgement did not.
+                path = f"/restate/invocation/{invocation}/signals/word"
+                await self._resolve(token, path, GONE)
+            case Began(step="promised", payload=token):
+                path = f"/restate/workflow/Confirmation/{token}/promises/word"
+                await self._resolve(token, path, GONE)
+            case Settled():
+                await self._resolve_doubtful()
+            case _:
+                pass
+
+    async def _resolve(self, token: str, path: str, refusals: frozenset[int]) -> None:
         # Not by token: one whose acknowledgement was lost in a race gets another awakeable.
-        if awakeable in self._resolved:
+        if path in self._resolved:
             return
-        self._resolved.add(awakeable)
-        self._doubtful.append((token, awakeable))
+        self._resolved.add(path)
+        self._doubtful.append((token, path))
         value = f"yes to {token}"
-        await self._caller.resolve(awakeable, value, token)
+        await self._caller.resolve(path, value, token, refusals)
         self._caller.ledger.append(Resolved(token=token, value=value))
         if self._random.random() < 0.3:
-            await self._caller.resolve(awakeable, "too late", token)
+            await self._caller.resolve(path, "too late", token, refusals)
 
     async def _resolve_doubtful(self) -> None:
         """Once more, all of them; most are resolved, and some are gone with their invocation."""
         doubtful, self._doubtful = self._doubtful, []
-        for token, awakeable in doubtful:
+        for token, path in doubtful:
             value = f"yes to {token}"
-            if await self._caller.resolve(awakeable, value, token, refusals=GONE):
+            if await self._caller.resolve(path, value, token, GONE):
                 self._caller.ledger.append(Resolved(token=token, value=value))

@@ -13,7 +13,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from holdfast import Context, Service, VirtualObject, handler, shared, state, step_info
+from holdfast import (
+    CanceledError,
+    Context,
+    Service,
+    VirtualObject,
+    Workflow,
+    handler,
+    shared,
+    state,
+    step_info,
+)
 from tests.crash.ledger import LEDGER_VARIABLE, Began, Finished, Ledger
 
 LEDGER = Ledger(Path(os.environ[LEDGER_VARIABLE]))
@@ -135,6 +145,68 @@ class Approval(_Recorded, idle_ms_max=0):
         word = ctx.awakeable(str)
         await ctx.run("publish", act, self.beginning(ctx), f"{token} {word.id}")
         return await ctx.run("granted", act, self.beginning(ctx, "publish"), await word)
+
+
+class Listener(_Recorded, idle_ms_max=0):
+    """Waits for a signal."""
+
+    @handler
+    async def hear(self, ctx: Context, token: str) -> str:
+        self.history.append(token)
+        await ctx.run("listening", act, self.beginning(ctx), token)
+        word = await ctx.signal("word", str)
+        return await ctx.run("heard", act, self.beginning(ctx, "listening"), word)
+
+
+class Registrar(_Recorded, idle_ms_max=0):
+    """Starts a workflow, which is told to go on from outside."""
+
+    @handler
+    async def register(self, ctx: Context, token: str) -> str:
+        self.history.append(token)
+        return await ctx.workflow(Confirmation, token).run(token)
+
+
+class Confirmation(Workflow, idle_ms_max=0):
+    """Waits for its promise."""
+
+    @handler
+    async def run(self, ctx: Context, token: str) -> str:
+        target = f"Confirmation/{ctx.key}"
+        await ctx.run("promised", act, Beginning(target, (), 0), token)
+        word = await ctx.promise("word", str)
+        return await ctx.run("confirmed", act, Beginning(target, ("promised",), 0), word)
+
+
+class Regret(_Recorded):
+    """Starts something and takes it back, wherever that is by then."""
+
+    @handler
+    async def regret(self, ctx: Context, token: str, patient: str) -> str:
+        self.history.append(token)
+        sent = await ctx.object(Patient, patient).suffer.send(token)
+        await ctx.run("hesitate", act, self.beginning(ctx), token)
+        ctx.cancel(sent)
+        try:
+            await ctx.attach(sent, str)
+        except CanceledError:
+            return f"{token} canceled"
+        return "it came to its end"
+
+
+class Patient(VirtualObject, idle_ms_max=0):
+    """Goes on until it is told to end, and cleans up."""
+
+    @handler
+    async def suffer(self, ctx: Context, token: str) -> str:
+        target = f"Patient/{ctx.key}"
+        try:
+            await ctx.run("begin", act, Beginning(target, (), 0), token)
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            await ctx.run("undo", act, Beginning(target, (), 0), token)
+            raise
+        return "it slept well"
 
 
 class Chain(_Recorded, idle_ms_max=0):

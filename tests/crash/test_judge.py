@@ -100,6 +100,11 @@ def order() -> Evidence:
         answered("a1", "yes"),
         asked("n1", "Chain/k-0", "relay", depth=1),
         answered("n1", 1),
+        asked("l1", "Listener/k", "hear"),
+        resolved("l1", "yes"),
+        answered("l1", "yes"),
+        asked("g1", "Regret/k", "regret", patient="p"),
+        answered("g1", "g1 canceled"),
     ]
     histories = {
         "Counter/k": ["c1", "c2"],
@@ -110,6 +115,8 @@ def order() -> Evidence:
         "Approval/k": ["a1"],
         "Chain/k-0": ["n1"],
         "Chain/k-1": ["n1"],
+        "Listener/k": ["l1"],
+        "Regret/k": ["g1"],
     }
     return Evidence(lines, histories)
 
@@ -226,6 +233,19 @@ def test_a_read_that_does_not_see_what_was_answered_is_seen(order: Evidence) -> 
 def test_a_second_word_that_won_over_the_first_is_seen(order: Evidence) -> None:
     assert replaced(order, answered("a1", "yes"), result="too late").violations() == [
         "Approval/k/ask of a1 answered too late"
+    ]
+
+
+def test_a_signal_that_nobody_sent_is_seen(order: Evidence) -> None:
+    assert replaced(order, answered("l1", "yes"), result="too late").violations() == [
+        "Listener/k/hear of l1 answered too late"
+    ]
+
+
+def test_a_cancellation_that_came_to_nothing_is_seen(order: Evidence) -> None:
+    slept = "it came to its end"
+    assert replaced(order, answered("g1", "g1 canceled"), result=slept).violations() == [
+        "Regret/k/regret of g1 answered it came to its end"
     ]
 
 

@@ -21,7 +21,7 @@ from tests.proof.parts import Line, Part, Size, Table
 
 KILLED = (
     *("I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I10"),
-    *("I11", "I12", "I15", "I18", "I19"),
+    *("I11", "I12", "I15", "I17", "I18", "I19"),
 )
 CUT = (*KILLED, "I14", "I16")
 FILLED = (*KILLED, "I16")
