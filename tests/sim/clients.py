@@ -1,0 +1,133 @@
+"""Those who call: each waits for an answer before the next request, and asks again without."""
+
+import asyncio
+import json
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from holdfast.ingress.messages import Response
+
+from .ledger import Asked
+from .network import Ask, LostError
+from .workload import KEYS, Workload
+
+if TYPE_CHECKING:
+    from .world import World
+
+PATIENCE_SECONDS = 20.0
+TRIES_MAX = 60
+PAUSE_SECONDS_MAX = 60.0
+WAITS_MAX = 2
+_AGAIN = frozenset({429, 503, 507})
+
+
+class Clients:
+    """All of them."""
+
+    def __init__(self, world: "World", random: Random) -> None:
+        self.world = world
+        self.random = random
+        self.workload = Workload(random, is_long=world.is_long)
+        self.open = 0
+
+    @property
+    def are_done(self) -> bool:
+        return not self.open
+
+    def begin(self) -> None:
+        """Have all of them begin."""
+        for number in range(self.world.options.clients):
+            self.open += 1
+            self.world.clients_loop.spawn(self._live(number))
+
+    async def _live(self, client: int) -> None:
+        random = self.random
+        try:
+            for number in range(self.world.options.requests):
+                await asyncio.sleep(random.random() * random.choice((0.01, 0.1, 1)))
+                await self._call(client, number)
+        finally:
+            self.open -= 1
+
+    async def _call(self, client: int, number: int) -> None:
+        random, ledger = self.random, self.world.ledger
+        key = random.choice(KEYS)
+        is_flow = random.random() < 0.12
+        order = self.workload.draw_order(f"c{client}", key)
+        is_keyed = not is_flow and random.random() < 0.7
+        is_send = random.random() < 0.5
+        if is_flow:
+            key = f"w{client}-{number}"
+            order["ops"].append(["promise", random.randrange(1, 300)])
+        kind = "Flow" if is_flow else "Cell"
+        asked = Asked(
+            tag=order["tag"], kind=kind, key=key, ops=order["ops"], client=client, number=number
+        )
+        path = f"/{kind}/{key}/run"
+        if is_send:
+            path += "/send"
+            if random.random() < 0.3:
+                delay_ms = self.workload.draw_ms()
+                path += f"?delay={delay_ms}ms"
+                asked.not_before_ms = self.world.wall.now_ms() + delay_ms
+        ledger.orders[asked.tag] = asked
+        self._note_children(asked)
+        ask = Ask("POST", path, order, key=f"key-{asked.tag}" if is_keyed else "")
+        asked.sent_us = self.world.universe.now_us
+        response = await self._insist(ask, is_harmless=is_keyed or (is_flow and is_send))
+        if response is None:
+            ledger.count("an answer never came")
+            return
+        id_ = response.headers.get("x-restate-id", "")
+        if id_:
+            asked.id = id_
+            asked.acked_us = self.world.universe.now_us
+            ledger.name(id_, asked.tag)
+            if not is_send:
+                asked.result = f"{response.status} {response.body.decode()}"
+                self._look_at(id_, asked, response)
+
+    def _look_at(self, id_: str, asked: Asked, response: Response) -> None:
+        if response.status != 200:
+            return
+        result: Any = json.loads(response.body)
+        if result is None or result.get("tag") != asked.tag:
+            self.world.ledger.violate(f"I1 {asked.tag} got the answer {result!r:.200}")
+            return
+        self.world.ledger.check_trace(id_, asked.tag, result["trace"])
+
+    async def _insist(self, ask: Ask, *, is_harmless: bool) -> Response | None:
+        """Ask until there is an answer, where asking again is harmless."""
+        seconds, waits = 0.5, 0
+        for _ in range(TRIES_MAX):
+            try:
+                response = await self.world.network.ask(ask, PATIENCE_SECONDS)
+            except LostError as error:
+                waits += str(error) == "the client goes away"
+                is_refused = str(error) == "connection refused"
+                if waits > WAITS_MAX or not (is_harmless or is_refused):
+                    return None
+            else:
+                source = response.headers.get("x-restate-error-source")
+                if response.status not in _AGAIN or source == "invocation":
+                    return response
+                is_refused = response.status in {429, 507}
+                if not is_harmless and not is_refused:
+                    return None
+            await asyncio.sleep(self.random.random() * seconds)
+            seconds = min(seconds * 1.5, PAUSE_SECONDS_MAX)
+        return None
+
+    def _note_children(self, asked: Asked) -> None:
+        """Keep what the orders inside of this one ask for."""
+        for child in self.workload.children:
+            self.world.ledger.orders[child.order["tag"]] = Asked(
+                tag=child.order["tag"],
+                kind="Cell",
+                key=child.key,
+                ops=child.order["ops"],
+                parent=child.parent,
+            )
+            if child.how == "part":
+                self.world.ledger.touched_tags.add(child.order["tag"])
+        self.workload.children.clear()

@@ -1,0 +1,258 @@
+"""What the world outside saw: every effect, every answer, and whether they fit together.
+
+The ledger lives outside of the processes and outlives them. What must hold at a moment is checked
+at that moment, and what must hold in the end by ``verdict``. A violation is kept, not raised.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from holdfast import StepInfo, TerminalError
+from holdfast.objects.identity import parse_invocation_id
+
+from .universe import Universe
+
+STORY_LINES_MAX = 5000
+
+
+class Disk(Protocol):
+    """What the ledger asks of the disk of the process that acts."""
+
+    def is_acceptance_durable(self, id_: bytes) -> bool: ...
+    def is_completion_durable(self, id_: bytes) -> bool: ...
+
+
+@dataclass(slots=True)
+class Effect:
+    """One execution of the action of a step."""
+
+    id: str
+    place: tuple[str, str]
+    key: str
+    unknown: str
+    fails: int
+    tag: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Asked:
+    """Something that a client asked for, or a handler."""
+
+    tag: str
+    kind: str
+    key: str
+    ops: list[list[Any]]
+    parent: str = ""
+    tries: int = 1
+    """How often it may have been accepted: more than once without an idempotency key."""
+    client: int = -1
+    number: int = 0
+    id: str = ""
+    sent_us: int = 0
+    acked_us: int = 0
+    not_before_ms: int = 0
+    result: str = ""
+    """Its outcome as somebody outside saw it."""
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Everything that was seen outside of the processes."""
+
+    universe: Universe
+    get_disk: Callable[[], Disk]
+    get_wall_ms: Callable[[], int]
+    story: list[str] = field(default_factory=list[str])
+    violations: list[str] = field(default_factory=list[str])
+    counters: Counter[str] = field(default_factory=Counter[str])
+    is_sealed: bool = False
+    is_wall_steady: bool = True
+    orders: dict[str, Asked] = field(default_factory=dict[str, Asked])
+    """By tag."""
+    ids: dict[str, str] = field(default_factory=dict[str, str])
+    """Tags by invocation id."""
+    touched: set[str] = field(default_factory=set[str])
+    """Ids of invocations that an operator, or another handler, has cancelled, killed or purged."""
+    touched_tags: set[str] = field(default_factory=set[str])
+    doubled: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    """Signals by id and name that may have come more than once, because an answer was lost."""
+    reads: dict[str, list[tuple[int, list[str]]]] = field(default_factory=dict[str, Any])
+    """What was read of the logs of objects, and when."""
+    answers: dict[str, str] = field(default_factory=dict[str, str])
+    """Outcomes by invocation id, as they left a process for the first time."""
+    on_ask: Callable[[str, str, str, list[str], int], None] | None = None
+    """Told what a handler wants completed: kind, invocation, name, values, after so many ms."""
+    _fingerprint: Any = field(default_factory=hashlib.blake2b)
+    _traces: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    _seen: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    _begun: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
+    _raised: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
+    _happened: dict[str, str] = field(default_factory=dict[str, str])
+    _holders: dict[str, str] = field(default_factory=dict[str, str])
+    _trips: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
+    _asked: set[tuple[str, ...]] = field(default_factory=set[tuple[str, ...]])
+
+    def tell(self, text: str) -> None:
+        """A line of the story, which is part of the fingerprint."""
+        if self.is_sealed:
+            return
+        now_us = self.universe.now_us
+        self._fingerprint.update(f"{now_us} {text}\n".encode())
+        if len(self.story) < STORY_LINES_MAX:
+            self.story.append(f"{now_us / 1_000_000:14.6f}  {text}")
+
+    def count(self, name: str) -> None:
+        """Something happened that should happen sometimes."""
+        self.counters[name] += 1
+
+    def violate(self, text: str) -> None:
+        """A promise was broken."""
+        if not self.is_sealed:
+            self.violations.append(text)
+            self.tell(f"VIOLATION {text}")
+
+    @property
+    def fingerprint(self) -> str:
+        """Of all that was told so far."""
+        return str(self._fingerprint.hexdigest()[:32])
+
+    # -- Actions of steps -----------------------------------------------------------------------
+
+    def begin(
+        self, info: StepInfo, tag: str, path: str, seen: list[list[Any]], options: dict[str, Any]
+    ) -> Effect:
+        """An action begins, by a handler that has seen ``seen``."""
+        id_, unknown = info.invocation_id, str(options.get("unknown", "retry"))
+        place = (id_, path)
+        effect = Effect(id_, place, info.idempotency_key, unknown, options.get("fails", 0), tag)
+        if self.is_sealed:
+            return effect
+        self.tell(f"step {tag} {path} begins, attempt {info.attempt}, {id_[4:12]}")
+        self._begun[place] += 1
+        if place in self._seen:
+            self.violate(f"I3 step {path} of {tag} runs again after its result was seen")
+        self.check_trace(id_, tag, seen)
+        order = self.orders.get(tag)
+        self._check_alive(id_, tag)
+        if unknown == "fail" and self._begun[place] - self._raised[place] > 1:
+            self.violate(f"I3 step {path} of {tag} may not run again, its outcome being unknown")
+        if order is not None:
+            self.name(id_, tag)
+            if order.kind == "Cell":
+                self._check_turn(id_, tag, f"{order.kind}/{order.key}")
+            if order.not_before_ms and self.get_wall_ms() < order.not_before_ms:
+                self.violate(f"I9 {tag} runs before its time")
+        if self._begun[place] > 1:
+            self.count("a step began again")
+        return effect
+
+    def happen(self, effect: Effect) -> str:
+        """The effect itself. Raises where the order says that it fails at first."""
+        if self.is_sealed:
+            return ""
+        if self._raised[effect.place] < effect.fails:
+            self._raised[effect.place] += 1
+            self.count("an action raised")
+            message = "the outside is out of order"
+            if self._raised[effect.place] == 3:
+                raise TerminalError(message)
+            raise OSError(message)
+        if effect.key in self._happened:
+            self.count("an effect happened twice")
+        result = f"{effect.place[1]}/{self.universe.now_us}"
+        self._happened[effect.key] = result
+        return result
+
+    def end(self, effect: Effect, result: str) -> str:
+        """The action returns."""
+        self.tell(f"step {effect.tag} {effect.place[1]} ends with {result}")
+        return result
+
+    def look_up(self, key: str) -> str | None:
+        """What became of an effect."""
+        self.count("a step was verified")
+        return self._happened.get(key)
+
+    def count_trips(self, id_: str, path: str) -> int:
+        """How often an attempt came there."""
+        self._trips[id_, path] += 1
+        return self._trips[id_, path]
+
+    def ask(self, kind: str, id_: str, name: str, values: list[str], ms: int) -> None:
+        """A handler asks the outside to complete something; asked again, it is the same."""
+        if self.is_sealed or (kind, id_, name) in self._asked:
+            return
+        self._check_alive(id_, f"{self.ids.get(id_, id_)} who asks for {kind} {name}")
+        self._asked.add((kind, id_, name))
+        self.tell(f"{kind} {name} is asked for: {values}")
+        if self.on_ask is not None:
+            self.on_ask(kind, id_, name, values, ms)
+
+    def touch(self, id_: str, tag: str) -> None:
+        """Somebody is about to cancel, kill, restart or purge an invocation."""
+        self.touched.add(id_)
+        self.touched_tags.add(tag)
+
+    # -- Checks ---------------------------------------------------------------------------------
+
+    def name(self, id_: str, tag: str) -> None:
+        """Remember which order an invocation follows."""
+        if self.ids.setdefault(id_, tag) != tag:
+            self.violate(f"I1 {id_} follows {tag} after {self.ids[id_]}")
+
+    def check_trace(self, id_: str, tag: str, seen: list[list[Any]]) -> None:
+        """What a handler has seen must continue what it had seen before, or be a part of that."""
+        trace = [json.dumps(each, sort_keys=True) for each in seen]
+        known = self._traces.get(id_, [])
+        both = min(len(known), len(trace))
+        for number in range(both):
+            if known[number] != trace[number]:
+                self.violate(
+                    f"I4 {tag} saw {trace[number]:.200} where it had seen {known[number]:.200}"
+                )
+                return
+        if len(trace) > len(known):
+            self._traces[id_] = trace
+            for path, kind, _ in seen[len(known) :]:
+                if kind == "step":
+                    self._seen.add((id_, path))
+
+    def _check_alive(self, id_: str, tag: str) -> None:
+        if id_ in self.answers:
+            self.violate(f"I2 {tag} acts after its outcome was answered")
+        disk, raw = self.get_disk(), parse_invocation_id(id_)
+        if not disk.is_acceptance_durable(raw):
+            self.violate(f"I12 {tag} acts before its acceptance is durable")
+        if disk.is_completion_durable(raw):
+            self.violate(f"I2 {tag} acts after its completion is durable")
+
+    def _check_turn(self, id_: str, tag: str, object_: str) -> None:
+        holder = self._holders.get(object_, id_)
+        if holder != id_ and not self._is_over(holder):
+            other = self.ids.get(holder, holder)
+            self.violate(f"I5 {tag} acts at {object_} while {other} has the turn")
+        self._holders[object_] = id_
+
+    def _is_over(self, id_: str) -> bool:
+        return self.get_disk().is_completion_durable(parse_invocation_id(id_))
+
+    def answer(self, id_: str, outcome: str) -> None:
+        """The outcome of an invocation leaves a process."""
+        if not self.get_disk().is_completion_durable(parse_invocation_id(id_)):
+            self.violate(
+                f"I12 the outcome of {self.ids.get(id_, id_)} is told before it is durable"
+            )
+        first = self.answers.setdefault(id_, outcome)
+        if first != outcome:
+            self.violate(
+                f"I2 {self.ids.get(id_, id_)} ended with {outcome:.200} after {first:.200}"
+            )
+
+    def accept(self, id_: str) -> None:
+        """The acceptance of an invocation leaves a process."""
+        if not self.get_disk().is_acceptance_durable(parse_invocation_id(id_)):
+            self.violate(f"I12 the acceptance of {id_} is told before it is durable")

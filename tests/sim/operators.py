@@ -1,0 +1,99 @@
+"""A person with an admin's powers, who uses them at the wrong moment."""
+
+import asyncio
+import json
+from random import Random
+from typing import TYPE_CHECKING
+
+from holdfast import HoldfastError
+from holdfast.journal import codec, keys
+from holdfast.journal.entry import Input
+from holdfast.journal.records import InvocationState, decode_invocation
+from holdfast.objects.identity import InvocationId, format_invocation_id
+from holdfast.runtime.invocation_handle import InvocationHandle
+
+from .process import Process
+
+if TYPE_CHECKING:
+    from .world import World
+
+_VERBS = ("cancel", "kill", "pause", "resume", "purge", "restart", "resume", "cancel")
+
+
+class Operator:
+    """Looks at what is open now and then, and does something to it."""
+
+    def __init__(self, world: "World", random: Random) -> None:
+        self.world = world
+        self.random = random
+
+    def begin(self) -> None:
+        """Set to work, and have what is paused resumed in the end."""
+        self.world.clients_loop.spawn(self._resume_all())
+        if "operator" in self.world.faults:
+            self.world.clients_loop.spawn(self._meddle())
+
+    async def _meddle(self) -> None:
+        random = self.random
+        while not self.world.clients.are_done:
+            await asyncio.sleep(random.random() * 0.5)
+            process = self.world.process
+            if process.is_serving and random.random() < 0.7:
+                table = keys.OUTCOME if random.random() < 0.3 else keys.INVOCATION
+                rows = process.disk.scan(*keys.prefix_range(table))
+                ids = [key[1:17] for key, _ in rows]
+                if ids:
+                    process.spawn(self._do(process, random.choice(ids), random.choice(_VERBS)))
+
+    async def _resume_all(self) -> None:
+        seconds = 2.0
+        while True:
+            await asyncio.sleep(seconds)
+            seconds = 2.0 if not self.world.clients.are_done else min(seconds * 1.5, 600)
+            process = self.world.process
+            if not process.is_serving:
+                continue
+            for key, row in list(process.disk.scan(*keys.prefix_range(keys.INVOCATION))):
+                if decode_invocation(row).state is InvocationState.PAUSED:
+                    self.world.ledger.count("a paused invocation was resumed")
+                    process.spawn(self._do(process, key[1:17], "resume"))
+
+    async def _do(self, process: Process, raw: bytes, verb: str) -> None:
+        ledger = self.world.ledger
+        id_ = format_invocation_id(InvocationId(raw))
+        if verb in {"cancel", "kill", "purge", "restart"}:
+            ledger.touch(id_, _find_tag(process, raw))
+        try:
+            handle = process.runtime.invocation(id_)
+            said = await _act(handle, verb)
+        except HoldfastError as error:
+            ledger.tell(f"operator: {verb} {id_[4:12]} refused: {error.code}")
+        else:
+            ledger.count(f"operator: {verb}")
+            ledger.tell(f"operator: {verb} {id_[4:12]}: {said!r:.60}")
+
+
+def _find_tag(process: Process, raw: bytes) -> str:
+    """The tag of the order that an invocation follows, where its journal is kept."""
+    row = process.disk.get(keys.journal(InvocationId(raw), 0))
+    entry = None if row is None else codec.decode_entry(row)
+    if not isinstance(entry, Input) or not entry.argument.startswith(b"{"):
+        return ""
+    return str(json.loads(entry.argument).get("tag", ""))
+
+
+async def _act(handle: InvocationHandle[object], verb: str) -> object:
+    match verb:
+        case "cancel":
+            return await handle.cancel("by the operator")
+        case "kill":
+            return await handle.kill("by the operator")
+        case "pause":
+            return await handle.pause()
+        case "resume":
+            return await handle.resume()
+        case "purge":
+            await handle.purge()
+            return True
+        case _:
+            return await handle.restart()

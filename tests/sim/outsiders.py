@@ -1,0 +1,67 @@
+"""Who resolves awakeables, sends signals and keeps promises, when a handler has asked for it."""
+
+import asyncio
+from random import Random
+from typing import TYPE_CHECKING
+
+from .network import Ask, LostError
+
+if TYPE_CHECKING:
+    from .world import World
+
+PAUSE_SECONDS_MAX = 60.0
+_AGAIN = frozenset({429, 503, 507})
+
+
+class Outsiders:
+    """One for all that is asked for."""
+
+    def __init__(self, world: "World", random: Random) -> None:
+        self.world = world
+        self.random = random
+        self._open = 0
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything that was asked for is not yet known to be done."""
+        return bool(self._open)
+
+    def begin(self) -> None:
+        """Listen to what handlers ask for."""
+        self.world.ledger.on_ask = self._asked
+
+    def _asked(self, kind: str, id_: str, name: str, values: list[str], ms: int) -> None:
+        self._open += 1
+        self.world.clients_loop.spawn(self._complete((kind, id_, name), values, ms))
+
+    async def _complete(self, line: tuple[str, str, str], values: list[str], ms: int) -> None:
+        kind, id_, name = line
+        try:
+            # One after the other, so that the order in which signals come is known.
+            for value in values:
+                await asyncio.sleep(ms / 1000)
+                await self._insist(kind, id_, name, value)
+        finally:
+            self._open -= 1
+
+    async def _insist(self, kind: str, id_: str, name: str, value: str) -> None:
+        path = {
+            "awakeable": f"/restate/awakeables/{name}/resolve",
+            "signal": f"/restate/invocation/{id_}/signals/{name}/resolve",
+            "promise": f"/Flow/{name}/keep",
+        }[kind]
+        ask = Ask("POST", path, value, key=f"keep-{value}" if kind == "promise" else "")
+        seconds = 0.1
+        while True:
+            try:
+                response = await self.world.network.ask(ask, 10)
+            except LostError as error:
+                self.world.ledger.tell(f"{kind} {name}: {error}")
+                if kind == "signal" and str(error) != "connection refused":
+                    self.world.ledger.doubled.add((id_, name))
+            else:
+                self.world.ledger.tell(f"{kind} {name} {value}: {response.status}")
+                if response.status not in _AGAIN:
+                    return
+            await asyncio.sleep(self.random.random() * seconds)
+            seconds = min(seconds * 1.3, PAUSE_SECONDS_MAX)

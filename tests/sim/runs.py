@@ -1,0 +1,165 @@
+"""Many worlds, on one core or on several, and the smallest that still fails."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from .world import Options, clear_away, run_world
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+WEAK_WORLDS_MIN = 2_000
+"""So many worlds and more are too weak where one of ``SOMETIMES`` never happened."""
+
+SOMETIMES: Final = (
+    "a downtime of hours",
+    "a paused invocation was resumed",
+    "a reply was lost",
+    "a request came twice",
+    "a request was lost",
+    "a step began again",
+    "a step was verified",
+    "an action raised",
+    "an effect happened twice",
+    "connection reset",
+    "died between write and sync",
+    "died in the middle of a write",
+    "died while it started",
+    "everybody was suspended",
+    "operator: cancel",
+    "operator: kill",
+    "operator: pause",
+    "operator: purge",
+    "operator: restart",
+    "operator: resume",
+    "stopped in good order",
+    "the client goes away",
+    "the clock jumped",
+    "the disk became nearly full",
+    "the disk became slow",
+    "the store failed",
+    "written batches were lost",
+)
+
+
+@dataclass(slots=True)
+class Totals:
+    """What became of many worlds."""
+
+    worlds: int = 0
+    cpu_seconds: float = 0.0
+    violations: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    """By the seed of the world."""
+    counters: Counter[str] = field(default_factory=Counter[str])
+    fingerprints: dict[str, str] = field(default_factory=dict[str, str])
+    """By the seed of the world."""
+
+    @property
+    def missing(self) -> list[str]:
+        """What never happened, where there were worlds enough for it."""
+        if self.worlds < WEAK_WORLDS_MIN:
+            return []
+        return [name for name in SOMETIMES if not self.counters[name]]
+
+    def add(self, other: "Totals") -> None:
+        """Count in what another process has run."""
+        self.worlds += other.worlds
+        self.cpu_seconds += other.cpu_seconds
+        self.violations |= other.violations
+        self.counters += other.counters
+        self.fingerprints |= other.fingerprints
+
+
+def run_many(seed: str, worlds: int, *, jobs: int = 1, options: Options | None = None) -> Totals:
+    """Run the worlds ``seed/0``, ``seed/1``, ... and add up what came of them."""
+    totals = Totals()
+    if jobs == 1:
+        for number in range(worlds):
+            _run(f"{seed}/{number}", options or Options(), totals)
+        clear_away()
+        return totals
+    share = -(-worlds // jobs)
+    runs = [
+        start_part(seed, range(first, min(first + share, worlds)), hash_seed=first % 1000)
+        for first in range(0, worlds, share)
+    ]
+    for run in runs:
+        totals.add(finish_part(run))
+    return totals
+
+
+def start_part(seed: str, numbers: range, *, hash_seed: int) -> "subprocess.Popen[str]":
+    """Run the worlds of these numbers in a process of its own, under a hash seed."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.sim.runs", seed, str(numbers.start), str(numbers.stop)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONHASHSEED": str(hash_seed)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish_part(run: "subprocess.Popen[str]") -> Totals:
+    """What came of the worlds that ``start_part`` has started."""
+    out, _ = run.communicate()
+    assert run.returncode == 0, f"a process that ran worlds ended with {run.returncode}"
+    said: dict[str, Any] = json.loads(out.splitlines()[-1])
+    said["counters"] = Counter(said["counters"])
+    return Totals(**said)
+
+
+def shrink(seed: str) -> Options:
+    """The smallest world of this seed that breaks a promise.
+
+    Raises:
+        AssertionError: it breaks none.
+    """
+    options = Options()
+    assert _fails(seed, options), f"the world {seed} breaks no promise"
+    for fault in sorted(options.faults):
+        fewer = replace(options, faults=options.faults - {fault})
+        if _fails(seed, fewer):
+            options = fewer
+    for clients in range(1, options.clients):
+        fewer = replace(options, clients=clients)
+        if _fails(seed, fewer):
+            options = fewer
+            break
+    for requests in range(1, options.requests):
+        fewer = replace(options, requests=requests)
+        if _fails(seed, fewer):
+            return fewer
+    return options
+
+
+def _fails(seed: str, options: Options) -> bool:
+    return bool(run_world(seed, options).violations)
+
+
+def _run(seed: str, options: Options, totals: Totals) -> None:
+    began = time.process_time()
+    outcome = run_world(seed, options)
+    totals.cpu_seconds += time.process_time() - began
+    totals.worlds += 1
+    totals.counters += outcome.counters
+    totals.fingerprints[seed] = outcome.fingerprint
+    if outcome.violations:
+        totals.violations[seed] = list(outcome.violations[:5])
+
+
+def _main() -> None:
+    seed, first, last = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    totals = Totals()
+    for number in range(first, last):
+        _run(f"{seed}/{number}", Options(), totals)
+    clear_away()
+    sys.stdout.write(json.dumps({name: getattr(totals, name) for name in Totals.__slots__}) + "\n")
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,255 @@
+"""What must hold in the end: every order has left the marks that it should, once, and in order."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from holdfast.journal import keys
+from holdfast.journal.entry import Failure
+from holdfast.journal.records import decode_invocation, decode_outcome
+from holdfast.objects.identity import InvocationId, format_invocation_id, parse_invocation_id
+from holdfast.runtime.verify import verify_rows
+
+from .actors import Cell, Flow
+from .ledger import Asked
+from .network import Ask, LostError
+from .workload import KEYS
+
+if TYPE_CHECKING:
+    from .world import World
+
+_SHOWN_MAX = 3
+
+
+class Judge:
+    """Looks at one world that has come to rest."""
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+        self.ledger = world.ledger
+        self.logs: dict[str, list[str]] = {}
+        """Final logs by object, ``Cell/a``."""
+        self.results: dict[str, list[tuple[str, list[list[Any]]]]] = defaultdict(list)
+        """Ids and traces of those that succeeded, by tag."""
+
+    def judge(self) -> None:
+        """Tell the ledger of all that is wrong."""
+        self._check_open()
+        if self.ledger.violations:
+            return
+        disk = self.world.process.disk
+        for problem in verify_rows(disk.memory, epoch=disk.epoch)[:_SHOWN_MAX]:
+            self.ledger.violate(f"I11 rows: {problem:.300}")
+        self._probe()
+        self._read_results()
+        self._check_kept()
+        places = self._check_logs()
+        for tag, found in self.results.items():
+            for id_, trace in found:
+                self._check_success(tag, id_, trace, places)
+        self._check_order(places)
+
+    def _is_touched(self, tag: str) -> bool:
+        """Whether anybody has cancelled, killed or restarted it, or one of those it is for."""
+        ledger = self.ledger
+        while tag:
+            if tag in ledger.touched_tags:
+                return True
+            order = ledger.orders.get(tag)
+            if order is not None and order.id in ledger.touched:
+                return True
+            tag = "" if order is None else order.parent
+        return False
+
+    def _check_open(self) -> None:
+        scan = self.world.rows.scan(*keys.prefix_range(keys.INVOCATION))
+        for key, row in [*scan][:_SHOWN_MAX]:
+            record = decode_invocation(row)
+            id_ = format_invocation_id(InvocationId(key[1:17]))
+            self.ledger.violate(
+                f"I15 {record.target} {self.ledger.ids.get(id_, id_)} is {record.state.name}"
+            )
+
+    def _probe(self) -> None:
+        """Call every object once more, and read all of them."""
+        world = self.world
+        done = world.clients_loop.spawn(self._probe_all())
+        for _ in range(200_000):
+            if done.done() or not world.universe.step():
+                break
+        if not done.done():
+            self.ledger.violate("I17 an object does not answer any more")
+        elif done.exception() is not None:
+            self.ledger.violate(f"I17 an object does not answer: {done.exception()!r:.300}")
+
+    async def _probe_all(self) -> None:
+        world = self.world
+        objects = [("Cell", key) for key in KEYS]
+        objects += [
+            ("Flow", order.key) for order in self.ledger.orders.values() if order.kind == "Flow"
+        ]
+        for kind, key in objects:
+            if kind == "Cell":
+                order = {"tag": f"probe.{key}", "ops": []}
+                response = await self._ask(Ask("POST", f"/{kind}/{key}/run", order))
+                if response.status != 200:
+                    self.ledger.violate(f"I17 {kind}/{key} answers {response.status}")
+            states = world.process.runtime.state(Cell if kind == "Cell" else Flow, key)
+            self.logs[f"{kind}/{key}"] = list((await _of(world, states)).get("log", []))
+
+    async def _ask(self, ask: Ask) -> Any:
+        for _ in range(20):
+            try:
+                return await self.world.network.ask(ask, 10_000)
+            except LostError:
+                continue
+        message = f"{ask.path} is never answered"
+        raise AssertionError(message)
+
+    def _read_results(self) -> None:
+        for key, row in self.world.rows.scan(*keys.prefix_range(keys.OUTCOME)):
+            outcome = decode_outcome(row)
+            if outcome.result is None or isinstance(outcome.result, Failure):
+                continue
+            if outcome.target.handler != "run":
+                continue
+            result = json.loads(outcome.result)
+            if isinstance(result, dict) and not result["tag"].startswith("probe"):
+                id_ = format_invocation_id(InvocationId(key[1:17]))
+                self.results[result["tag"]].append((id_, result["trace"]))
+
+    def _check_kept(self) -> None:
+        """I1, I8: what was accepted is there, and is one invocation."""
+        if not self.ledger.is_wall_steady:
+            return
+        for order in self.ledger.orders.values():
+            if not order.id or self._is_touched(order.tag):
+                continue
+            if self.world.process.disk.get(keys.OUTCOME + parse_invocation_id(order.id)) is None:
+                self.ledger.violate(f"I1 {order.tag} was accepted as {order.id} and is gone")
+            for id_, _ in self.results.get(order.tag, []):
+                if id_ != order.id:
+                    self.ledger.violate(f"I8 {order.tag} is {order.id} and {id_}")
+
+    def _check_logs(self) -> dict[str, int]:
+        """I5, I10, I11: lines come once, and those of one turn in one go; gives first places."""
+        places: dict[str, int] = {}
+        for object_, log in self.logs.items():
+            seen: set[str] = set()
+            last = ""
+            for place, line in enumerate(log):
+                tag = line.partition(" ")[0]
+                if line in seen and not self._is_touched(tag):
+                    self.ledger.violate(f"I10 {object_} holds {line!r} twice")
+                if tag != last and tag in places and not self._is_touched(tag):
+                    self.ledger.violate(f"I5 {object_}: {tag} was interrupted by {last}")
+                order = self.ledger.orders.get(tag)
+                if order is None or f"{order.kind}/{order.key}" != object_:
+                    self.ledger.violate(f"I10 {object_} holds {line!r} of nobody's order")
+                seen.add(line)
+                places.setdefault(tag, place)
+                last = tag
+            for before, read in self.ledger.reads.get(object_, []):
+                if log[: len(read)] != read:
+                    self.ledger.violate(f"I19 {object_} was read at {before} as what it never was")
+        return places
+
+    def _check_success(
+        self, tag: str, id_: str, trace: list[list[Any]], places: dict[str, int]
+    ) -> None:
+        """I4, I10, I11, I18: what an invocation that succeeded has seen is what there is."""
+        ledger = self.ledger
+        order = ledger.orders[tag]
+        if len(self.results[tag]) > 1 and not self._is_touched(tag):
+            ledger.violate(f"I8 {tag} was done {len(self.results[tag])} times")
+        ledger.check_trace(id_, tag, trace)
+        if self._is_touched(tag):
+            return
+        log = self.logs[f"{order.kind}/{order.key}"]
+        wanted = [
+            f"{tag} {path} {number}"
+            for path, kind, count in trace
+            if kind == "note" and isinstance(count, int)
+            for number in range(count)
+        ]
+        start = places.get(tag, 0)
+        if log[start : start + len(wanted)] != wanted:
+            ledger.violate(f"I11 {tag} wrote {wanted[:5]} and {len(wanted)} lines are not there")
+        ops = dict(_walk(order.ops))
+        for path, kind, got in trace:
+            self._check_op(tag, id_, path, kind, got, ops[path], places)
+
+    def _check_op(  # noqa: PLR0913, PLR0917  # one op, from all sides
+        self,
+        tag: str,
+        id_: str,
+        path: str,
+        kind: str,
+        got: Any,
+        op: list[Any],
+        places: dict[str, int],
+    ) -> None:
+        ledger = self.ledger
+        if kind in {"call", "send", "attach"}:
+            failed = isinstance(got, list) and len(got) == 1
+            child = op[2]["tag"]
+            if not failed and child not in places and not self._is_touched(child):
+                ledger.violate(f"I10 {child}, a {kind} of {tag}, has left no mark")
+        elif kind == "awake" and isinstance(got, str) and got != f"{tag} {path}":
+            ledger.violate(f"I18 {tag} was woken with {got!r}")
+        elif kind == "hear" and (id_, f"s{path}") not in ledger.doubled:
+            wanted = [f"{tag} {path} {number}" for number in range(op[1])]
+            if got not in (wanted, ["TimeoutError"]):
+                ledger.violate(f"I18 {tag} heard {got} and not {wanted}")
+        elif kind == "sleep" and ledger.is_wall_steady and len(got) == 3:
+            began, ended, _ = got
+            if ended - began < op[1] / 1000 - 0.0015:
+                ledger.violate(f"I9 {tag} slept {ended - began} seconds and not {op[1]} ms")
+
+    def _check_order(self, places: dict[str, int]) -> None:
+        """I6: what a client asked for after an answer comes after it."""
+        lines: dict[tuple[int, str], list[Asked]] = defaultdict(list)
+        for order in self.ledger.orders.values():
+            if order.client >= 0 and order.kind == "Cell" and not order.not_before_ms:
+                lines[order.client, order.key].append(order)
+        for orders in lines.values():
+            orders.sort(key=lambda order: order.number)
+            last: Asked | None = None
+            for order in orders:
+                if self._is_touched(order.tag) or order.tag not in places:
+                    continue
+                if last is not None and places[order.tag] < places[last.tag]:
+                    self.ledger.violate(f"I6 {order.tag} overtook {last.tag}")
+                if order.acked_us:
+                    last = order
+
+
+def judge(world: "World") -> None:
+    """Tell the world's ledger what does not hold."""
+    Judge(world).judge()
+
+
+def _walk(ops: list[list[Any]], prefix: str = "") -> Iterator[tuple[str, list[Any]]]:
+    """Every op by its path."""
+    for number, op in enumerate(ops):
+        path = f"{prefix}{number}"
+        yield path, op
+        if op[0] == "both":
+            yield from _walk(op[1], f"{path}.")
+        elif op[0] == "within":
+            yield from _walk([op[2]], f"{path}.")
+
+
+async def _of(world: "World", future: Any) -> Any:
+    """The result of a future of the process, awaited by a client."""
+    mine = world.clients_loop.create_future()
+
+    def tell(done: Any) -> None:
+        if done.exception() is not None:
+            mine.set_exception(done.exception())
+        else:
+            mine.set_result(done.result())
+
+    future.add_done_callback(tell)
+    return await mine

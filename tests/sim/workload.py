@@ -1,0 +1,121 @@
+"""How orders are drawn from a seed."""
+
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+KEYS = ("a", "b", "c", "d")
+DEPTH_MAX = 2
+DAY_MS = 86_400_000
+
+# What an op is drawn from, by weight.
+_OPS = {
+    "step": 30,
+    "note": 16,
+    "sleep": 8,
+    "call": 8,
+    "send": 8,
+    "awake": 6,
+    "hear": 5,
+    "attach": 3,
+    "part": 3,
+    "peek": 3,
+    "both": 5,
+    "within": 4,
+    "trip": 3,
+}
+_KINDS, _WEIGHTS = [*_OPS], [*_OPS.values()]
+_UNKNOWN = ("retry", "retry", "retry", "fail", "pause", "verify")
+
+
+@dataclass(slots=True)
+class Child:
+    """An order inside of an order."""
+
+    parent: str
+    key: str
+    order: dict[str, Any]
+    how: str
+
+
+class Workload:
+    """Draws orders; what they contain is kept for those who check it."""
+
+    def __init__(self, random: Random, *, is_long: bool) -> None:
+        self.random = random
+        self.is_long = is_long
+        self.children: list[Child] = []
+        self._number = 0
+
+    def draw_order(self, prefix: str, key: str, depth: int = 0) -> dict[str, Any]:
+        """An order for the object at ``key``; it begins with a note, so that it leaves a mark."""
+        random = self.random
+        self._number += 1
+        tag = f"{prefix}.{self._number}"
+        ops: list[list[Any]] = [["note", 1]]
+        ops += [self._draw_op(tag, key, depth) for _ in range(random.choice((0, 1, 1, 2, 2, 3, 5)))]
+        if random.random() < 0.06:
+            ops.append(["fail"])
+        elif random.random() < 0.02:
+            ops.append(["bad"])
+        elif random.random() < 0.3:
+            ops.append(["note", 1])
+        return {"tag": tag, "ops": ops}
+
+    def draw_ms(self) -> int:
+        """How long something takes: mostly a moment, sometimes hours."""
+        random = self.random
+        draw = random.random()
+        if draw < 0.8:
+            return random.randrange(1, 100)
+        if draw < 0.97 or not self.is_long:
+            return random.randrange(100, 5_000)
+        return random.randrange(20_000, DAY_MS)
+
+    def _draw_op(self, tag: str, key: str, depth: int) -> list[Any]:
+        kind = self.random.choices(_KINDS, _WEIGHTS)[0]
+        return self._make_op(kind, tag, key, depth)
+
+    def _make_op(self, kind: str, tag: str, key: str, depth: int) -> list[Any]:  # noqa: C901  # a table
+        random = self.random
+        match kind:
+            case "note":
+                return ["note", random.choice((1, 1, 2, 3, 40))]
+            case "sleep":
+                return ["sleep", self.draw_ms()]
+            case "call" | "send" | "attach" | "part" if depth < DEPTH_MAX:
+                return self._draw_child(kind, tag, key, depth)
+            case "awake":
+                timeout_ms = random.choice((0, 0, 50))
+                return ["awake", random.randrange(1, 300), timeout_ms]
+            case "hear":
+                return ["hear", random.choice((1, 1, 2, 3))]
+            case "peek":
+                return ["peek", random.choice(KEYS)]
+            case "both":
+                return ["both", [self._draw_op(tag, key, depth + 1) for _ in range(2)]]
+            case "within":
+                return ["within", random.randrange(1, 200), self._draw_op(tag, key, depth + 1)]
+            case "trip":
+                return ["trip", random.choice((1, 1, 2))]
+            case _:
+                options: dict[str, Any] = {"ms": random.randrange(0, 60)}
+                options["unknown"] = random.choice(_UNKNOWN)
+                if random.random() < 0.15:
+                    options["fails"] = random.choice((1, 2, 3))
+                if random.random() < 0.2:
+                    options["plain"] = True
+                return ["step", options]
+
+    def _draw_child(self, kind: str, tag: str, key: str, depth: int) -> list[Any]:
+        random = self.random
+        # Upwards mostly; the other way may close a cycle, which is refused.
+        above = [each for each in KEYS if each > key]
+        target = random.choice(above) if above and random.random() < 0.9 else random.choice(KEYS)
+        order = self.draw_order(tag, target, depth + 1)
+        self.children.append(Child(tag, target, order, kind))
+        if kind == "send":
+            return ["send", target, order, random.choice((0, 0, self.draw_ms()))]
+        if kind == "part":
+            return ["part", target, order, random.randrange(0, 50)]
+        return [kind, target, order]
