@@ -10,6 +10,7 @@ rows may be those of a directory that is not open, of a copy, or of a test at so
     journals         without gaps; completions answer commands, once
     open commands    what will complete them is there, and for nobody else
     objects          one turn, held by one who has begun; state with its head; undo rows of a turn
+                     that is known, and what it changed is there
     cursors          no row before the place where a reader begins
 
 What rows cannot show is not checked: whether something was lost whole, or never written.
@@ -20,6 +21,7 @@ from typing import Any
 
 from ..journal import keys
 from ..journal.any_row import decode_value, describe_key, split_key
+from ..journal.records import decode_link_keys
 from ..objects.errors import HoldfastError
 from ..objects.identity import InvocationId
 from . import verify_invocations as invocations
@@ -93,6 +95,7 @@ class Verification:
         if journal is not None:
             yield from _check_journal(read, journal)
         yield from _check_cursors(read)
+        yield from _check_link_keys(read)
         yield from _check_tally(read, self._epoch)
 
     def _count(self, table: bytes) -> None:
@@ -138,7 +141,7 @@ def _check(  # noqa: C901, PLR0912  # a table of tables
         case keys.INBOX | keys.LANE:
             yield from objects.check_queued(read, fields[0], fields[1], row)
         case keys.UNDO:
-            yield from objects.check_undo(read, *fields[:3])
+            yield from objects.check_undo(read, fields, value)
         case keys.WORKFLOW:
             yield from objects.check_workflow(read, fields[0], InvocationId(row))
         case keys.PROMISED:
@@ -179,6 +182,17 @@ def _check_cursors(read: Reader) -> Iterator[str]:
                     continue
             yield f"{describe_key(key)} is before the place {name!r}, so nobody would find it"
             break
+
+
+def _check_link_keys(read: Reader) -> Iterator[str]:
+    """Links that somebody holds can be verified, so the keys can be read."""
+    row = read.rows.get(keys.meta("link keys"))
+    if row is None:
+        return
+    try:
+        decode_link_keys(row)
+    except (HoldfastError, ValueError, TypeError) as error:
+        yield f"the keys that links are signed with cannot be read: {error}"
 
 
 def _check_tally(read: Reader, epoch: int | None) -> Iterator[str]:

@@ -44,7 +44,7 @@ from ..journal.records import (
     TimerKind,
 )
 from ..objects.identity import InvocationId
-from .verify_reading import Reader, object_of
+from .verify_reading import Name, Reader, object_of
 
 Problems = Iterator[str]
 
@@ -97,7 +97,7 @@ class Journal:
 
     def add(self, read: Reader, index: int, entry: Entry) -> Problems:
         """The next entry."""
-        name = f"entry {index} of {read.name(self.id)}"
+        name = read.name(self.id, index)
         if self.first < 0:
             self.first = self.next = index
         if index != self.next:
@@ -119,7 +119,7 @@ class Journal:
             case Input():
                 pass
 
-    def _add_deliveries(self, name: str, deliveries: int) -> Problems:
+    def _add_deliveries(self, name: Name, deliveries: int) -> Problems:
         if not self.first and not self.deliveries <= deliveries <= self.deliverable:
             yield (
                 f"{name} had seen {deliveries} completions, of {self.deliverable} that came before"
@@ -127,7 +127,7 @@ class Journal:
             )
         self.deliveries = deliveries
 
-    def _add_command(self, name: str, index: int, command: Command) -> Problems:
+    def _add_command(self, name: Name, index: int, command: Command) -> Problems:
         self.commands[index] = command
         match command:
             case Cancel(given_up):
@@ -144,7 +144,7 @@ class Journal:
             case _:
                 pass
 
-    def _add_completion(self, name: str, answered: int) -> Problems:
+    def _add_completion(self, name: Name, answered: int) -> Problems:
         if self.first:
             return  # The rest of a journal that is being deleted.
         command = self.commands.get(answered)

@@ -5,10 +5,12 @@ Each function is given one row, taken apart, and yields a sentence for each thin
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from ..journal import keys
 from ..journal.any_row import check_state_row, describe_object, is_chunk_of
 from ..journal.records import InvocationState
+from ..journal.undo_rows import UndoRow
 from ..journal.values.rows import WHOLE
 from ..objects.errors import StoreDamagedError, StoreFormatError
 from ..objects.identity import INVOCATION_ID_BYTES, InvocationId
@@ -81,23 +83,30 @@ class StateCheck:
             yield f"{what} has a chunk {part.hex()} of another kind than its head says"
 
 
-def check_undo(read: Reader, object_: bytes, sequence: int, index: int) -> Problems:
+def check_undo(read: Reader, fields: tuple[Any, ...], undo: UndoRow) -> Problems:
     """What takes a row back to before an entry of a turn: the turn is known, and has that entry."""
+    object_, sequence, index, name, part = fields
     read.tally.last_sequence = max(read.tally.last_sequence, sequence)
-    place = describe_object(object_)
+    what = f"an undo row of {name!r} of {describe_object(object_)}"
+    if undo.writer is not None and undo.writer > sequence:
+        yield f"{what} is of turn {sequence}, and takes back to a later one, {undo.writer}"
+    now = read.find(keys.state(object_, name, part))
+    # Where a default was read, nothing need have changed: it was cleared, read, and set again.
+    if now is not None and now[0] < sequence and undo.default is None:
+        yield f"{what} is of turn {sequence}, and what that has changed it to is lost"
     if hash_of_turn(object_, sequence) in read.tally.turns_with_undo:
         turn = read.rows.get(keys.turn(object_))
         holder = None if turn is None else InvocationId(turn[8:])
         record = None if holder is None else read.find_invocation(holder)
         if holder is None or record is None or record.sequence != sequence:
             return
-        if index not in {0, RESTORED_INDEX} and not read.has(keys.journal(holder, index - 1)):
-            yield f"an undo row of {place} is for entry {index} of {read.name(holder)}: too far"
+        if index != RESTORED_INDEX and not read.has(keys.journal(holder, index - 1)):
+            yield f"{what} is for entry {index} of {read.name(holder)}, which is not so long"
         return
     history = read.rows.get(keys.history(object_))
     if history is not None and int.from_bytes(history[:8], "big") == _CLOSED:
         return  # All of the object is being deleted.
-    yield f"an undo row of {place} is of turn {sequence}, which there is not"
+    yield f"{what} is of turn {sequence}, which there is not"
 
 
 def check_workflow(read: Reader, object_: bytes, id_: InvocationId) -> Problems:

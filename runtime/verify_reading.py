@@ -37,6 +37,25 @@ class Tally:
     """The highest one that any row names."""
 
 
+@dataclass(frozen=True, slots=True)
+class Name:
+    """What an invocation or an entry of one is called; looked up when somebody asks.
+
+    Almost no row has a problem, and to find the names of all would be half of the work.
+    """
+
+    read: "Reader"
+    id: InvocationId
+    index: int | None
+
+    def __str__(self) -> str:
+        """For messages."""
+        target = self.read.find_target(self.id)
+        text = format_invocation_id(self.id)
+        name = text if target is None else f"{target} ({text})"
+        return name if self.index is None else f"entry {self.index} of {name}"
+
+
 class Reader:
     """Reads rows decoded; one that is absent, or cannot be read, is ``None``.
 
@@ -75,11 +94,9 @@ class Reader:
         found = self.find_invocation(id_) or self.find_outcome(id_)
         return None if found is None else found.target
 
-    def name(self, id_: InvocationId) -> str:
-        """``Assistant/sam/ask (inv_...)``, or the id alone."""
-        target = self.find_target(id_)
-        text = format_invocation_id(id_)
-        return text if target is None else f"{target} ({text})"
+    def name(self, id_: InvocationId, index: int | None = None) -> "Name":
+        """``Assistant/sam/ask (inv_...)``, or the id alone; with ``index``, that entry of it."""
+        return Name(self, id_, index)
 
     def _find_invocation(self, id_: InvocationId) -> InvocationRecord | None:
         record: InvocationRecord | None = self.find(keys.invocation(id_))

@@ -207,6 +207,20 @@ def _undo_a_turn_that_was_not(rows: Rows) -> None:
     rows[keys.undo(object_, 7, 1, "field", b"")] = b"\x00"
 
 
+def _lose_a_change(rows: Rows) -> None:
+    object_, _, _, name, part = split_key(find(rows, keys.UNDO))
+    rows[keys.state(object_, name, part)] = keys.u64(1) + b"\x01\x00\x01"
+
+
+def _take_back_to_later(rows: Rows) -> None:
+    key = find(rows, keys.UNDO)
+    rows[key] = b"\x03" + keys.u64(98 << 40) + b"\x01\x00\x01"
+
+
+def _garble_the_link_keys(rows: Rows) -> None:
+    rows[keys.meta("link keys")] = b"\x01\x91\x01"
+
+
 def _give_a_number_of_later(rows: Rows) -> None:
     id_ = InvocationId(find(rows, keys.INVOCATION)[1:])
     record = decode_invocation(rows[keys.invocation(id_)])
@@ -261,6 +275,9 @@ DAMAGES: dict[str, tuple[Callable[[Rows], bool], Callable[[Rows], None], str]] =
     "no head": (has(keys.STATE), _lose_the_heads, "and no head"),
     "a cut value": (has(keys.STATE), _cut_a_value, "cannot be read, at part head"),
     "an undo row of nobody": (has(keys.STATE), _undo_a_turn_that_was_not, "which there is not"),
+    "a lost change": (has(keys.UNDO), _lose_a_change, "what that has changed it to is lost"),
+    "undone to later": (has(keys.UNDO), _take_back_to_later, "takes back to a later one"),
+    "link keys": (has(keys.INVOCATION), _garble_the_link_keys, "links are signed with cannot be"),
     "a later number": (has(keys.INVOCATION), _give_a_number_of_later, "comes from start 99"),
     "a cut journal": (has(keys.OUTCOME, keys.JOURNAL), _cut_a_kept_journal, "are lost"),
     "garbled": (has(keys.INVOCATION), _garble_a_record, "cannot be read"),
@@ -272,7 +289,7 @@ DAMAGES: dict[str, tuple[Callable[[Rows], bool], Callable[[Rows], None], str]] =
 @pytest.mark.parametrize("what", DAMAGES)
 async def test_what_is_wrong_is_said_in_a_sentence(what: str, diary: Diary) -> None:
     is_there, damage, said = DAMAGES[what]
-    for name in ("duplicates", "chain", "questions", "naps", "queue"):
+    for name in ("duplicates", "chain", "questions", "naps", "queue", "long"):
         await play(name)
         found = [rows for rows in diary.moments if is_there(rows)]
         if found:
