@@ -106,20 +106,20 @@ def find_wrong_answers(lines: Sequence[Line], histories: Histories) -> Iterator[
     """What was answered is what follows from the ledger and the histories."""
     by_token = {asked.token: asked for asked in _asked(lines)}
     words = {line.token: line.value for line in lines if isinstance(line, Resolved)}
+    # A counter that nobody was told to change has no history, and can be read all the same.
     counters = {
-        object_: _CounterTruth(history, by_token)
-        for object_, history in histories.items()
-        if object_.startswith("Counter/")
+        asked.target: _CounterTruth(histories.get(asked.target, ()), by_token)
+        for asked in by_token.values()
+        if asked.target.startswith("Counter/")
     }
     for line in lines:
-        if isinstance(line, Asked) and line.handler == "read" and line.target in counters:
+        if isinstance(line, Asked) and line.handler == "read":
             counters[line.target].note_read(line.token)
         if not isinstance(line, Answered) or line.is_send or line.token not in by_token:
             continue
         asked = by_token[line.token]
         if asked.target.startswith("Counter/"):
-            truth = counters.get(asked.target)
-            is_right = truth is not None and truth.is_right(asked, line.result)
+            is_right = counters[asked.target].is_right(asked, line.result)
         else:
             is_right = _is_right(asked, line.result, words)
         if not is_right:

@@ -230,6 +230,16 @@ def test_a_read_that_does_not_see_what_was_answered_is_seen(order: Evidence) -> 
     ]
 
 
+def test_a_counter_that_nobody_changed_is_zero(order: Evidence) -> None:
+    read = asked("r2", "Counter/other", "read")
+    zero = answered("r2", {"count": 0, "total": 0})
+    assert with_lines(order, read, zero).violations() == []
+    one = answered("r2", {"count": 1, "total": 2})
+    assert with_lines(order, read, one).violations() == [
+        "Counter/other/read of r2 answered {'count': 1, 'total': 2}"
+    ]
+
+
 def test_a_second_word_that_won_over_the_first_is_seen(order: Evidence) -> None:
     assert replaced(order, answered("a1", "yes"), result="too late").violations() == [
         "Approval/k/ask of a1 answered too late"
