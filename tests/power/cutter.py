@@ -18,7 +18,7 @@ from typing import Literal
 from holdfast.cli import EXIT_STORE_FAILED
 from tests.crash.ledger import Racing, Settled
 from tests.crash.nemesis import INSPECTED_SHARE, Life, Nemesis, deal, freeze, part_of_start
-from tests.power.disk import LoopDisk
+from tests.power.disk import FileSystem, LoopDisk
 from tests.processes import Watched
 
 How = Literal["cut", "cut early", "cut racing", "cut and outlive", "stop and cut"]
@@ -35,7 +35,10 @@ SHARES: dict[How, int] = {
 END_SECONDS_MAX = 5.0
 """A server under load whose disk is gone ends by itself; one second, but for a loaded machine."""
 
-MOUNT_OPTIONS = ("data=ordered", "data=ordered", "data=writeback", "data=journal", "nodelalloc")
+MOUNT_OPTIONS: dict[FileSystem, tuple[str, ...]] = {
+    "ext4": ("data=ordered", "data=ordered", "data=writeback", "data=journal", "nodelalloc"),
+    "xfs": ("defaults", "allocsize=64k", "wsync"),
+}
 """How the disk may be mounted: what a cut leaves of unsynced data differs."""
 
 
@@ -57,7 +60,7 @@ class Cut:
     """What the disk is mounted with after it."""
 
 
-def plan_cuts(random: Random, cuts: int) -> Iterator[Cut | Life]:
+def plan_cuts(random: Random, cuts: int, file_system: FileSystem) -> Iterator[Cut | Life]:
     """So many cuts, of every kind, and now and then a kill before one."""
     for how in islice(deal(random, SHARES), cuts):
         if random.random() < 0.1:
@@ -69,7 +72,7 @@ def plan_cuts(random: Random, cuts: int) -> Iterator[Cut | Life]:
             after=after,
             then=random.random() * 0.1,
             is_inspected=random.random() < INSPECTED_SHARE,
-            options=random.choice(MOUNT_OPTIONS),
+            options=random.choice(MOUNT_OPTIONS[file_system]),
         )
 
 
@@ -85,7 +88,7 @@ class Cutter(Nemesis):
 
     def torment(self, random: Random, kills: int) -> None:
         """Let servers live until the power was cut so often."""
-        for end in plan_cuts(random, kills):
+        for end in plan_cuts(random, kills, self.disk.file_system):
             with self.start() as server:
                 if isinstance(end, Life):
                     self.live(server, end)

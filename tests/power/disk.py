@@ -1,9 +1,9 @@
-"""A disk that can lose its power: ext4 on a loop device, in a directory of its own.
+"""A disk that can lose its power: ext4 or XFS on a loop device, in a directory of its own.
 
 The cut is ``FS_IOC_SHUTDOWN`` without a flush of the journal: from then on the file system writes
 nothing, and what it had not written is lost, as when the plug is pulled. The next mount replays
-the journal, as after a boot. Needs root, loop devices and ``mkfs.ext4``; ``find_obstacle`` says
-what of it is missing.
+the journal, as after a boot. Needs root, loop devices and ``mkfs``; ``find_obstacle`` says what of
+it is missing.
 
 An unmounted disk is a file. One whose process died before it could unmount is unmounted by the
 next process that makes a disk, which knows it by the process id in the name of the mount point.
@@ -21,12 +21,18 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 from holdfast.journal.disk_space import free_bytes
 
 FS_IOC_SHUTDOWN = 0x8004587D
 GOING_FLAGS_NOLOGFLUSH = 2
+
+FileSystem = Literal["ext4", "xfs"]
+MAKE: dict[FileSystem, tuple[str, ...]] = {
+    "ext4": ("mkfs.ext4", "-q", "-F", "-m", "0"),
+    "xfs": ("mkfs.xfs", "-q", "-f"),
+}
 
 MIB = 1 << 20
 BLOCK = 4096
@@ -40,15 +46,21 @@ _ABANDONED = re.compile(r"/holdfast-disk-(\d+)$")
 class LoopDisk:
     """One disk, mounted in the block. At its end it is unmounted, whatever happened."""
 
-    def __init__(self, directory: Path, size_mib: int) -> None:
-        """Make it; ``directory`` gets its image, a sparse file, and its mount point."""
+    def __init__(self, directory: Path, size_mib: int, file_system: FileSystem = "ext4") -> None:
+        """Make it; ``directory`` gets its image, a sparse file, and its mount point.
+
+        XFS takes no disk of less than 300 MiB.
+        """
+        self.file_system: FileSystem = file_system
         self._image = directory / "disk.img"
         self.path = directory / _MOUNT_POINT.format(os.getpid())
+        # Not asked of the path: after a cut, XFS does not even say what it is.
+        self._is_mounted = False
         self._filler = self.path / "filler"
         self.path.mkdir()
         with self._image.open("wb") as file:
             file.truncate(size_mib * MIB)
-        _run("mkfs.ext4", "-q", "-F", "-m", "0", str(self._image))
+        _run(*MAKE[file_system], str(self._image))
 
     def __enter__(self) -> Self:
         _unmount_abandoned()
@@ -61,17 +73,19 @@ class LoopDisk:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self.path.is_mount():
+        if self._is_mounted:
             self.unmount()
 
     def mount(self, *options: str) -> None:
-        """Power it up. ``options`` are those of ext4."""
+        """Power it up. ``options`` are those of its file system."""
         joined = ",".join(("loop", "noatime", *options))
-        _run("mount", "-t", "ext4", "-o", joined, str(self._image), str(self.path))
+        _run("mount", "-t", self.file_system, "-o", joined, str(self._image), str(self.path))
+        self._is_mounted = True
 
     def unmount(self) -> None:
         """Let go of it; nobody may have files open."""
         _run("umount", str(self.path))
+        self._is_mounted = False
 
     def cut(self) -> None:
         """Pull the plug. What is read and written from now on fails."""
@@ -102,20 +116,21 @@ class LoopDisk:
         self._filler.unlink(missing_ok=True)
 
     def abort(self) -> None:
-        """Make it read-only, as ext4 does when it finds itself damaged; files may be open."""
+        """Make an ext4 read-only, as it does when it finds itself damaged; files may be open."""
         _run("mount", "-o", "remount,abort", str(self.path))
 
 
 @functools.cache
-def find_obstacle() -> str:
+def find_obstacle(file_system: FileSystem = "ext4") -> str:
     """Why there can be no such disk on this machine; empty if there can be."""
     if os.geteuid() != 0:
         return "only root may mount"
-    if shutil.which("mkfs.ext4") is None:
-        return "mkfs.ext4 is not installed"
+    command, *_ = MAKE[file_system]
+    if shutil.which(command) is None:
+        return f"{command} is not installed"
     with tempfile.TemporaryDirectory(prefix="holdfast-") as directory:
         try:
-            with LoopDisk(Path(directory), 8) as disk:
+            with LoopDisk(Path(directory), 320, file_system) as disk:
                 disk.cut()
         except OSError as error:
             return f"a loop device cannot be mounted and shut down here: {error}"

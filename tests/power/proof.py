@@ -14,9 +14,9 @@ from pathlib import Path
 from tests.crash.rounds import Report
 from tests.crash.series import run_kills
 from tests.power import cutter
-from tests.power.disk import find_obstacle
+from tests.power.disk import FileSystem, find_obstacle
 from tests.power.first_starts import FirstStarts, cut_first_starts
-from tests.power.rounds import CutReport, FillReport, run_cuts, run_fillings
+from tests.power.rounds import CutReport, FillReport, Variant, run_cuts, run_fillings
 from tests.proof.parts import Line, Part, Size, Table
 
 KILLED = (
@@ -25,6 +25,8 @@ KILLED = (
 )
 CUT = (*KILLED, "I14", "I16")
 FILLED = (*KILLED, "I16")
+
+CUT_FAULT = "power cut under load, {} on a loop device"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,27 +37,34 @@ class Numbers:
     cuts: int
     fillings: int
     first_starts: int
+    xfs_cuts: int
+    """Beside those on ext4."""
 
 
 NUMBERS = {
-    Size.PROVE: Numbers(kills=80, cuts=80, fillings=9, first_starts=20),
-    Size.LONG: Numbers(kills=1_000, cuts=1_000, fillings=100, first_starts=300),
+    Size.PROVE: Numbers(kills=80, cuts=80, fillings=9, first_starts=20, xfs_cuts=20),
+    Size.LONG: Numbers(kills=1_000, cuts=1_000, fillings=100, first_starts=300, xfs_cuts=400),
 }
 
 
 def _run(size: Size, seed: str, directory: Path) -> Iterator[Line | Table]:
     numbers = NUMBERS[size]
     obstacle = find_obstacle()
-    for name in ("kills", "cuts", "fillings", "first starts"):
+    for name in ("kills", "cuts", "fillings", "first starts", "xfs"):
         (directory / name).mkdir()
     with ThreadPoolExecutor(1) as beside:
         killing = beside.submit(asyncio.run, _kill(directory / "kills", seed, numbers.kills))
         if obstacle:
-            yield Line(fault="power cut, ext4", invariants=CUT, skipped=obstacle)
+            yield Line(fault=CUT_FAULT.format("ext4"), invariants=CUT, skipped=obstacle)
             yield Line(fault="disk full or read-only", invariants=FILLED, skipped=obstacle)
         else:
-            cuts = asyncio.run(_cut(directory / "cuts", seed, numbers.cuts))
-            yield from _tell_cuts(cuts, seed)
+            cuts = asyncio.run(_cut(directory / "cuts", seed, numbers.cuts, "ext4"))
+            yield from _tell_cuts(cuts, "ext4", seed)
+            if lack := find_obstacle("xfs"):
+                yield Line(fault=CUT_FAULT.format("xfs"), invariants=CUT, skipped=lack)
+            else:
+                cuts = asyncio.run(_cut(directory / "xfs", seed, numbers.xfs_cuts, "xfs"))
+                yield from _tell_cuts(cuts, "xfs", seed)
             fillings = run_fillings(directory / "fillings", seed, numbers.fillings)
             yield _tell_first_starts(
                 cut_first_starts(directory / "first starts", seed, numbers.first_starts), seed
@@ -68,8 +77,9 @@ async def _kill(directory: Path, seed: str, kills: int) -> list[Report]:
     return [report async for report in run_kills(directory, seed, kills)]
 
 
-async def _cut(directory: Path, seed: str, cuts: int) -> list[CutReport]:
-    return [report async for report in run_cuts(directory, seed, cuts)]
+async def _cut(directory: Path, seed: str, cuts: int, file_system: FileSystem) -> list[CutReport]:
+    rounds = run_cuts(directory, seed, cuts, Variant(file_system=file_system))
+    return [report async for report in rounds]
 
 
 def _tell_kills(rounds: Sequence[Report], seed: str) -> Iterator[Line]:
@@ -91,10 +101,12 @@ def _tell_kills(rounds: Sequence[Report], seed: str) -> Iterator[Line]:
     )
 
 
-def _tell_cuts(reports: Sequence[CutReport], seed: str) -> Iterator[Line | Table]:
+def _tell_cuts(
+    reports: Sequence[CutReport], file_system: FileSystem, seed: str
+) -> Iterator[Line | Table]:
     rounds = [report.round for report in reports]
     yield Line(
-        fault="power cut, ext4 on a loop device, under load",
+        fault=CUT_FAULT.format(file_system),
         invariants=CUT,
         injected=sum(report.cuts.total() for report in reports),
         checked=_checked(rounds),
@@ -106,7 +118,7 @@ def _tell_cuts(reports: Sequence[CutReport], seed: str) -> Iterator[Line | Table
     for report in reports:
         counts += report.cuts
     yield Table(
-        title=f"Power cuts; a server that outlived its disk ended within {slowest:.2f} s",
+        title=f"Power cuts, {file_system}; who outlived its disk ended within {slowest:.2f} s",
         columns=("moment", "times"),
         rows=tuple((MOMENTS[how], str(counts[how])) for how in cutter.SHARES),
     )

@@ -15,7 +15,7 @@ from tests.crash.nemesis import Durability
 from tests.crash.rounds import Plan, Report, Surroundings, find_port, run_round
 from tests.power import filler
 from tests.power.cutter import Cutter, How
-from tests.power.disk import LoopDisk
+from tests.power.disk import FileSystem, LoopDisk
 from tests.power.filler import Filler
 
 DISK_MIB = 768
@@ -33,19 +33,24 @@ class CutReport:
     slowest_end: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """What rounds of cuts differ in."""
+
+    file_system: FileSystem = "ext4"
+    durability: Durability = "fsync"
+    patience: float = PATIENCE_SECONDS
+
+
 async def run_cuts(
-    directory: Path,
-    seed: str,
-    cuts: int,
-    *,
-    durability: Durability = "fsync",
-    patience: float = PATIENCE_SECONDS,
+    directory: Path, seed: str, cuts: int, variant: Variant | None = None
 ) -> AsyncIterator[CutReport]:
     """Rounds of cuts that follow each other on one data directory."""
+    variant = variant or Variant()
     port = find_port()
     random = Random(seed)
     earlier: list[tuple[Request, Any]] = []
-    with LoopDisk(directory, DISK_MIB) as disk:
+    with LoopDisk(directory, DISK_MIB, variant.file_system) as disk:
         for number in range(-(-cuts // ROUND_CUTS)):
             plan = Plan(
                 seed=f"{seed} round {number}",
@@ -53,8 +58,8 @@ async def run_cuts(
                 kills=min(ROUND_CUTS, cuts - number * ROUND_CUTS),
                 directory=directory,
                 port=port,
-                durability=durability,
-                patience=patience,
+                durability=variant.durability,
+                patience=variant.patience,
             )
             report = await _run_round(plan, disk, random.sample(earlier, min(50, len(earlier))))
             earlier += report.round.sample

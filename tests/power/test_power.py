@@ -8,7 +8,7 @@ import pytest
 from tests.power.cutter import SHARES
 from tests.power.disk import find_obstacle
 from tests.power.first_starts import cut_first_starts
-from tests.power.rounds import run_cuts, run_fillings
+from tests.power.rounds import Variant, run_cuts, run_fillings
 
 SEED = os.environ.get("HOLDFAST_CRASH_SEED", "1")
 
@@ -29,7 +29,7 @@ async def test_a_server_that_does_not_sync_is_found_out(tmp_path: Path) -> None:
     """Kills cannot tell: what a killed process has written stays written."""
     if obstacle := find_obstacle():
         pytest.skip(obstacle)
-    rounds = run_cuts(tmp_path, SEED, 4, durability="process", patience=1)
+    rounds = run_cuts(tmp_path, SEED, 4, Variant(durability="process", patience=1))
     (report,) = [each async for each in rounds]
     assert [each for each in report.round.violations if "was acknowledged and had no turn" in each]
 
