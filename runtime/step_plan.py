@@ -47,6 +47,8 @@ class Step:
     began_ms: int = 0
     """When the first attempt began, as far as that is known; the retry policy's time counts from
     here."""
+    has_row: bool = False
+    """Whether there may be a row about it; most steps complete without one."""
     is_running: bool = False
     """The action has begun, and has not ended."""
     is_cancelled: bool = False

@@ -103,7 +103,7 @@ class Steps:
         step = Step(invocation_id=invocation.id, index=index, plan=plan, began_ms=now_ms)
         if (plan.options.retry or self._policy_of(invocation)).max_duration is not None:
             # Its command does not say when it was asked for, and a crash must not reset the time.
-            self._commits.put(keys.step(invocation.id, index), step.record(StepState.STARTED))
+            self._put_row(step, step.record(StepState.STARTED))
         self._gate(step)
 
     def take_up(self, invocation: OpenInvocation, index: int, plan: StepPlan) -> None:
@@ -120,6 +120,7 @@ class Steps:
             failures=record.failures,
             began_ms=record.began_ms or self._clock.now_ms(),
             details=record.details,
+            has_row=row is not None,
         )
         if record.next_attempt_ms > self._clock.now_ms():
             return  # Its timer will bring it back here.
@@ -210,7 +211,7 @@ class Steps:
 
     def _start_attempt(self, step: Step) -> None:
         """Make the intent of a later attempt durable, then run it."""
-        self._commits.put(keys.step(step.invocation_id, step.index), step.record(StepState.STARTED))
+        self._put_row(step, step.record(StepState.STARTED))
         self._gate(step)
 
     def _gate(self, step: Step) -> None:
@@ -233,7 +234,7 @@ class Steps:
             self._left_over.add(step.invocation_id)
             # What was to be verified stays unknown; anything else certainly did not happen.
             state = StepState.STARTED if step.is_verifying else StepState.NOT_STARTED
-            self._commits.put(keys.step(step.invocation_id, step.index), step.record(state))
+            self._put_row(step, step.record(state))
             return
         if step.plan.waits_for_ends and self._is_ending(step.invocation_id):
             return  # Launched again when the last of those has ended.
@@ -395,7 +396,8 @@ class Steps:
             return failure_of(error, StepFailedError)
 
     def _complete(self, step: Step, result: bytes | Failure) -> None:
-        self._forget_row(step.invocation_id, step.index)
+        if step.has_row:
+            self._forget_row(step.invocation_id, step.index)
         self._lifecycle.complete_command(step.invocation_id, step.index, result)
 
     def _put_off(self, step: Step, state: StepState, delay_ms: int | None, reason: str) -> None:
@@ -405,7 +407,7 @@ class Steps:
         record = step.record(
             state, next_attempt_ms=next_attempt_ms, last_failure=reason, failed_ms=now_ms
         )
-        self._commits.put(keys.step(step.invocation_id, step.index), record)
+        self._put_row(step, record)
         if next_attempt_ms:
             self._lifecycle.timers.add(
                 next_attempt_ms, step.invocation_id, step.index, TimerKind.STEP_RETRY
@@ -414,11 +416,14 @@ class Steps:
     def _write_details(self, step: Step) -> None:
         """Keep what a running action has said; a step that nobody wants has no row."""
         if self._is_current(step) and not step.is_cancelled:
-            key = keys.step(step.invocation_id, step.index)
-            self._commits.guard(lambda: self._commits.put(key, step.record(StepState.STARTED)))
+            self._commits.guard(lambda: self._put_row(step, step.record(StepState.STARTED)))
 
     def _is_current(self, step: Step) -> bool:
         return self._steps.get(step.invocation_id, {}).get(step.index) is step
+
+    def _put_row(self, step: Step, record: StepRecord) -> None:
+        step.has_row = True
+        self._commits.put(keys.step(step.invocation_id, step.index), record)
 
     def _forget_row(self, invocation_id: InvocationId, index: int) -> None:
         key = keys.step(invocation_id, index)
