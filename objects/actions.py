@@ -2,8 +2,8 @@
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import lru_cache
-from inspect import iscoroutine
 from sys import modules
+from types import CoroutineType, FunctionType, MethodType
 from typing import Any, Final, cast, get_args, get_origin
 
 from .annotations import resolve_annotation, underlying_function
@@ -37,7 +37,7 @@ def make_action(
     if not name.isascii() and any("\ud800" <= character <= "\udfff" for character in name):
         message = f"the step's name {name!r:.80} holds a lone surrogate, which is no valid Unicode"
         raise InvalidArgumentError(message)
-    if iscoroutine(function):
+    if isinstance(function, CoroutineType):
         message = (
             f"step {name!r} was given a call instead of a function; write "
             f"ctx.run({name!r}, {function.__name__}, ...) with the arguments after the function"
@@ -59,7 +59,12 @@ def result_serde_of(function: Callable[..., Any]) -> Serde[Any]:
     Where an annotation is missing, cannot be resolved here, or names a type that cannot be decoded,
     results are decoded as builtins.
     """
-    underlying = underlying_function(function)
+    # The two common kinds at once; whatever else there is takes a longer look.
+    plain: Any = function.__func__ if type(function) is MethodType else function
+    if type(plain) is FunctionType and not hasattr(plain, "__wrapped__"):
+        underlying: Any = plain
+    else:
+        underlying = underlying_function(function)
     if isinstance(underlying, type):
         return _serde_of(cast("Any", underlying))
     if not hasattr(underlying, "__annotations__"):

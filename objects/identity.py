@@ -13,6 +13,7 @@ crash. This module imports nothing of Holdfast but the errors it raises.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NewType
 
 from .errors import InvalidArgumentError
@@ -78,6 +79,7 @@ def accepted_ms(invocation_id: bytes) -> int:
     return int.from_bytes(invocation_id[:6], "big")
 
 
+@lru_cache(maxsize=4096)  # An invocation's id is asked for again and again while it runs.
 def format_invocation_id(invocation_id: bytes) -> str:
     """``inv_`` and 32 hex digits."""
     return "inv_" + invocation_id.hex()

@@ -66,8 +66,9 @@ class Admission:
             started = self._find_started(request, wait=wait)
             if started is not None:
                 return started
+        object_ = object_key(request.target)
         try:
-            self.check_room(request.target, handler, delay_ms=request.delay_ms)
+            self.check_room(request.target, object_, handler, delay_ms=request.delay_ms)
         except MailboxFullError as error:
             return self._answers.when_durable(error)
         id_ = self._lifecycle.accept(
@@ -76,7 +77,7 @@ class Admission:
             service=service,
             handler=handler,
             headers=request.headers,
-            object_=object_key(request.target),
+            object_=object_,
             prepared=prepared,
             idempotency_key=request.idempotency_key,
             delay_ms=request.delay_ms,
@@ -90,8 +91,17 @@ class Admission:
             self._commits.put(key, id_ + _digest(request.argument))
         return self._answer_accepted(id_, request, wait=wait)
 
-    def check_room(self, target: Target, handler: HandlerDefinition, *, delay_ms: int = 0) -> None:
+    def check_room(
+        self,
+        target: Target,
+        object_: bytes | None,
+        handler: HandlerDefinition,
+        *,
+        delay_ms: int = 0,
+    ) -> None:
         """See that there is room for a new invocation of ``target``.
+
+        ``object_`` is what ``object_key`` gives for the target.
 
         Raises:
             StoreFullError: there is too little disk space.
@@ -100,7 +110,7 @@ class Admission:
         if self._core.store.is_nearly_full:
             message = "the disk is nearly full, so no new work is accepted; free some space"
             raise StoreFullError(message)
-        maximum = self._find_mailbox_limit(object_key(target), handler)
+        maximum = self._find_mailbox_limit(object_, handler)
         if maximum is not None and not delay_ms:
             message = (
                 f"{target.service}/{target.key} has {maximum} calls waiting, "

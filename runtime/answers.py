@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -107,5 +106,4 @@ class GivenUpFuture(asyncio.Future[T]):
 
 def add_outcome(answer: Answer, result: Result) -> Answer:
     """``answer`` with the outcome that ``result`` records."""
-    outcome = error_of(result) if isinstance(result, Failure) else result
-    return replace(answer, outcome=outcome)
+    return answer.with_outcome(error_of(result) if isinstance(result, Failure) else result)

@@ -162,8 +162,11 @@ class Attempt:
         """As ``Resident.look``."""
         self._parts.host.ready(self)
 
-    def advance(self) -> None:
-        """Run the handler as far as it goes now, then see what it waits for."""
+    def advance(self, now: float) -> None:
+        """Run the handler as far as it goes now, then see what it waits for.
+
+        ``now`` is the monotonic clock's.
+        """
         if self.is_dead:
             return
         if self._must_replay:
@@ -173,7 +176,7 @@ class Attempt:
         try:
             if not self._is_loaded:
                 self._load()
-            if self._run_to_quiescence():
+            if self._run_to_quiescence(now + self._parts.config.turn_seconds_max):
                 self._rest()
         except JournalMismatchError as error:
             self._commands.fault = error
@@ -198,7 +201,8 @@ class Attempt:
         self.is_dead = True
         self._commands.end()
         self._loop.close()
-        end_span(self._port.span, self._error)
+        if self._port.span is not None:
+            end_span(self._port.span, self._error)
         self._parts.host.left(self)
 
     # -- The run -----------------------------------------------------------------------------
@@ -245,31 +249,29 @@ class Attempt:
             is_replaying=is_replaying,
         )
 
-    def _run_to_quiescence(self) -> bool:
+    def _run_to_quiescence(self, deadline: float) -> bool:
         """Pump and deliver until nothing is left to deliver; ``False`` if the attempt is over."""
         config, clock, watch = self._parts.config, self._parts.clock, self._parts.watch
-        deadline = clock.monotonic() + config.turn_seconds_max
         deliveries = 0
         while not self.is_dead:
             assert self._main is not None, "the handler was not started"
             watch.begin(self.invocation)
-            result = self._loop.pump(
-                config.pump_callbacks_max, config.turn_seconds_max, clock.monotonic
-            )
+            result = self._loop.pump(config.pump_callbacks_max, deadline, clock.monotonic)
             watch.invocation = None
             commands = self._commands
-            if commands.fault is not None:
-                return False
-            if commands.is_frozen:
+            has_fault = commands.fault is not None
+            if commands.is_frozen and not has_fault:
                 self._go_on_without_handler(take_give_up(commands))
                 continue
-            if commands.failing is not None or result is not PumpResult.QUIESCENT:
+            if has_fault or commands.failing is not None or result is not PumpResult.QUIESCENT:
                 self._break_off(result)
                 return False
             if self._main.done() and not self._is_draining:
                 if self._must_be_retried():
                     return False
                 self._drain()
+                if not self._has_remains:
+                    return True
                 continue
             if self._is_draining and self._has_ended():
                 return True
@@ -286,6 +288,8 @@ class Attempt:
     def _break_off(self, result: PumpResult) -> None:
         """The handler is not done and does not wait: others first, or no more of it."""
         failing = self._commands.failing
+        if self._commands.fault is not None:
+            return  # ``advance`` stops at it.
         if failing is not None:
             self._fail_attempt(self._loop.explain(failing))
         elif result is PumpResult.BOUND:
@@ -312,7 +316,7 @@ class Attempt:
         if commands.read_from is not None and hand_over(commands):
             return
         commands.save_while_waiting()
-        callees = commands.find_callees()
+        callees = None if has_steps else commands.find_callees()
         self._lifecycle.blocked(self.invocation, has_steps=has_steps, callees=callees)
         if has_steps:
             return

@@ -82,7 +82,8 @@ class Attempts:
         ready = self._ready
         if not ready:
             return
-        deadline = self._clock.monotonic() + self._config.turn_seconds_max
+        now = self._clock.monotonic()
+        deadline = now + self._config.turn_seconds_max
         self.is_pumping = True
         # A call leaves no cycles, so the collector would look at what is young again and again
         # for nothing. It runs between turns; a turn is short.
@@ -92,8 +93,11 @@ class Attempts:
             for _ in range(self._config.turn_pumps_max):
                 attempt = ready.popleft()
                 attempt.is_queued = False
-                attempt.advance()
-                if not ready or self._clock.monotonic() > deadline:
+                attempt.advance(now)
+                if not ready:
+                    break
+                now = self._clock.monotonic()
+                if now > deadline:
                     break
         finally:
             self.is_pumping = False
@@ -163,9 +167,9 @@ class Attempts:
 
     def ready(self, attempt: Attempt) -> None:
         """As ``AttemptHost.ready``."""
-        self._idle.pop(attempt, None)
         if attempt.is_queued or attempt.is_dead:
-            return
+            return  # Whoever is queued or dead is not idle.
+        self._idle.pop(attempt, None)
         attempt.is_queued = True
         self._ready.append(attempt)
         self._request_turn()

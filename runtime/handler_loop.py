@@ -178,9 +178,7 @@ class HandlerLoop(ScheduleLoop):
         line = find_line(walk_suspended(self._main.get_coro()), self._source_files)
         return "" if line is None else os.path.basename(line)  # noqa: PTH119  # no path: it has a line
 
-    def pump(
-        self, callbacks_max: int, seconds_max: float, clock: Callable[[], float]
-    ) -> PumpResult:
+    def pump(self, callbacks_max: int, deadline: float, clock: Callable[[], float]) -> PumpResult:
         """Run what is ready, and what becomes ready by it, until nothing is or a bound is reached.
 
         The loop is the running one meanwhile; afterwards the one that was running before is again.
@@ -189,8 +187,9 @@ class HandlerLoop(ScheduleLoop):
 
         Args:
             callbacks_max: how many callbacks may run.
-            seconds_max: for how long; a callback that has begun is never interrupted.
-            clock: any clock in seconds.
+            deadline: until when; a few callbacks run all the same, and one that has begun is
+                never interrupted.
+            clock: any clock in seconds, and the deadline's.
         """
         assert not self._is_closed, "a closed loop was pumped"
         outer = _running_loop()
@@ -205,7 +204,7 @@ class HandlerLoop(ScheduleLoop):
         _set_running_loop(self)
         sys.set_asyncgen_hooks(self._generator_began, self._generator_dropped)
         try:
-            return self._run_ready(callbacks_max, clock() + seconds_max, clock)
+            return self._run_ready(callbacks_max, deadline, clock)
         finally:
             sys.set_asyncgen_hooks(*hooks)
             _set_running_loop(outer)

@@ -139,6 +139,8 @@ class ExclusiveState:
         Raises:
             TerminalError: a value cannot be stored; the values stored before stay.
         """
+        if self._is_untouched:
+            return
         changes = self._collect()
         self._unsaved = []
         self._reconcile(index)
@@ -159,6 +161,8 @@ class ExclusiveState:
         Raises:
             TerminalError: a value cannot be stored; the values stored before stay.
         """
+        if self._is_untouched:
+            return
         changes = self._collect()
         self._unsaved = []
         self._reconcile(index)
@@ -174,6 +178,8 @@ class ExclusiveState:
         A default that was only read is not stored: without a further command nothing depends
         on it.
         """
+        if self._is_untouched:
+            return
         changes = self._collect()
         self._reconcile(index)
         for name, change in changes:
@@ -216,6 +222,11 @@ class ExclusiveState:
             self._take_for_stored(name, [change])
         self._unsaved = []
         self._defaults.clear()
+
+    @property
+    def _is_untouched(self) -> bool:
+        """Nothing was read, set or cleared, and no replay has anything to compare."""
+        return not self._touched and self._replayed is None
 
     def _take_for_stored(self, name: str, changes: list[RowChange]) -> None:
         if self._replayed is not None:

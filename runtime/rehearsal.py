@@ -117,7 +117,7 @@ class Rehearsal(Attempt):
     def run(self) -> Found:
         """Run the handler until it is certain what comes of it; it may block for ever."""
         while self._found is None:
-            self.advance()
+            self.advance(self._parts.clock.monotonic())
         state = self._commands.state
         if isinstance(state, NotingState) and state.unrecorded:
             reason = (

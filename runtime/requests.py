@@ -89,6 +89,19 @@ class Answer:
     content_type: str = JSON
     """Of a result whose handler whoever asked has not named."""
 
+    def with_outcome(self, outcome: bytes | TerminalError) -> "Answer":
+        """The same answer with an outcome."""
+        # Each call from outside comes by here, and `replace` would cost more than all the rest.
+        return Answer(
+            invocation_id=self.invocation_id,
+            is_duplicate=self.is_duplicate,
+            is_other_body=self.is_other_body,
+            execution_time_ms=self.execution_time_ms,
+            outcome=outcome,
+            expires_ms=self.expires_ms,
+            content_type=self.content_type,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeStatistics:

@@ -32,14 +32,15 @@ def restart_as_new(core: Core, id_: InvocationId) -> InvocationId:
     refuse_run(target, is_run=handler.is_run)
     input_ = _read_input(core, id_, target)
     prepared = handler.decode_argument(input_.argument)
-    Admission(core).check_room(target, handler)
+    object_ = object_key(target)
+    Admission(core).check_room(target, object_, handler)
     return core.lifecycle.accept(
         target,
         input_.argument,
         service=service,
         handler=handler,
         headers=input_.headers,
-        object_=object_key(target),
+        object_=object_,
         prepared=prepared,
         details=InvocationDetails(restarted_from=id_),
     )

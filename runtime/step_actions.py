@@ -8,6 +8,7 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from functools import partial
+from types import FunctionType, MethodType
 from typing import Any
 
 from ..objects.identity import format_invocation_id
@@ -42,7 +43,7 @@ class Actions:
     def run(self, step: Step) -> None:
         """Begin the action of ``step``, or its ``verify`` where the step is being verified."""
         plan = step.plan
-        details = decode_details(step.details)
+        details = None if step.details is None else decode_details(step.details)
         info = StepInfo(
             name=plan.name,
             attempt=step.attempt,
@@ -73,7 +74,8 @@ class Actions:
         if step.alarm is not None:
             step.alarm.cancel()
         self._heartbeats.finish(step)
-        end_span(step.span, error)
+        if step.span is not None:
+            end_span(step.span, error)
 
     def _call(self, step: Step, function: Callable[[], Any]) -> None:
         """Call ``function`` on the loop when it is async, else in a thread."""
@@ -156,6 +158,9 @@ def _time_out(step: Step, reason: str) -> None:
 def _is_async(function: Callable[..., Any]) -> bool:
     while isinstance(function, partial):
         function = function.func
+    plain: Any = function.__func__ if type(function) is MethodType else function
+    if type(plain) is FunctionType and plain.__code__.co_flags & inspect.CO_COROUTINE:
+        return True  # The common kind; whatever else there is takes a longer look.
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         getattr(function, "__call__", None)  # noqa: B004  # an object whose __call__ is async
     )

@@ -60,9 +60,10 @@ class Heartbeats:
 
     def finish(self, step: Step) -> None:
         """The action has ended."""
-        for alarm in (step.silence_alarm, step.news_alarm):
-            if alarm is not None:
-                alarm.cancel()
+        if step.silence_alarm is not None:
+            step.silence_alarm.cancel()
+        if step.news_alarm is not None:
+            step.news_alarm.cancel()
         step.silence_alarm = step.news_alarm = None
 
     def _listen(self, step: Step, seconds: float, silent: Callable[[Step], None]) -> None:

@@ -61,7 +61,7 @@ class LoopWorld:
         seconds_max: float = 60.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> PumpResult:
-        return self.loop.pump(callbacks_max, seconds_max, clock)
+        return self.loop.pump(callbacks_max, clock() + seconds_max, clock)
 
     def pump_and_fire(self) -> None:
         """Pump, and let time pass, until neither brings anything about."""
