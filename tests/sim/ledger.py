@@ -131,7 +131,7 @@ class Ledger:
         effect = Effect(id_, place, info.idempotency_key, unknown, options.get("fails", 0), tag)
         if self.is_sealed:
             return effect
-        self.tell(f"step {tag} {path} begins, attempt {info.attempt}, {id_[4:12]}")
+        self.tell(f"step {tag} {path} begins, attempt {info.attempt}, {id_[-8:]}")
         self._begun[place] += 1
         if place in self._seen:
             self.violate(f"I3 step {path} of {tag} runs again after its result was seen")

@@ -127,11 +127,13 @@ class Network:
         ledger = self._ledger
         id_ = response.headers.get("x-restate-id", ask.names)
         source = response.headers.get("x-restate-error-source")
-        ledger.tell(f"{ask.method} {ask.path:.60} {ask.key} answered {response.status} {id_[4:12]}")
+        ledger.tell(f"{ask.method} {ask.path:.60} {ask.key} answered {response.status} {id_[-8:]}")
         if response.status == 500 and source != "invocation":
             ledger.violate(f"I21 {ask.method} {ask.path} was answered 500: {response.body[:200]!r}")
         if not id_:
             return
+        if isinstance(ask.body, dict):
+            ledger.name(id_, ask.body["tag"])
         if response.status == 202 and response.headers.get("x-restate-id"):
             ledger.accept(id_)
         elif ask.is_wait and (response.status == 200 or source == "invocation"):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from holdfast import HoldfastError
 from holdfast.journal import codec, keys
 from holdfast.journal.entry import Input
-from holdfast.journal.records import InvocationState, decode_invocation
+from holdfast.journal.records import InvocationState, decode_invocation, decode_outcome
 from holdfast.objects.identity import InvocationId, format_invocation_id
 from holdfast.runtime.invocation_handle import InvocationHandle
 
@@ -62,24 +62,30 @@ class Operator:
         ledger = self.world.ledger
         id_ = format_invocation_id(InvocationId(raw))
         if verb in {"cancel", "kill", "purge", "restart"}:
-            ledger.touch(id_, _find_tag(process, raw))
+            ledger.touch(id_, ledger.ids.get(id_) or _find_tag(process, raw))
         try:
             handle = process.runtime.invocation(id_)
             said = await _act(handle, verb)
         except HoldfastError as error:
-            ledger.tell(f"operator: {verb} {id_[4:12]} refused: {error.code}")
+            ledger.tell(f"operator: {verb} {id_[-8:]} refused: {error.code}")
         else:
             ledger.count(f"operator: {verb}")
-            ledger.tell(f"operator: {verb} {id_[4:12]}: {said!r:.60}")
+            ledger.tell(f"operator: {verb} {id_[-8:]}: {said!r:.60}")
 
 
 def _find_tag(process: Process, raw: bytes) -> str:
-    """The tag of the order that an invocation follows, where its journal is kept."""
+    """The tag of the order that an invocation follows, by its argument or its result."""
     row = process.disk.get(keys.journal(InvocationId(raw), 0))
     entry = None if row is None else codec.decode_entry(row)
-    if not isinstance(entry, Input) or not entry.argument.startswith(b"{"):
-        return ""
-    return str(json.loads(entry.argument).get("tag", ""))
+    if isinstance(entry, Input):
+        return _tag_of(entry.argument)
+    outcome = process.disk.get(keys.OUTCOME + raw)
+    result = None if outcome is None else decode_outcome(outcome).result
+    return _tag_of(result) if isinstance(result, bytes) else ""
+
+
+def _tag_of(data: bytes) -> str:
+    return str(json.loads(data).get("tag", "")) if data.startswith(b"{") else ""
 
 
 async def _act(handle: InvocationHandle[object], verb: str) -> object:
