@@ -8,8 +8,10 @@ from tests.programs import proof as programs
 from tests.proof.parts import Part
 from tests.replay import proof as replay
 from tests.shim import proof as shim
+from tests.sim import proof as sim
 
 PARTS: tuple[Part, ...] = (
+    sim.PART,
     histories.PART,
     power.PART,
     shim.PART,

@@ -43,11 +43,29 @@ class Clients:
     async def _live(self, client: int) -> None:
         random = self.random
         try:
-            for number in range(self.world.options.requests):
+            for number in range(random.randint(1, self.world.options.requests)):
                 await asyncio.sleep(random.random() * random.choice((0.01, 0.1, 1)))
                 await self._call(client, number)
+                if random.random() < 0.2:
+                    await self._read(random.choice(KEYS))
         finally:
             self.open -= 1
+
+    async def _read(self, key: str) -> None:
+        """Look at an object: at its state as it is stored, or by its shared handler."""
+        by_state = self.random.random() < 0.5
+        path = f"/Cell/{key}" if by_state else f"/Cell/{key}/peek"
+        ask = Ask("GET", path, is_wait=not by_state)
+        try:
+            response = await self.world.network.ask(ask, 5)
+        except LostError:
+            return
+        if response.status == 200:
+            body: Any = json.loads(response.body)
+            log = body.get("log", []) if by_state else body[0]
+            now_us = self.world.universe.now_us
+            self.world.ledger.count("a log was read")
+            self.world.ledger.reads.setdefault(f"Cell/{key}", []).append((now_us, log))
 
     async def _call(self, client: int, number: int) -> None:
         random, ledger = self.random, self.world.ledger

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from .world import World
 
 
-ACTS_MAX = 14
+ACTS_MAX = 18
 
 
 class Nemesis:
@@ -84,8 +84,8 @@ class Nemesis:
         if self.is_over:
             return
         process = self.world.process
+        self.acts_left -= 1
         if process.is_alive:
-            self.acts_left -= 1
             self.random.choice(self._acts)(process)
         if self.acts_left:
             self._schedule()

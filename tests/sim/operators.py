@@ -17,6 +17,7 @@ from .process import Process
 if TYPE_CHECKING:
     from .world import World
 
+ACTS_MAX = 30
 _VERBS = ("cancel", "kill", "pause", "resume", "purge", "restart", "resume", "cancel")
 
 
@@ -35,10 +36,13 @@ class Operator:
 
     async def _meddle(self) -> None:
         random = self.random
-        while not self.world.clients.are_done:
-            await asyncio.sleep(random.random() * 0.5)
+        seconds = random.choice((0.2, 0.5, 1.0))
+        for _ in range(random.randrange(ACTS_MAX)):
+            await asyncio.sleep(random.random() * seconds)
             process = self.world.process
-            if process.is_serving and random.random() < 0.7:
+            if self.world.clients.are_done:
+                return
+            if process.is_serving:
                 table = keys.OUTCOME if random.random() < 0.3 else keys.INVOCATION
                 rows = process.disk.scan(*keys.prefix_range(table))
                 ids = [key[1:17] for key, _ in rows]

@@ -18,6 +18,7 @@ WEAK_WORLDS_MIN = 2_000
 
 SOMETIMES: Final = (
     "a downtime of hours",
+    "a log was read",
     "a paused invocation was resumed",
     "a reply was lost",
     "a request came twice",
