@@ -21,50 +21,13 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from .chain import CHAIN
-from .collect import COLLECT
 from .contenders import describe_contenders
-from .control import CONTROL
-from .crowd import CROWD
-from .embedded import EMBEDDED
-from .growth import GROWTH
 from .harness import ROOT, Figure, Options, Scenario, Series, table
-from .hour import HOUR
-from .idle import IDLE
-from .imports import IMPORT
-from .latency import LATENCY
 from .load import generator_name
 from .machine import describe_machine
-from .parked import PARKED
 from .plot import plot
-from .recovery import RECOVERY
-from .refusals import REFUSALS
-from .replay import REPLAY
 from .results import Measured, drawn, write_results
-from .sql import SQL
-from .throughput import AGENT, COUNTER
-from .where import WHERE
-
-SCENARIOS = (
-    COUNTER,
-    AGENT,
-    LATENCY,
-    REFUSALS,
-    CROWD,
-    CHAIN,
-    REPLAY,
-    GROWTH,
-    CONTROL,
-    SQL,
-    PARKED,
-    RECOVERY,
-    IDLE,
-    COLLECT,
-    IMPORT,
-    EMBEDDED,
-    WHERE,
-    HOUR,
-)
+from .scenarios import SCENARIOS
 
 
 def _parse() -> argparse.Namespace:
@@ -125,7 +88,7 @@ def _run(scenario: Scenario, options: Options, machine: dict[str, str]) -> Measu
         name=scenario.name,
         title=scenario.title,
         is_short=options.is_short,
-        machine=machine | {"load before": f"{os.getloadavg()[0]:.2f}"},
+        machine=machine | {"load after": f"{os.getloadavg()[0]:.2f}"},
         figures=tuple(figures) if ran else None,
         series=tuple(series),
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 from .harness import ROOT, Figure, show
 from .plot import plot
 from .results import Measured, drawn, read_results
+from .scenarios import SCENARIOS
 
 _PAGE = ROOT / "docs" / "performance.md"
 _PICTURE = ROOT / "docs" / "performance.svg"
@@ -26,12 +27,15 @@ machine, with fsync on everywhere, in rounds that take turns. A figure is the me
 `ok` and `short` tell whether it meets its target, `-` that it has none. **What falls short stands
 here as it is.**
 
-Calls per second depend on who else uses the machine. Processor time per call does not, much; it is
-that of all threads and processes of a contender, and the note beside a figure splits it.
+Calls per second and waiting depend on who else uses the machine, which the load average tells: much
+above what one benchmark makes (about 3), others took most of it. Processor time per call depends
+little on that; it is that of all threads and processes of a contender, and the note beside a figure
+splits it.
 
 ![Bars and lines of the figures below](performance.svg)
 """
 
+_LOADS = {"load before", "load after"}
 _SHORT = "Targets that were missed in these runs"
 
 
@@ -51,13 +55,15 @@ def page(measured: Iterable[Measured]) -> str:
     machine: dict[str, str] = {}
     for scenario in scenarios:
         lines += [f"## {scenario.title}\n"]
-        said = {name: value for name, value in scenario.machine.items() if name != "load before"}
+        said = {name: value for name, value in scenario.machine.items() if name not in _LOADS}
         news = {name: value for name, value in said.items() if machine.get(name) != value}
         machine |= said
         if news:
             lines += ["Measured on:\n", *(f"* {name}: {value}" for name, value in news.items()), ""]
         size = "short" if scenario.is_short else "long"
-        lines += [f"Size: {size}. `python -m bench --{size} --only {scenario.name}`\n"]
+        load = scenario.machine.get("load after", "unknown")
+        command = f"python -m bench --{size} --only {scenario.name}"
+        lines += [f"`{command}`; load average of the machine afterwards: {load}\n"]
         lines += [_table(scenario.figures), ""]
     return "\n".join(lines)
 
@@ -86,7 +92,7 @@ def main() -> None:
             newest[measured.name] = measured
     if not newest:
         sys.exit(__doc__)
-    scenarios = newest.values()
+    scenarios = [newest[each.name] for each in SCENARIOS if each.name in newest]
     _PAGE.write_text(page(scenarios), encoding="utf-8")
     _PICTURE.write_text(plot(drawn(scenarios)), encoding="utf-8")
 

@@ -10,7 +10,7 @@ MEASURED = Measured(
     name="counter",
     title="Counter call",
     is_short=True,
-    machine={"processor": "one", "load before": "0.10"},
+    machine={"processor": "one", "load after": "0.10"},
     figures=(
         Figure(what="ours", value=100.0, unit="/s", chart="calls <per> second", bar="holdfast"),
         Figure(what="theirs", value=None, unit="/s", note="npm is missing", chart="b", bar="peer"),
