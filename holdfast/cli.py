@@ -4,7 +4,8 @@ This module owns the process: its arguments, signals, log output and exit code. 
 person can cause comes out as one sentence on stderr, never as a traceback.
 
     0    done, or stopped by Ctrl-C or SIGTERM
-    1    it cannot start: the target, the port, the data directory; or a server is away or refuses
+    1    it cannot start: the target, the port, the data directory; or a server is away or refuses;
+         or ``verify`` has found something
     2    the command line is wrong
     3    ``check``: an open invocation would not follow its journal
     4    ``check``: none would not, but of one it cannot be told

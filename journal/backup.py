@@ -258,10 +258,12 @@ def _explained(path: Path) -> Generator[None]:
     try:
         yield
     except shutil.Error as error:
-        message = f"the backup {path} cannot be written: {error.args[0][0][2]}"
+        message = f"the backup {path} cannot be made: {error.args[0][0][2]}"
         raise StoreFailedError(message) from error
     except OSError as error:
-        message = f"the backup {path} cannot be written: {error.strerror or error}"
+        # Of the original or of the copy: the name of the file tells.
+        where = f" ({error.filename})" if error.filename else ""
+        message = f"the backup {path} cannot be made: {error.strerror or error}{where}"
         if error.errno in _FULL:
             message = f"{message}; free some space, or name another disk"
             raise StoreFullError(message) from error

@@ -15,6 +15,7 @@ import pytest
 from holdfast import (
     InvalidArgumentError,
     StoreDamagedError,
+    StoreFailedError,
     StoreFormatError,
     StoreFullError,
     StoreLockedError,
@@ -363,3 +364,19 @@ def test_every_file_and_every_name_is_synced_before_the_target_is_there(
 
     assert missing == [set()]
     assert str(tmp_path) in synced
+
+
+def test_a_file_of_the_original_that_cannot_be_read_is_named(
+    store: RocksStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copyfile = shutil.copyfile
+
+    def refuse_logs(source: Path, target: Path) -> object:
+        if source.suffix == ".log":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(source))
+        return copyfile(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", refuse_logs)
+    with pytest.raises(StoreFailedError, match=r"Permission denied \(.*/data/rocksdb/.*\.log\)"):
+        back_up(store.path, tmp_path / "copy")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["data"]
