@@ -22,6 +22,9 @@ from holdfast import (
 CHECK_SECONDS = 0.001
 """What a step takes; a test in which time stands sets it to nothing."""
 
+STUBBORN_ROUNDS = 30
+"""How long an action goes on that was told to end."""
+
 HOLD_SECONDS = 1_000_000
 """Longer than any test, and than the time that a virtual one lets pass."""
 
@@ -95,7 +98,7 @@ class Desk(VirtualObject, idle_ms_max=0):
 
     @handler
     async def append(self, ctx: Context, item: str) -> int:
-        await ctx.run("check", check, item)
+        await ctx.run("work", work_alone, ctx.key)
         self.items.append(item)
         return len(self.items)
 
@@ -143,6 +146,30 @@ class Detour(Service):
     async def add(self, ctx: Context, key: str, amount: int) -> int:
         await ctx.run("check", check, key)
         return await ctx.object(Counter, key).add(amount)
+
+
+AT_WORK: dict[str, object] = {}
+"""By key of a desk: the action that is under way there. A test that starts again empties it."""
+
+
+async def work_alone(key: str) -> None:
+    """Ends only when it is done, also when it is told to end; no other may begin at the desk."""
+    if key in AT_WORK:
+        message = f"two are at work at {key}"
+        raise TerminalError(message)
+    me = AT_WORK[key] = object()
+    is_told = False
+    rounds = 3
+    while rounds:
+        rounds -= 1
+        try:
+            await asyncio.sleep(CHECK_SECONDS)
+        except asyncio.CancelledError:
+            is_told, rounds = True, STUBBORN_ROUNDS
+    if AT_WORK.get(key) is me:
+        del AT_WORK[key]
+    if is_told:
+        raise asyncio.CancelledError
 
 
 async def check(text: str) -> bool:

@@ -9,17 +9,19 @@ seed gives the same history again.
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from random import Random
 from typing import Any
 
+from holdfast import RuntimeConfig
 from holdfast.journal.memory import MemoryStore
 from holdfast.objects.call_options import CallOptions, Mode
 from holdfast.objects.errors import RuntimeClosedError, StoreFailedError, TerminalError
 from holdfast.objects.identity import Target
 from holdfast.runtime.requests import CallRequest, request_of
 from holdfast.runtime.testing import InlineThreads, ManualClock
-from holdfast.testing.virtual import VirtualRuntime
+from holdfast.testing.virtual import UNHURRIED, VirtualRuntime
 from tests.histories import served
 from tests.histories.operations import Recorder, freeze
 from tests.histories.requests import Request, choose, free
@@ -28,7 +30,7 @@ from tests.histories.rounds import Verdict, judge
 CLIENTS = 6
 SYNC_ROUNDS_MAX = 12
 LIFE_ROUNDS_MAX = 400
-QUIET_ROUNDS_MAX = 60_000
+QUIET_ROUNDS_MAX = 20_000
 STEP_MS_MAX = 5_000
 """Time goes on to the next alarm, but not to one so far away: what is kept is to stay kept."""
 
@@ -119,15 +121,22 @@ class _Round:
 
     async def _start(self) -> None:
         self._starts += 1
+        served.AT_WORK.clear()
         self._runtime = VirtualRuntime(
             CLASSES,
             store=self._store,
             clock=self._clock,
+            config=self._draw_config(),
             seed=hash_seed(f"{self._seed} {self._starts}"),
             threads=_SlowThreads(self._random),
         )
         await self._runtime.start()
         self._is_up.set()
+
+    def _draw_config(self) -> RuntimeConfig:
+        """Now and then a turn runs one attempt only, and what is ready waits for the next one."""
+        pumps_max = self._random.choice((1, 2, UNHURRIED.turn_pumps_max))
+        return replace(UNHURRIED, turn_pumps_max=pumps_max)
 
     async def _end(self) -> None:
         """Kill the process, or cut its power."""
