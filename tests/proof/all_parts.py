@@ -3,6 +3,7 @@
 from tests.backup import proof as backup
 from tests.door import proof as door
 from tests.histories import proof as histories
+from tests.planted import proof as planted
 from tests.power import proof as power
 from tests.programs import proof as programs
 from tests.proof.parts import Part
@@ -13,6 +14,7 @@ from tests.sim import proof as sim
 PARTS: tuple[Part, ...] = (
     sim.PART,
     histories.PART,
+    planted.PART,
     power.PART,
     shim.PART,
     programs.PART,
