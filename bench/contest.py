@@ -117,16 +117,27 @@ def per_second(result: Result) -> float | None:
     return result.median_of(lambda each: each.per_second)
 
 
-def throughput_figures(results: Iterable[Result], chart: str) -> Iterable[Figure]:
-    """A line for everybody: calls per second, and where the processor's time went."""
-    for result in results:
+def throughput_figures(results: Iterable[Result], what: str) -> Iterable[Figure]:
+    """Two lines for everybody: calls per second, and processor time per call."""
+    measured = list(results)
+    for result in measured:
         each_round = " ".join(show(round(each.per_second)) for each in result.outcomes)
         yield Figure(
             what=result.name,
             value=per_second(result),
             unit="/s",
-            note=result.why_not or f"rounds: {each_round}; per call {result.parts()}",
-            chart=chart,
+            note=result.why_not or f"rounds: {each_round}",
+            chart=f"{what}: calls per second",
+            bar=result.name,
+        )
+    for result in measured:
+        used = result.median_of(lambda each: each.processor_seconds)
+        yield Figure(
+            what=f"{result.name}, processor time",
+            value=None if used is None else used * 1e6,
+            unit="us",
+            note=result.why_not or f"per call; {result.parts()}",
+            chart=f"{what}: processor time per call, us",
             bar=result.name,
         )
 

@@ -11,7 +11,7 @@ from .harness import Figure, Series, show
 
 _WIDTH = 760
 _MARGIN = 20
-_LABEL = 180
+_LABEL = 200
 _VALUE = 80
 _BAR = 18
 _GAP = 6

@@ -118,10 +118,10 @@ def _run(options: Options) -> Iterable[Figure]:
         parked = run_child("park", place / "data", sessions)
         only_parked = _restarts(place / "data", 0)
         both = _restarts(place / "data", in_flight)
-    yield _figure("with an empty directory", empty, "the interpreter, the imports, and one call")
-    yield _figure("with what is parked alone", only_parked, f"{sessions:,} parked")
+    yield _figure("empty directory", empty, "the interpreter, the imports, and one call")
+    yield _figure("sessions parked", only_parked, f"{sessions:,} parked")
     note = f"{in_flight:,} in flight, {sessions:,} parked"
-    yield _figure("with both", both, note, at_most=_SECONDS_MAX)
+    yield _figure("parked and in flight", both, note, at_most=_SECONDS_MAX)
     at_rest = [
         median(each.resident_bytes for each in restarts) / _MIB for restarts in (only_parked, empty)
     ]
@@ -153,7 +153,7 @@ def _figure(
         note=f"{note}; processor time {used:.2f} s; each: "
         + ", ".join(f"{each.seconds:.2f}" for each in restarts),
         chart="From SIGKILL to the first answered call, s",
-        bar=f"holdfast, {what}",
+        bar=f"holdfast {what}",
     )
 
 

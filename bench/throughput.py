@@ -24,7 +24,7 @@ def _compare(
         Rounds(names=EVERYBODY, connections=_CONNECTIONS, rounds=rounds, seconds=seconds),
         options,
     )
-    yield from throughput_figures(results.values(), f"{name}: calls per second, 64 connections")
+    yield from throughput_figures(results.values(), f"{name}, {_CONNECTIONS} connections")
     yield from ratio_figures(results, targets)
     ours = results[HOLDFAST]
     yield Figure(
