@@ -117,7 +117,9 @@ class StateField(Generic[T]):
         """
         if instance is None:
             return self
-        return self._get_syscalls(instance).state_get(self)
+        # Each read comes by here, so what ``_get_syscalls`` does where all is well is done at once.
+        syscalls = getattr(instance, SYSCALLS_ATTRIBUTE, None) or self._get_syscalls(instance)
+        return syscalls.state_get(self)
 
     def __set__(self, instance: object, value: T) -> None:
         """Replace the value; saved with the next command or the outcome."""

@@ -46,6 +46,9 @@ from .steps import Steps
 from .tracing import Tracing, end_span
 from .waits import refuse_deadlock
 
+_CERTAINLY_VALUES = frozenset({bool, bytes, dict, float, int, list, str, type(None)})
+"""Types of most results; to find that any other can be awaited takes a longer look."""
+
 DELIVERIES_PER_LOOK = 64
 """Deliveries of one attempt between two looks at the clock."""
 
@@ -370,11 +373,12 @@ class Attempt:
         if error is not None:
             self._error = error
             return failure_of(find_terminal(error) or error)
-        if isawaitable(main.result()):
+        value = main.result()
+        if type(value) not in _CERTAINLY_VALUES and isawaitable(value):
             message = f"{self._handler.name} returned something to await; did you forget `await`?"
             return failure_of(TerminalError(message, type_name="TypeError"))
         try:
-            return self._handler.result.encode(main.result())
+            return self._handler.result.encode(value)
         except Exception as raised:  # noqa: BLE001  # a stranger's types may raise anything
             message = f"the result of {self._handler.name} cannot be encoded: {describe(raised)}"
             return failure_of(TerminalError(message, type_name=type(raised).__name__))

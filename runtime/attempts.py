@@ -203,7 +203,9 @@ class Attempts:
 
     def keep_values(self, object_: bytes, values: dict[str, FieldValue]) -> None:
         """As ``AttemptHost.keep_values``."""
-        size = sum(value.memory_bytes() for value in values.values()) + len(object_) + 256
+        size = len(object_) + 256
+        for value in values.values():
+            size += value.memory_bytes()
         if size > self._config.state_cache_bytes:
             return
         self._values[object_] = (values, size)

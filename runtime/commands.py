@@ -128,8 +128,8 @@ class Commands:
     def use_state(self, state: ExclusiveState | SharedState | NoState) -> None:
         """Read and change the object's state through ``state`` from now on."""
         self.state = state
-        if isinstance(state, ExclusiveState):
-            self._waits = self.cursor.waits_at(state.stored_at)
+        if isinstance(state, ExclusiveState) and (stored_at := state.stored_at):
+            self._waits = self.cursor.waits_at(stored_at)
 
     # -- Issuing -----------------------------------------------------------------------------
 

@@ -144,6 +144,8 @@ class HandlerLoop(ScheduleLoop):
     def has_tasks(self) -> bool:
         """Whether any task besides the handler's own has not ended."""
         main = self._main
+        if len(self._tasks) == 1 and self._tasks[0][0] is main:
+            return False  # As in most handlers.
         self._tasks = [entry for entry in self._tasks if not entry[0].done()]
         return any(task is not main for task, _ in self._tasks)
 
@@ -230,7 +232,10 @@ class HandlerLoop(ScheduleLoop):
         self._ready.clear()
         self._timers.clear()
         host, self._host = self._host, DeadHost(self._host)
-        if self._generators is not None or not all(task.done() for task, _ in self._tasks):
+        has_unfinished = self._generators is not None
+        for task, _ in self._tasks:
+            has_unfinished = has_unfinished or not task.done()
+        if has_unfinished:
             self._end_unfinished(host)
         for task, _ in self._tasks:
             if task._log_traceback:  # noqa: SLF001  # exception() may be what was never called

@@ -83,7 +83,7 @@ class ExclusiveState:
 
     def get(self, field: StateField[Any]) -> Any:
         """The live value; the default, recorded, where nothing is stored."""
-        value = self._touch(field)
+        value = self._touched.get(field.name) or self._touch(field)
         if not value.is_present:
             self._set_default(field, value)
         return value.get()
@@ -96,8 +96,9 @@ class ExclusiveState:
                 place is not looked at: it may be of another type by the time it is stored.
         """
         if field.is_immutable:
+            serde = field.serde
             try:
-                field.serde.decode(field.serde.encode(new))
+                serde.decode(serde.encode(new))
             except InvalidArgumentError as error:
                 message = f"state field {field.name!r} was given {new!r:.80}: {error.message}"
                 raise InvalidArgumentError(message) from None

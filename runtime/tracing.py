@@ -26,11 +26,8 @@ class Tracing:
         self._tracer: Tracer | None = None
         if not isinstance(given, ProxyTracerProvider):
             self._tracer = given.get_tracer("holdfast")
-
-    @property
-    def is_on(self) -> bool:
+        self.is_on = self._tracer is not None
         """Whether spans are made at all."""
-        return self._tracer is not None
 
     def begin_attempt(
         self, target: str, invocation_id: str, headers: Mapping[str, str]
