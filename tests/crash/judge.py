@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 
-from tests.crash.ledger import Answered, Asked, Began, Ended, Finished, Line, Resolved
+from tests.crash.ledger import Answered, Asked, Began, Ended, Finished, Killed, Line, Resolved
 
 Histories = Mapping[str, Sequence[str]]
 """The tokens of the turns of each object, ``Counter/c1`` for one, in order."""
@@ -24,6 +24,7 @@ def find_violations(lines: Sequence[Line], histories: Histories) -> list[str]:
         *find_changed_answers(lines),
         *find_wrong_answers(lines, histories),
         *find_repeated_steps(lines),
+        *find_late_steps(lines),
         *find_changed_steps(lines),
         *find_mixed_turns(lines),
         *find_early_timers(lines),
@@ -130,7 +131,7 @@ def _is_right(asked: Asked, result: object, words: Mapping[str, str]) -> bool:
     match asked.handler, asked.argument:
         case "ask" | "hear" | "register", _:
             return result == words.get(asked.token)
-        case "regret", _:
+        case "regret" | "lock_up", _:
             return result == f"{asked.token} canceled"
         case "scatter", {"inboxes": [*inboxes]}:
             return result == len(inboxes)
@@ -143,12 +144,11 @@ def _is_right(asked: Asked, result: object, words: Mapping[str, str]) -> bool:
 
 
 def find_repeated_steps(lines: Sequence[Line]) -> Iterator[str]:
-    """A step whose result the handler had, or whose invocation was answered, never runs again.
+    """A step whose result the handler had never runs again.
 
     And no process runs one step twice, and what finished in a process that stopped in good order
     was recorded.
     """
-    over: dict[str, str] = {}
     passed: dict[tuple[str, str], str] = {}
     ran: set[tuple[str, str, int]] = set()
     finished: dict[int, set[tuple[str, str]]] = defaultdict(set)
@@ -157,8 +157,6 @@ def find_repeated_steps(lines: Sequence[Line]) -> Iterator[str]:
         match line:
             case Began(invocation=invocation, step=step):
                 name = f"step {step!r} of {line.target} ({invocation}, {line.payload})"
-                if invocation in over:
-                    yield f"{name} began after {over[invocation]} was answered"
                 if (invocation, step) in passed:
                     yield f"{name} ran again after {passed[invocation, step]!r} had begun"
                 if (invocation, step) in recorded:
@@ -171,8 +169,22 @@ def find_repeated_steps(lines: Sequence[Line]) -> Iterator[str]:
                 finished[line.process].add((line.invocation, line.step))
             case Ended(how="stopped"):
                 recorded |= finished.pop(line.process, set())
+            case _:
+                pass
+
+
+def find_late_steps(lines: Sequence[Line]) -> Iterator[str]:
+    """Once its invocation was answered, or its kill, no step begins."""
+    over: dict[str, str] = {}
+    for line in lines:
+        match line:
+            case Began(invocation=invocation, step=step) if invocation in over:
+                name = f"step {step!r} of {line.target} ({invocation}, {line.payload})"
+                yield f"{name} began after {over[invocation]}"
             case Answered(is_send=False):
-                over[line.invocation] = line.token
+                over[line.invocation] = f"{line.token} was answered"
+            case Killed():
+                over[line.invocation] = "it was killed"
             case _:
                 pass
 

@@ -8,6 +8,7 @@ before doing what the line announces, or before anyone could have heard of it.
     Began, Finished     an execution of a step's action, told by the action
     Asked, Answered     a request, told by the client before it is sent and after the whole 2xx
     Resolved            an awakeable whose completion was answered with 2xx
+    Killed              an invocation whose kill was answered with 2xx
     Ended               a server process, told by whoever ended it, after it was gone
     Racing, Settled     what a server said between them is not held against it: its disk was shut
                         down in the middle of system calls, which may then lie
@@ -85,6 +86,12 @@ class Resolved(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     value: str
 
 
+class Killed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The kill of an invocation was acknowledged."""
+
+    invocation: str
+
+
 class Ended(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A server process is gone."""
 
@@ -104,7 +111,7 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     process: int
 
 
-Line = Began | Finished | Asked | Answered | Resolved | Ended | Racing | Settled
+Line = Began | Finished | Asked | Answered | Resolved | Killed | Ended | Racing | Settled
 
 _DECODER: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
 
@@ -157,7 +164,7 @@ def without_races(lines: Iterable[Line]) -> list[Line]:
         match line:
             case Racing() | Settled():
                 is_race = isinstance(line, Racing)
-            case Began() | Finished() | Answered() | Resolved() if is_race:
+            case Began() | Finished() | Answered() | Resolved() | Killed() if is_race:
                 pass
             case _:
                 kept.append(line)

@@ -123,6 +123,11 @@ class Caller:
         data = post(f"{path}/resolve", json.dumps(value).encode())
         return (await self._send_until_answered(data, token, refusals)).status not in refusals
 
+    async def change(self, path: str, token: str, refusals: frozenset[int]) -> bool:
+        """Have an operator's change made, until that is acknowledged or refused so."""
+        data = post(path).replace(b"POST", b"PATCH", 1)
+        return (await self._send_until_answered(data, token, refusals)).status not in refusals
+
     def make_another(self) -> "Caller":
         """A caller with a connection of its own."""
         return Caller(
@@ -266,6 +271,7 @@ class Client:
             (2, lambda: self._request("Listener", "hear", None)),
             (2, lambda: self._request("Registrar", "register", None)),
             (2, self._regret),
+            (1, self._lock_up),
             (3, lambda: self._request("Chain", "relay", {"depth": random.randrange(6)})),
             (3, lambda: self._request("Fan", "spread", None)),
         ]
@@ -280,6 +286,10 @@ class Client:
     def _regret(self) -> Request:
         patient = f"{self.prefix}{self.random.randrange(KEYS)}"
         return self._request("Regret", "regret", {"patient": patient})
+
+    def _lock_up(self) -> Request:
+        prisoner = f"{self.prefix}{self.random.randrange(KEYS)}"
+        return self._request("Warden", "lock_up", {"prisoner": prisoner})
 
     def _request(
         self, name: str, handler: str, arguments: dict[str, Any] | None, *, is_keyed: bool = True

@@ -97,6 +97,7 @@ class Nemesis:
     """Starts a server on one directory and one port, again and again."""
 
     port: int
+    admin_port: int
     directory: Path
     """What is current for a server."""
     data: Path
@@ -148,15 +149,15 @@ class Nemesis:
         server.__exit__(None, None, None)
         self.inspect()
 
-    def start(self, *, port: int | None = None) -> Watched:
-        """A server that has just begun to start."""
+    def start(self, *, is_intruder: bool = False) -> Watched:
+        """A server that has just begun to start; an intruder has ports of its own."""
         return self.nursery.holdfast(
             "serve",
             str(SERVED),
             "--port",
-            str(self.port if port is None else port),
+            "0" if is_intruder else str(self.port),
             "--admin-port",
-            "none",
+            "0" if is_intruder else str(self.admin_port),
             "--data",
             str(self.data),
             "--durability",
@@ -232,7 +233,7 @@ class Nemesis:
         begun = time.monotonic()
         freeze(server)
         if life.intruder:
-            with self.start(port=0) as intruder:
+            with self.start(is_intruder=True) as intruder:
                 self.expect_end(intruder, EXIT_CANNOT_START, str(server.pid))
                 self.intruders += 1
         if life.is_inspected:

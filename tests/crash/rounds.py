@@ -15,6 +15,7 @@ from random import Random
 from typing import Any
 
 from tests.crash.judge import Histories, expected_turns, find_violations
+from tests.crash.killer import Killer
 from tests.crash.ledger import Answered, Asked, Began, Ledger, read_ledger
 from tests.crash.load import (
     PATIENCE_SECONDS,
@@ -56,6 +57,7 @@ class Surroundings:
     ledger: Ledger
     nursery: Nursery
     settle: Callable[[], None]
+    admin_port: int
     refusals: Counter[int]
     """How often the clients were refused, by status; it goes on counting."""
 
@@ -103,6 +105,7 @@ async def run_round(
                 ledger=ledger,
                 nursery=nursery,
                 settle=lambda: asyncio.run_coroutine_threadsafe(_settle(), loop).result(),
+                admin_port=find_port(but=plan.port),
                 refusals=Counter(),
             )
             nemesis = (make_nemesis or _make_killer)(plan, surroundings)
@@ -133,6 +136,7 @@ async def run_round(
 def _make_killer(plan: Plan, surroundings: Surroundings) -> Nemesis:
     return Nemesis(
         port=plan.port,
+        admin_port=surroundings.admin_port,
         directory=plan.directory,
         data=plan.directory / "data",
         ledger=surroundings.ledger,
@@ -149,11 +153,14 @@ async def _settle() -> None:
         await asyncio.sleep(0.01)
 
 
-def find_port() -> int:
-    """A free port, and none that outgoing connections get: clients knock while it is shut."""
+def find_port(but: int = 0) -> int:
+    """A free port but this one.
+
+    None that outgoing connections get, because clients knock while it is shut.
+    """
     for port in range(18_000 + Random().randrange(10_000), 32_000):
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
+            if port != but and probe.connect_ex(("127.0.0.1", port)) != 0:
                 return port
     message = "no port is free"
     raise OSError(message)
@@ -169,9 +176,9 @@ async def _storm(
 
     ledger = surroundings.ledger
 
-    def make_caller() -> Caller:
+    def make_caller(port: int = plan.port) -> Caller:
         return Caller(
-            plan.port,
+            port,
             ledger,
             patience=plan.patience,
             retried=plan.retried,
@@ -190,6 +197,7 @@ async def _storm(
     is_over = asyncio.Event()
     resolver = Resolver(make_caller(), Random(f"{plan.seed} resolver"))
     resolving = asyncio.create_task(resolver.run())
+    killing = asyncio.create_task(Killer(make_caller(surroundings.admin_port)).run())
     working = {asyncio.create_task(each.run(is_over.is_set)): each for each in clients}
     fate = Random(f"{plan.seed} nemesis")
     asking = make_caller()
@@ -200,6 +208,7 @@ async def _storm(
             is_over.set()
             violations = await _finish(working, plan.patience)
             violations += _faults_of(resolving, "the resolver")
+            violations += _faults_of(killing, "the killer")
             await _wait_quiet(asking, ledger, plan.patience)
             made = [request for each in clients for request in each.made]
             results = await _ask_again(made, asking, violations)
@@ -216,9 +225,9 @@ async def _storm(
         finally:
             await asyncio.to_thread(nemesis.stop_last, server)
     finally:
-        for task in (resolving, *working):
+        for task in (resolving, killing, *working):
             task.cancel()
-        await asyncio.wait([resolving, *working])
+        await asyncio.wait([resolving, killing, *working])
         await asking.close()
     return violations, histories, results
 

@@ -209,6 +209,31 @@ class Patient(VirtualObject, idle_ms_max=0):
         return "it slept well"
 
 
+class Warden(_Recorded):
+    """Starts something that only an operator ends."""
+
+    @handler
+    async def lock_up(self, ctx: Context, token: str, prisoner: str) -> str:
+        self.history.append(token)
+        try:
+            await ctx.object(Prisoner, prisoner).stay(token)
+        except CanceledError:
+            return f"{token} canceled"
+        return "it came to its end"
+
+
+class Prisoner(VirtualObject, idle_ms_max=0):
+    """Goes on until it is killed, and then does nothing more."""
+
+    @handler
+    async def stay(self, ctx: Context, token: str) -> None:
+        target = f"Prisoner/{ctx.key}"
+        await ctx.run("imprisoned", act, Beginning(target, (), 0), token)
+        for day in range(10_000):
+            await asyncio.sleep(0.05)
+            await ctx.run(f"day {day}", act, Beginning(target, ("imprisoned",), 0), token)
+
+
 class Chain(_Recorded, idle_ms_max=0):
     """Calls the next one."""
 

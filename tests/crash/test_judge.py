@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from tests.crash.judge import find_violations
-from tests.crash.ledger import Answered, Asked, Began, End, Ended, Finished, Line, Resolved
+from tests.crash.ledger import Answered, Asked, Began, End, Ended, Finished, Killed, Line, Resolved
 
 
 @dataclass(frozen=True)
@@ -256,6 +256,15 @@ def test_a_cancellation_that_came_to_nothing_is_seen(order: Evidence) -> None:
     slept = "it came to its end"
     assert replaced(order, answered("g1", "g1 canceled"), result=slept).violations() == [
         "Regret/k/regret of g1 answered it came to its end"
+    ]
+
+
+def test_a_step_that_began_after_its_invocation_was_killed_is_seen(order: Evidence) -> None:
+    killed = Killed(invocation="inv_p1")
+    late = began("p1", "Prisoner/k", "day 1", "imprisoned")
+    assert with_lines(order, late, killed).violations() == []
+    assert with_lines(order, killed, late).violations() == [
+        "step 'day 1' of Prisoner/k (inv_p1, p1) began after it was killed"
     ]
 
 

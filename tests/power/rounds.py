@@ -72,6 +72,7 @@ async def _run_round(plan: Plan, disk: LoopDisk, earlier: list[tuple[Request, An
     def make_cutter(plan: Plan, surroundings: Surroundings) -> Cutter:
         cutter = Cutter(
             port=plan.port,
+            admin_port=surroundings.admin_port,
             directory=plan.directory,
             data=disk.path / "data",
             ledger=surroundings.ledger,
@@ -109,6 +110,7 @@ async def run_fillings(directory: Path, seed: str, count: int) -> FillReport:
         def make_filler(plan: Plan, surroundings: Surroundings) -> Filler:
             made = Filler(
                 port=plan.port,
+                admin_port=surroundings.admin_port,
                 directory=plan.directory,
                 data=disk.path / "data",
                 ledger=surroundings.ledger,
