@@ -53,7 +53,7 @@ class Operator:
         seconds = 2.0
         while True:
             await asyncio.sleep(seconds)
-            seconds = 2.0 if not self.world.clients.are_done else min(seconds * 1.5, 600)
+            seconds = min(seconds * 1.3, 600 if self.world.clients.are_done else 30)
             process = self.world.process
             if not process.is_serving:
                 continue

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from .world import Options, clear_away, run_world
+from .world import Options, clear_away, quiet, run_world
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 WEAK_WORLDS_MIN = 2_000
@@ -80,9 +80,10 @@ def run_many(seed: str, worlds: int, *, jobs: int = 1, options: Options | None =
     """Run the worlds ``seed/0``, ``seed/1``, ... and add up what came of them."""
     totals = Totals()
     if jobs == 1:
-        for number in range(worlds):
-            _run(f"{seed}/{number}", options or Options(), totals)
-        clear_away()
+        with quiet():
+            for number in range(worlds):
+                _run(f"{seed}/{number}", options or Options(), totals)
+            clear_away()
         return totals
     share = -(-worlds // jobs)
     runs = [
@@ -156,9 +157,10 @@ def _run(seed: str, options: Options, totals: Totals) -> None:
 def _main() -> None:
     seed, first, last = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     totals = Totals()
-    for number in range(first, last):
-        _run(f"{seed}/{number}", Options(), totals)
-    clear_away()
+    with quiet():
+        for number in range(first, last):
+            _run(f"{seed}/{number}", Options(), totals)
+        clear_away()
     sys.stdout.write(json.dumps({name: getattr(totals, name) for name in Totals.__slots__}) + "\n")
 
 
