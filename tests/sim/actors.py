@@ -10,6 +10,7 @@
                 | ["awake", ms, timeout ms or 0]        an awakeable, resolved from outside
                 | ["hear", count]                       so many signals, sent from outside
                 | ["promise", ms]                       a workflow's promise, kept from outside
+                | ["inbox", ms]                         a message for this turn, if one comes
                 | ["peek", key]                         a shared handler's look at a log
                 | ["both", [op...]]                     side by side
                 | ["within", ms, op]                    under a timeout
@@ -181,6 +182,13 @@ class Actor:
     async def do_promise(self, path: str, ms: int) -> Any:
         await self.ctx.run("tell", ask, "promise", self.ctx.key, [f"{self.tag} {path}"], ms)
         return await self.ctx.promise("outside", str)
+
+    async def do_inbox(self, path: str, ms: int) -> Any:
+        if isinstance(self.me, Flow):
+            return None
+        async with asyncio.timeout(ms / 1000):
+            message = await self.ctx.inbox(dict[str, Any]).get()
+        return message["tag"]
 
     async def do_peek(self, path: str, key: str) -> int:
         found: list[Any] = await self.ctx.object(Cell, key).peek()

@@ -29,6 +29,8 @@ class Clients:
         self.random = random
         self.workload = Workload(random, is_long=world.is_long)
         self.open = 0
+        # To whose turn a client's next call is a message, because that turn reads.
+        self._steered: dict[int, str] = {}
 
     @property
     def are_done(self) -> bool:
@@ -67,13 +69,19 @@ class Clients:
             self.world.ledger.count("a log was read")
             self.world.ledger.reads.setdefault(f"Cell/{key}", []).append((now_us, log))
 
-    async def _call(self, client: int, number: int) -> None:
+    async def _call(self, client: int, number: int) -> None:  # noqa: C901  # all that a call may be
         random, ledger = self.random, self.world.ledger
         key = random.choice(KEYS)
-        is_flow = random.random() < 0.12
+        steered = self._steered.pop(client, None)
+        key = steered or key
+        is_flow = steered is None and random.random() < 0.12
         order = self.workload.draw_order(f"c{client}", key)
         is_keyed = not is_flow and random.random() < 0.7
-        is_send = random.random() < 0.5
+        is_send = steered is not None or random.random() < 0.5
+        if any(op[0] == "inbox" for op in order["ops"]):
+            # Somebody has to write to whoever reads.
+            is_send = True
+            self._steered[client] = key
         if is_flow:
             key = f"w{client}-{number}"
             order["ops"].append(["promise", random.randrange(1, 300)])
@@ -84,10 +92,16 @@ class Clients:
         path = f"/{kind}/{key}/run"
         if is_send:
             path += "/send"
-            if random.random() < 0.3:
+            if steered is None and random.random() < 0.3:
                 delay_ms = self.workload.draw_ms()
                 path += f"?delay={delay_ms}ms"
                 asked.not_before_ms = self.world.wall.now_ms() + delay_ms
+            elif not is_flow and (steered is not None or random.random() < 0.1):
+                asked.mode = "steer" if steered else random.choice(("interrupt", "steer"))
+                path += f"?mode={asked.mode}"
+                if asked.mode == "interrupt":
+                    ledger.interrupted.add(f"Cell/{key}")
+                ledger.count(f"sent to {asked.mode}")
         ledger.orders[asked.tag] = asked
         self._note_children(asked)
         ask = Ask("POST", path, order, key=f"key-{asked.tag}" if is_keyed else "")
@@ -102,8 +116,20 @@ class Clients:
             asked.acked_us = self.world.universe.now_us
             ledger.name(id_, asked.tag)
             if not is_send:
-                asked.result = f"{response.status} {response.body.decode()}"
                 self._look_at(id_, asked, response)
+
+            elif response.status == 202 and random.random() < 0.3:
+                await self._attach(id_)
+
+    async def _attach(self, id_: str) -> None:
+        """Ask how an invocation ended; whatever is answered is compared with all other answers."""
+        path = f"/restate/invocation/{id_}/{self.random.choice(('attach', 'output'))}"
+        try:
+            response = await self.world.network.ask(Ask("GET", path, names=id_), 10)
+        except LostError:
+            return
+        if response.status == 200:
+            self.world.ledger.count("an outcome was asked for")
 
     def _look_at(self, id_: str, asked: Asked, response: Response) -> None:
         if response.status != 200:

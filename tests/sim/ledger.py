@@ -55,8 +55,7 @@ class Asked:
     sent_us: int = 0
     acked_us: int = 0
     not_before_ms: int = 0
-    result: str = ""
-    """Its outcome as somebody outside saw it."""
+    mode: str = "queue"
 
 
 @dataclass(slots=True)
@@ -78,6 +77,10 @@ class Ledger:
     touched: set[str] = field(default_factory=set[str])
     """Ids of invocations that an operator, or another handler, has cancelled, killed or purged."""
     touched_tags: set[str] = field(default_factory=set[str])
+    repeated_tags: set[str] = field(default_factory=set[str])
+    """Of those that an operator had done again, or forgotten, so that a client may do it."""
+    interrupted: set[str] = field(default_factory=set[str])
+    """Objects whose turns were interrupted; whoever had one may have ended early."""
     doubled: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     """Signals by id and name that may have come more than once, because an answer was lost."""
     reads: dict[str, list[tuple[int, list[str]]]] = field(default_factory=dict[str, Any])
@@ -144,7 +147,8 @@ class Ledger:
             self.name(id_, tag)
             if order.kind == "Cell":
                 self._check_turn(id_, tag, f"{order.kind}/{order.key}")
-            if order.not_before_ms and self.get_wall_ms() < order.not_before_ms:
+            is_early = self.get_wall_ms() < order.not_before_ms
+            if is_early and self.is_wall_steady:
                 self.violate(f"I9 {tag} runs before its time")
         if self._begun[place] > 1:
             self.count("a step began again")
@@ -192,10 +196,12 @@ class Ledger:
         if self.on_ask is not None:
             self.on_ask(kind, id_, name, values, ms)
 
-    def touch(self, id_: str, tag: str) -> None:
+    def touch(self, id_: str, tag: str, *, is_repeated: bool) -> None:
         """Somebody is about to cancel, kill, restart or purge an invocation."""
         self.touched.add(id_)
         self.touched_tags.add(tag)
+        if is_repeated:
+            self.repeated_tags.add(tag)
 
     # -- Checks ---------------------------------------------------------------------------------
 

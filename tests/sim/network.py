@@ -59,6 +59,8 @@ class Network:
         # Open requests of clients, by number, with the process that has each.
         self._open: dict[int, tuple[asyncio.Future[Response], Process | None]] = {}
         self._number = 0
+        # What the process does for them, which it stops when a client hangs up.
+        self._tasks: dict[int, asyncio.Task[None]] = {}
 
     async def ask(self, ask: Ask, patience: float) -> Response:
         """The answer to a request.
@@ -71,7 +73,7 @@ class Network:
         future: asyncio.Future[Response] = self._clients.create_future()
         self._open[number] = future, None
         random = self._random
-        gone = self._universe.after(patience, lambda: self._lose(number, "the client goes away"))
+        gone = self._universe.after(patience, lambda: self._go_away(number))
         self._send(number, ask)
         if ask.key and self.is_lossy and random.random() < 0.2:
             self._ledger.count("a request came twice")
@@ -81,6 +83,7 @@ class Network:
         finally:
             gone.cancel()
             self._open.pop(number, None)
+            self._tasks.pop(number, None)
 
     def died(self, process: Process) -> None:
         """A process is gone; whoever waits for it hears that the connection is."""
@@ -108,7 +111,9 @@ class Network:
         entry = self._open.get(number)
         if entry is not None:
             self._open[number] = entry[0], process
-        process.spawn(self._serve(process, number, ask))
+        task = process.spawn(self._serve(process, number, ask))
+        if entry is not None:
+            self._tasks[number] = task
 
     async def _serve(self, process: Process, number: int, ask: Ask) -> None:
         headers = {"content-type": "application/json"} if ask.body is not None else {}
@@ -143,6 +148,13 @@ class Network:
         entry = self._open.get(number)
         if entry is not None and not entry[0].done():
             entry[0].set_result(response)
+
+    def _go_away(self, number: int) -> None:
+        self._lose(number, "the client goes away")
+        task = self._tasks.get(number)
+        entry = self._open.get(number)
+        if task is not None and entry is not None and entry[1] is not None and entry[1].is_alive:
+            task.cancel()
 
     def _lose(self, number: int, why: str) -> None:
         entry = self._open.get(number)

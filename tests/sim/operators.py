@@ -12,7 +12,9 @@ from holdfast.journal.records import InvocationState, decode_invocation, decode_
 from holdfast.objects.identity import InvocationId, format_invocation_id
 from holdfast.runtime.invocation_handle import InvocationHandle
 
+from .actors import Cell
 from .process import Process
+from .workload import KEYS
 
 if TYPE_CHECKING:
     from .world import World
@@ -42,12 +44,27 @@ class Operator:
             process = self.world.process
             if self.world.clients.are_done:
                 return
-            if process.is_serving:
+            if process.is_serving and random.random() < 0.1:
+                process.spawn(self._edit(process, random.choice(KEYS)))
+            elif process.is_serving:
                 table = keys.OUTCOME if random.random() < 0.3 else keys.INVOCATION
                 rows = process.disk.scan(*keys.prefix_range(table))
                 ids = [key[1:17] for key, _ in rows]
                 if ids:
                     process.spawn(self._do(process, random.choice(ids), random.choice(_VERBS)))
+
+    async def _edit(self, process: Process, key: str) -> None:
+        """Write an object's state as it was read, provided that nobody has changed it since."""
+        ledger = self.world.ledger
+        try:
+            seen = await process.runtime.wait_state(Cell, key)
+            await process.runtime.set_state(Cell, key, dict(seen.values), version=seen.tag)
+        except HoldfastError as error:
+            ledger.count("an edit of state was refused")
+            ledger.tell(f"operator: an edit of {key} was refused: {error.code}")
+        else:
+            ledger.count("state was edited")
+            ledger.tell(f"operator: edited {key}")
 
     async def _resume_all(self) -> None:
         seconds = 2.0
@@ -66,7 +83,8 @@ class Operator:
         ledger = self.world.ledger
         id_ = format_invocation_id(InvocationId(raw))
         if verb in {"cancel", "kill", "purge", "restart"}:
-            ledger.touch(id_, ledger.ids.get(id_) or _find_tag(process, raw))
+            tag = ledger.ids.get(id_) or _find_tag(process, raw)
+            ledger.touch(id_, tag, is_repeated=verb in {"purge", "restart"})
         try:
             handle = process.runtime.invocation(id_)
             said = await _act(handle, verb)

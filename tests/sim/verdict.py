@@ -33,6 +33,9 @@ class Judge:
         self.results: dict[str, list[tuple[str, list[list[Any]]]]] = defaultdict(list)
         """Ids and traces of those that succeeded, by tag."""
 
+        self.read_ids: set[str] = set()
+        """Messages that a turn has read, so that they never ran."""
+
     def judge(self) -> None:
         """Tell the ledger of all that is wrong."""
         self._check_open()
@@ -49,6 +52,7 @@ class Judge:
             for id_, trace in found:
                 self._check_success(tag, id_, trace, places)
         self._check_order(places)
+        self._check_messages(places)
 
     def _is_touched(self, tag: str) -> bool:
         """Whether anybody has cancelled, killed or restarted it, or one of those it is for."""
@@ -57,8 +61,20 @@ class Judge:
             if tag in ledger.touched_tags:
                 return True
             order = ledger.orders.get(tag)
-            if order is not None and order.id in ledger.touched:
+            if order is not None:
+                is_interrupted = f"{order.kind}/{order.key}" in ledger.interrupted
+                if is_interrupted or order.id in ledger.touched:
+                    return True
+            tag = "" if order is None else order.parent
+        return False
+
+    def _is_repeated(self, tag: str) -> bool:
+        """Whether it may have been done again, or one of those it is for."""
+        ledger = self.ledger
+        while tag:
+            if tag in ledger.repeated_tags or self.world.is_forgetful:
                 return True
+            order = ledger.orders.get(tag)
             tag = "" if order is None else order.parent
         return False
 
@@ -114,6 +130,10 @@ class Judge:
                 continue
             if outcome.target.handler != "run":
                 continue
+            if outcome.result == b"null":
+                self.read_ids.add(format_invocation_id(InvocationId(key[1:17])))
+                self.ledger.count("a message was read by a turn")
+                continue
             result = json.loads(outcome.result)
             if isinstance(result, dict) and not result["tag"].startswith("probe"):
                 id_ = format_invocation_id(InvocationId(key[1:17]))
@@ -121,7 +141,7 @@ class Judge:
 
     def _check_kept(self) -> None:
         """I1, I8: what was accepted is there, and is one invocation."""
-        if not self.ledger.is_wall_steady:
+        if not self.ledger.is_wall_steady or self.world.is_forgetful:
             return
         for order in self.ledger.orders.values():
             if not order.id or self._is_touched(order.tag):
@@ -140,9 +160,9 @@ class Judge:
             last = ""
             for place, line in enumerate(log):
                 tag = line.partition(" ")[0]
-                if line in seen and not self._is_touched(tag):
+                if line in seen and not self._is_repeated(tag):
                     self.ledger.violate(f"I10 {object_} holds {line!r} twice")
-                if tag != last and tag in places and not self._is_touched(tag):
+                if tag != last and tag in places and not self._is_repeated(tag):
                     self.ledger.violate(f"I5 {object_}: {tag} was interrupted by {last}")
                 order = self.ledger.orders.get(tag)
                 if order is None or f"{order.kind}/{order.key}" != object_:
@@ -161,10 +181,10 @@ class Judge:
         """I4, I10, I11, I18: what an invocation that succeeded has seen is what there is."""
         ledger = self.ledger
         order = ledger.orders[tag]
-        if len(self.results[tag]) > 1 and not self._is_touched(tag):
+        if len(self.results[tag]) > 1 and not self._is_repeated(tag):
             ledger.violate(f"I8 {tag} was done {len(self.results[tag])} times")
         ledger.check_trace(id_, tag, trace)
-        if self._is_touched(tag):
+        if self._is_touched(tag) or (order.kind == "Flow" and self.world.is_forgetful):
             return
         log = self.logs[f"{order.kind}/{order.key}"]
         wanted = [
@@ -207,11 +227,30 @@ class Judge:
             if ended - began < op[1] / 1000 - 0.0015:
                 ledger.violate(f"I9 {tag} slept {ended - began} seconds and not {op[1]} ms")
 
+    def _check_messages(self, places: dict[str, int]) -> None:
+        """I10: a message for a turn was read by one turn, or ran by itself, and not both."""
+        readers = [
+            got
+            for found in self.results.values()
+            for id_, trace in found[:1]
+            for _, kind, got in trace
+            if kind == "inbox" and isinstance(got, str)
+        ]
+        for order in self.ledger.orders.values():
+            if order.mode != "steer" or self._is_repeated(order.tag):
+                continue
+            is_read = order.id in self.read_ids
+            if readers.count(order.tag) > 1:
+                self.ledger.violate(f"I10 the message {order.tag} was read twice")
+            if order.tag in places and (is_read or order.tag in readers):
+                self.ledger.violate(f"I10 the message {order.tag} was read, and ran as well")
+
     def _check_order(self, places: dict[str, int]) -> None:
         """I6: what a client asked for after an answer comes after it."""
         lines: dict[tuple[int, str], list[Asked]] = defaultdict(list)
         for order in self.ledger.orders.values():
-            if order.client >= 0 and order.kind == "Cell" and not order.not_before_ms:
+            is_queued = order.mode == "queue" and not order.not_before_ms
+            if order.client >= 0 and order.kind == "Cell" and is_queued:
                 lines[order.client, order.key].append(order)
         for orders in lines.values():
             orders.sort(key=lambda order: order.number)

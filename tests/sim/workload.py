@@ -20,6 +20,7 @@ _OPS = {
     "attach": 3,
     "part": 3,
     "peek": 3,
+    "inbox": 5,
     "both": 5,
     "within": 4,
     "trip": 3,
@@ -76,7 +77,7 @@ class Workload:
         kind = self.random.choices(_KINDS, _WEIGHTS)[0]
         return self._make_op(kind, tag, key, depth)
 
-    def _make_op(self, kind: str, tag: str, key: str, depth: int) -> list[Any]:  # noqa: C901  # a table
+    def _make_op(self, kind: str, tag: str, key: str, depth: int) -> list[Any]:  # noqa: C901, PLR0911, PLR0912  # a table
         random = self.random
         match kind:
             case "note":
@@ -92,6 +93,8 @@ class Workload:
                 return ["hear", random.choice((1, 1, 2, 3))]
             case "peek":
                 return ["peek", random.choice(KEYS)]
+            case "inbox":
+                return ["inbox", random.randrange(50, 3000)]
             case "both":
                 return ["both", [self._draw_op(tag, key, depth + 1) for _ in range(2)]]
             case "within":

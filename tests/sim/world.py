@@ -52,6 +52,9 @@ EVENTS_MAX = 400_000
 LONG_SHARE = 0.3
 """How many worlds have delays of hours; in the others maintenance comes every second."""
 
+FORGETFUL_SHARE = 0.12
+"""How many worlds keep what is completed for seconds only."""
+
 LAST_SECONDS = 7_200
 LAST_SECONDS_OF_LONG = 4 * 86_400
 """So long may the end take: longer than the longest delay there is."""
@@ -101,6 +104,7 @@ class World:
             Random(f"{seed}/network"),
             lambda: self.process if self.process.is_alive else None,
         )
+        self.is_forgetful = self.config.retention < timedelta(days=1)
         self.is_long = self.config.maintenance_ms > 1_000
         self.clients = Clients(self, Random(f"{seed}/clients"))
         self.outsiders = Outsiders(self, Random(f"{seed}/outsiders"))
@@ -220,7 +224,7 @@ def draw_config(random: Random, options: Options) -> RuntimeConfig:
     is_long = random.random() < LONG_SHARE
     config = RuntimeConfig(
         maintenance_ms=600_000 if is_long else 1_000,
-        retention=timedelta(days=random.choice((10, 10, 10, 30))),
+        retention=timedelta(seconds=5 if random.random() < FORGETFUL_SHARE else 864_000),
         callback_timeout=timedelta(seconds=5),
     )
     if "suspend" in options.faults:
