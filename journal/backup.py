@@ -14,8 +14,8 @@ written, never before what had been acknowledged. RocksDB has a call for this (`
 holds the interpreter lock from its first fsync to its last, so a server would stand still.
 
 On one file system the tables are the original's own, by a second name, and cost nothing. On another
-one they are linked beside the original first: copying gigabytes takes longer than a busy writer
-leaves its manifest alone.
+one they are linked beside the original first, where that has room: copying gigabytes takes longer
+than a busy writer leaves its manifest alone.
 
 A start of the copy counts one epoch more than the original had, so no number that a row of it has
 is given out again. Nobody can tell it what the original has done since.
@@ -51,6 +51,7 @@ _OURS = frozenset(
 )
 _NO_LINKS = frozenset({errno.EPERM, errno.EXDEV, errno.ENOTSUP, errno.EMLINK, errno.EACCES})
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NO_ROOM = _FULL | {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,10 +150,13 @@ def _take(partial: Path) -> DirectoryLock:
 def _fill(source: Path, partial: Path, path: Path) -> BackupInfo:
     tide = read_tide_mark(source / TIDE_FILE)
     database = partial / DATABASE
-    if source.stat().st_dev == partial.stat().st_dev:
-        _take_files(source, database)
-    else:
-        with staging(source) as links:
+    with contextlib.ExitStack() as stack:
+        links = None
+        if source.stat().st_dev != partial.stat().st_dev:
+            links = _find_room(source, stack)
+        if links is None:
+            _take_files(source, database)
+        else:
             _take_files(source, links / DATABASE)
             shutil.copytree(links / DATABASE, database)
     create_tide_mark(partial / TIDE_FILE)
@@ -164,6 +168,19 @@ def _fill(source: Path, partial: Path, path: Path) -> BackupInfo:
     finally:
         mark.close()
     return _settle(source, partial, path)
+
+
+def _find_room(source: Path, stack: contextlib.ExitStack) -> Path | None:
+    """Room for links beside the original; ``None``: its disk is full, or for reading only.
+
+    Then nobody is likely to write to it either, and its files are copied from where they are.
+    """
+    try:
+        return stack.enter_context(staging(source))
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        return None
 
 
 def _take_files(source: Path, into: Path) -> None:

@@ -181,6 +181,36 @@ def test_on_another_file_system_it_shares_nothing_and_leaves_nothing_behind(
     assert {each.name for each in store.path.iterdir()} == before
 
 
+@pytest.mark.parametrize("why", [errno.EROFS, errno.ENOSPC])
+def test_a_disk_that_takes_nothing_any_more_can_be_saved_to_another_one(
+    store: RocksStore, elsewhere: Path, monkeypatch: pytest.MonkeyPatch, why: int
+) -> None:
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise OSError(why, os.strerror(why))
+
+    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
+    # The look at the copy makes its links in a directory for temporary files.
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", _TemporaryDirectory)
+    _TemporaryDirectory.where = elsewhere
+    expected = dict(store.scan(b"", None))
+    store.close()
+    back_up(store.path, elsewhere / "copy")
+
+    monkeypatch.undo()
+    assert rows_of(elsewhere / "copy") == expected
+
+
+class _TemporaryDirectory:
+    where = Path()
+
+    def __init__(self, prefix: str) -> None:
+        self.name = str(self.where / f"{prefix}for-the-test")
+        Path(self.name).mkdir()
+
+    def cleanup(self) -> None:
+        shutil.rmtree(self.name)
+
+
 def test_a_start_removes_the_links_of_a_backup_that_died_and_no_others(store: RocksStore) -> None:
     store.close()
     dead = store.path / "holdfast.backup-dead"
