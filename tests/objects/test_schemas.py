@@ -147,6 +147,32 @@ def test_what_does_not_fit_is_named_with_its_path(
             json_serde(annotation).decode(value.encode())
 
 
+@pytest.mark.parametrize("annotation", [bool, int, float, str])
+@pytest.mark.parametrize(
+    "value",
+    [b"true", b"7", b"-0", b"7.0", b"1e400", b"36893488147419103232", b'"7"', b"null", b"[7]"],
+)
+def test_what_is_seen_at_once_is_what_the_library_finds(annotation: Any, value: bytes) -> None:
+    schema = schema_of(annotation)
+    assert schema is not None
+    alike = b" " + schema  # The same schema, which is looked at by the library.
+    assert find_problem(schema, value) == find_problem(alike, value)
+
+
+def test_a_plain_value_that_fits_is_found_without_loading_the_library(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loaded: list[str] = []
+    monkeypatch.setattr("holdfast.objects.schemas._load_checker", lambda: loaded.append("it"))
+    for annotation, value in ((bool, b"true"), (int, b"7"), (float, b"7.5"), (str, b'"7"')):
+        schema = schema_of(annotation)
+        assert schema is not None
+        assert find_problem(schema, value) is None
+    assert not loaded
+    find_problem(b'{"type":"integer"}', b"true")
+    assert loaded, "it is what says why a value does not fit"
+
+
 def test_anything_has_no_schema() -> None:
     assert schema_of(Any) is None
     assert schema_of(object) is None
