@@ -15,7 +15,8 @@ The file ``holdfast.tide``, integers little-endian:
 
 The checksum covers what stands before it. A new mark goes over the older slot, in place, and the
 slot with the highest generation counts; so a write that is torn by a power cut leaves the mark
-before it. The file never changes its size, so ``fdatasync`` has no metadata to write.
+before it, and no epoch that it may have counted is given out again. The file never changes its
+size, so ``fdatasync`` has no metadata to write.
 """
 
 import os
@@ -24,7 +25,7 @@ import struct
 import threading
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..objects.errors import StoreDamagedError, StoreFailedError
@@ -206,15 +207,25 @@ def _decode(slot: bytes) -> Mark | None:
 
 
 def _newest_whole(path: Path, content: bytes) -> tuple[Mark, int]:
-    """The mark that counts and the slot it stands in."""
+    """The mark that counts and the slot it stands in.
+
+    Where the other slot is damaged it may have held a mark that counted one epoch more, and numbers
+    of that epoch were given out; so that epoch is taken to be the last.
+    """
     found: tuple[Mark, int] | None = None
-    for slot in range(_SLOTS):
-        mark = _decode(content[slot * _SLOT_STRIDE : (slot + 1) * _SLOT_STRIDE])
+    slots = [content[slot * _SLOT_STRIDE : (slot + 1) * _SLOT_STRIDE] for slot in range(_SLOTS)]
+    marks = [_decode(slot) for slot in slots]
+    for slot, mark in enumerate(marks):
         if mark is not None and (found is None or mark.generation > found[0].generation):
             found = mark, slot
     if found is None:
         message = f"{path} is damaged: neither of its two slots has a valid checksum"
         raise StoreDamagedError(message)
+    mark, slot = found
+    other = (slot + 1) % _SLOTS
+    # The second slot of a new file is empty until the second mark is written.
+    if marks[other] is None and (mark.generation > 1 or any(slots[other])):
+        return replace(mark, epoch=mark.epoch + 1), slot
     return found
 
 
