@@ -44,6 +44,7 @@ from .app import DEFAULT_PORT, Runtime, make_url
 from .checking_command import check, check_before_serving
 from .commands.awakeables import awakeables
 from .commands.backup import backup
+from .commands.doctor import doctor
 from .commands.invocations import invocations
 from .commands.services import services
 from .commands.sql import sql
@@ -234,7 +235,7 @@ def dev(**options: Any) -> None:
 
 
 commands.add_command(check)
-for group in (invocations, awakeables, state, services, sql, backup, verify):
+for group in (invocations, awakeables, state, services, sql, backup, doctor, verify):
     commands.add_command(group)
 
 

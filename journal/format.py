@@ -78,7 +78,8 @@ def _check_version(path: Path) -> None:
         raise StoreFormatError(message)
     if int(version) != FORMAT_VERSION:
         message = (
-            f"{path.parent} is of format {version}; this release reads and writes format "
-            f"{FORMAT_VERSION}. Open it with the release that wrote it, or a later one"
+            f"{path.parent} is of format {version}, says {path.name}; this release reads and "
+            f"writes format {FORMAT_VERSION}. Open it with the release that wrote it, or a later "
+            "one"
         )
         raise StoreFormatError(message)

@@ -69,7 +69,7 @@ class LogReport:
     last_sequence: int
     """The last sequence number before any hole, tables included."""
     ends_in: Path
-    """The file in which the unbroken part of the log ends."""
+    """The file in which the unbroken part of the log ends; a pattern if there is no log at all."""
     hole: Hole | None
     later_files: tuple[Path, ...]
     """The files after the one with the hole, oldest first."""
@@ -84,8 +84,9 @@ def inspect_logs(directory: Path) -> LogReport:
     manifest = manifest_path(directory)
     oldest_needed, table_sequence = _read_manifest(manifest)
     expected = table_sequence + 1
-    ends_in = manifest
     logs = [path for number, path in _log_paths(directory) if number >= oldest_needed]
+    # An open database has a log, whatever its number is; where none is left, that is what is lost.
+    ends_in = logs[0] if logs else directory / "*.log"
     for index, path in enumerate(logs):
         follower = _Follower(expected)
         follower.follow(path.read_bytes())
@@ -101,6 +102,16 @@ def inspect_logs(directory: Path) -> LogReport:
                 later_files=tuple(logs[index + 1 :]),
             )
     return LogReport(last_sequence=expected - 1, ends_in=ends_in, hole=None, later_files=())
+
+
+def find_needed_logs(directory: Path) -> list[Path]:
+    """The logs that a start would replay, oldest first.
+
+    Raises:
+        StoreDamagedError: the manifest cannot be found.
+    """
+    oldest_needed, _ = _read_manifest(manifest_path(directory))
+    return [path for number, path in _log_paths(directory) if number >= oldest_needed]
 
 
 def find_manifest(directory: Path) -> tuple[Path, int] | None:

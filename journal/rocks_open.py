@@ -11,6 +11,7 @@
 What was measured, and why the settings are what they are, is in ``STORE.md``.
 """
 
+import contextlib
 import logging
 from pathlib import Path
 
@@ -32,7 +33,8 @@ from ..objects.errors import (
     StoreLockedError,
 )
 from .data_directory import DataDirectory
-from .log_files import cut_at_hole, inspect_logs
+from .log_files import cut_at_hole, find_needed_logs, inspect_logs, manifest_path
+from .log_records import read_shape
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +61,7 @@ def open_database(directory: DataDirectory, memtable_bytes: int, block_cache_byt
     db = _open(directory, options, AccessType.read_write())
     try:
         _check_shortfall(directory, db.latest_sequence_number(), directory.database)
-        directory.tide.record(directory.tide.sequence, epoch=directory.tide.epoch + 1)
+        directory.tide.record(directory.tide.sequence, epoch=_next_epoch(directory, db))
     except BaseException:
         db.close()
         raise
@@ -149,8 +151,36 @@ def _open(directory: DataDirectory, options: Options, access: AccessType) -> Rdi
         if "lock hold by current process" in text or "While lock file" in text:
             raise StoreLockedError(message) from cause
         if any(sign in text for sign in ("Corruption", "No such file", "does not exist")):
+            message += _acquit_manifest(directory, text)
             raise StoreDamagedError(message) from cause
         raise StoreFailedError(message) from cause
+
+
+def _suspect(directory: DataDirectory, end: Path) -> str:
+    """Where to look. It reads with all checksums, slowly: the start is refused anyway."""
+    with contextlib.suppress(OSError, StoreDamagedError):
+        manifest = manifest_path(directory.database)
+        for file in (manifest, *find_needed_logs(directory.database)):
+            if not read_shape(file.read_bytes()).is_whole:
+                return str(file)
+        return f"{end}: what is there is whole, so a *.log is missing, or the end of {manifest}"
+    return str(end)
+
+
+def _acquit_manifest(directory: DataDirectory, text: str) -> str:
+    """RocksDB suspects the manifest where it should suspect a table, and names no table then."""
+    if "MANIFEST-" not in text or ".sst" in text:
+        return ""
+    with contextlib.suppress(OSError, StoreDamagedError):
+        if read_shape(manifest_path(directory.database).read_bytes()).is_whole:
+            return " But its checksums are right, so it is one of the tables, *.sst, that it lists."
+    return ""
+
+
+def _next_epoch(directory: DataDirectory, db: Rdict) -> int:
+    epoch = directory.tide.epoch
+    # Rows where nobody was yet: the slot that counted the first start is wiped out.
+    return epoch + 2 if epoch == 0 and db.latest_sequence_number() else epoch + 1
 
 
 def _check_shortfall(directory: DataDirectory, found: int, file: Path) -> None:
@@ -158,7 +188,8 @@ def _check_shortfall(directory: DataDirectory, found: int, file: Path) -> None:
         return
     message = (
         f"{directory.path} has lost acknowledged data: it recovers to sequence number {found}, and "
-        f"everything up to {directory.tide.sequence} was durable. Look at {file}; restore a "
-        "backup, or keep the directory as it is and ask for help"
+        f"everything up to {directory.tide.sequence} was durable. Look at "
+        f"{_suspect(directory, file)}; restore a backup, or keep the directory as it is and ask "
+        "for help"
     )
     raise StoreDamagedError(message)

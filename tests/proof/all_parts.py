@@ -1,6 +1,7 @@
 """All parts of the proof, in the order in which they run and are reported."""
 
 from tests.backup import proof as backup
+from tests.corruption import proof as corruption
 from tests.door import proof as door
 from tests.histories import proof as histories
 from tests.planted import proof as planted
@@ -17,6 +18,7 @@ PARTS: tuple[Part, ...] = (
     planted.PART,
     power.PART,
     shim.PART,
+    corruption.PART,
     programs.PART,
     replay.PART,
     backup.PART,
