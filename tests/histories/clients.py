@@ -109,8 +109,11 @@ class Client:
         other = Line(self.port)
         waiting = asyncio.create_task(self._do(other, request, is_keyed=True))
         try:
+            seconds = 0.03
             while not waiting.done():
-                await asyncio.sleep(self.random.random() * 0.03)
+                await asyncio.sleep(self.random.random() * seconds)
+                # Less and less often, or nobody ever comes to be interrupted.
+                seconds = min(seconds * 1.5, 0.5)
                 await self._do(line, free(self.random, request, self._next_token()), is_keyed=True)
             await waiting
         finally:

@@ -17,9 +17,9 @@ from typing import Any
 from holdfast import RuntimeConfig
 from holdfast.journal.memory import MemoryStore
 from holdfast.objects.call_options import CallOptions, Mode
-from holdfast.objects.errors import RuntimeClosedError, StoreFailedError, TerminalError
+from holdfast.objects.errors import TerminalError
 from holdfast.objects.identity import Target
-from holdfast.runtime.requests import CallRequest, request_of
+from holdfast.runtime.requests import Answer, CallRequest, request_of
 from holdfast.runtime.testing import InlineThreads, ManualClock
 from holdfast.testing.virtual import UNHURRIED, VirtualRuntime
 from tests.histories import served
@@ -95,6 +95,8 @@ class _Round:
         self._runtime: VirtualRuntime | None = None
         self._is_up = asyncio.Event()
         self._is_over = False
+        # Who waits for an answer, in order: a runtime that dies tells them in any.
+        self._waiting: dict[asyncio.Future[bytes | TerminalError | None], None] = {}
 
     async def run(self, ends: int) -> None:
         """Start and end runtimes under the clients, then let them finish."""
@@ -148,6 +150,9 @@ class _Round:
         written = self._store.statistics().batches_written
         spared = self._random.randrange(unsynced + 1)
         survivor = self._store.crash(keep_written=is_kill, through=written - unsynced + spared)
+        for heard in list(self._waiting):
+            if not heard.done():
+                heard.set_result(None)
         self._runtime.crash()
         self._store = survivor
         await asyncio.sleep(0)
@@ -180,8 +185,10 @@ class _Round:
         waiting = asyncio.create_task(self._do(request, token, random))
         number = 0
         while not waiting.done():
-            await self._pause(random)
             number += 1
+            # Less and less often, or those who interrupt never let anyone come to be interrupted.
+            for _ in range(number):
+                await self._pause(random)
             again = f"{token}.{number}"
             await self._do(free(random, request, again), again, random)
         await waiting
@@ -237,11 +244,27 @@ class _Round:
         """The answer; ``None`` if the process ended first."""
         await self._is_up.wait()
         assert self._runtime is not None, "it is up"
+        future = self._runtime.submit(call, wait=True)
+        heard: asyncio.Future[bytes | TerminalError | None] = asyncio.Future()
+        self._waiting[heard] = None
+        future.add_done_callback(partial(_hear, heard))
         try:
-            answer = await self._runtime.submit(call, wait=True)
-        except (StoreFailedError, RuntimeClosedError):
-            return None
-        return answer.outcome or b""
+            return await heard
+        finally:
+            del self._waiting[heard]
+
+
+def _hear(
+    heard: "asyncio.Future[bytes | TerminalError | None]", future: "asyncio.Future[Answer]"
+) -> None:
+    """A runtime has answered; what a dead one says is not heard."""
+    error = None if future.cancelled() else future.exception()
+    if heard.done():
+        return
+    if error is None:
+        heard.set_result(future.result().outcome or b"")
+    else:
+        heard.set_exception(error)
 
 
 def hash_seed(text: str) -> int:
