@@ -166,10 +166,7 @@ class Attempt:
         self._parts.host.ready(self)
 
     def advance(self, now: float) -> None:
-        """Run the handler as far as it goes now, then see what it waits for.
-
-        ``now`` is the monotonic clock's.
-        """
+        """Run the handler as far as it goes, then see what it waits for; ``now`` is monotonic."""
         if self.is_dead:
             return
         if self._must_replay:
@@ -273,9 +270,8 @@ class Attempt:
                 if self._must_be_retried():
                     return False
                 self._drain()
-                if not self._has_remains:
-                    return True
-                continue
+                if self._has_remains:
+                    continue
             if self._is_draining and self._has_ended():
                 return True
             delivery = self._commands.next_delivery()
