@@ -192,18 +192,22 @@ class SimDisk:
         dies = self.dies_at_write
         if dies is False:
             self._loop.die()
+        opened = [
+            key[1:]
+            for key, value in batch.items()
+            if key[:1] == keys.INVOCATION and value is not None and self.get(key) is None
+        ]
         try:
             position = self.memory.write(batch)
         except Exception:
             self._fail()
             raise
         self.written = position
+        for id_ in opened:
+            self._opened[id_] = position
         for key, value in batch.items():
-            if key[:1] == keys.INVOCATION:
-                if value is None:
-                    self._closed[key[1:]] = position
-                else:
-                    self._opened.setdefault(key[1:], position)
+            if value is None and key[:1] == keys.INVOCATION:
+                self._closed[key[1:]] = position
         if dies is True:
             self._loop.die()
         return position

@@ -8,6 +8,7 @@ more and all that was accepted has come to its end, or has not within days of vi
 import atexit
 import gc
 import logging
+import re
 import sys
 import warnings
 from collections import Counter
@@ -48,6 +49,7 @@ FAULTS: Final = (
 )
 
 WORLDS_KEPT_MAX = 25
+_EXPECTED: Final = re.compile(" is paused: (step .* is unknown|the last of .* stumbled)")
 EVENTS_MAX = 400_000
 LONG_SHARE = 0.3
 """How many worlds have delays of hours; in the others maintenance comes every second."""
@@ -282,7 +284,7 @@ class _Log(logging.Handler):
         if ledger is None or ledger.is_sealed or record.levelno >= logging.CRITICAL:
             return  # A runtime that fails is looked at by its process.
         said = record.getMessage()
-        if " is paused: step " in said and "is unknown" in said:
+        if _EXPECTED.search(said):
             return  # As the order wants it.
         ledger.violate(f"I21 the log says: {said:.300}")
 
