@@ -17,6 +17,7 @@ from pathlib import Path
 
 from rocksdict import (
     AccessType,
+    BlockBasedIndexType,
     BlockBasedOptions,
     Cache,
     DBCompressionType,
@@ -132,6 +133,12 @@ def _options(memtable_bytes: int, block_cache_bytes: int) -> Options:
     blocks.set_bloom_filter(10, block_based=False)
     blocks.set_cache_index_and_filter_blocks(v=True)
     blocks.set_pin_l0_filter_and_index_blocks_in_cache(v=True)
+    # In small parts: a filter in one piece grows with its file beyond what a shard of the cache
+    # keeps, and is then read from the disk, megabytes of it, at each question.
+    blocks.set_index_type(BlockBasedIndexType.two_level_index_search())
+    blocks.set_partition_filters(True)
+    blocks.set_metadata_block_size(4_096)
+    blocks.set_pin_top_level_index_and_filter(True)
     options.set_block_based_table_factory(blocks)
     return options
 

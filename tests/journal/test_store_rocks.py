@@ -650,3 +650,29 @@ def test_a_start_without_any_space_says_so(data_dir: Path, monkeypatch: pytest.M
 
     with pytest.raises(StoreFullError, match="No space left"):
         open_store(data_dir)
+
+
+def bytes_read() -> int:
+    """What this process has asked the kernel for, from the disk or its cache."""
+    lines = Path("/proc/self/io").read_text(encoding="utf-8").splitlines()
+    return int(next(line for line in lines if line.startswith("rchar")).split()[1])
+
+
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="only Linux counts reads")
+def test_an_absent_key_costs_no_more_reading_in_a_large_store(tmp_path: Path) -> None:
+    # The cache is as small beside this filter as the usual one is beside that of a full file.
+    store = RocksStore(tmp_path, durability="process", block_cache_bytes=1 << 16, ballast_bytes=0)
+    for start in range(0, 100_000, 10_000):
+        store.write({b"row%07d" % (2 * row): b"value" for row in range(start, start + 10_000)})
+    store.compact(b"", None)
+    # Whoever wrote a file keeps its filter at hand; whoever has opened it since does not.
+    store.close()
+    store = RocksStore(tmp_path, durability="process", block_cache_bytes=1 << 16, ballast_bytes=0)
+    assert store.get(b"row%07d" % 1) is None
+    before = bytes_read()
+
+    for row in range(1_000):
+        assert store.get(b"row%07d" % (2 * 97 * row + 1)) is None
+
+    assert bytes_read() - before < 1_000 * 16_384
+    store.close()
