@@ -33,7 +33,7 @@ class _Window:
 
 _LINES: tuple[tuple[str, str, Callable[[_Window], float], float | None], ...] = (
     ("memory", "MiB", lambda window: window.memory_mib, 1.05),
-    ("open files", "files", lambda window: window.files, 1.0),
+    ("open files", "files", lambda window: window.files, 1.2),
     ("disk", "MiB", lambda window: window.disk_mib, 1.2),
     ("median", "ms", lambda window: window.outcome.p50_seconds * 1e3, None),
     ("p99", "ms", lambda window: window.outcome.p99_seconds * 1e3, 1.2),
