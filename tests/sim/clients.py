@@ -104,7 +104,8 @@ class Clients:
                 ledger.count(f"sent to {asked.mode}")
         ledger.orders[asked.tag] = asked
         self._note_children(asked)
-        ask = Ask("POST", path, order, key=f"key-{asked.tag}" if is_keyed else "")
+        idempotency_key = f"key-{asked.tag}" if is_keyed else ""
+        ask = Ask("POST", path, order, key=idempotency_key, tag=asked.tag)
         asked.sent_us = self.world.universe.now_us
         response = await self._insist(ask, is_harmless=is_keyed or (is_flow and is_send))
         if response is None:

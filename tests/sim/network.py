@@ -33,6 +33,8 @@ class Ask:
     body: Any = None
     key: str = ""
     """Its idempotency key; such a request may be doubled on the way."""
+    tag: str = ""
+    """Of the order that it brings."""
     names: str = ""
     """The id that the answer is about, where the path has it."""
     is_wait: bool = True
@@ -137,8 +139,8 @@ class Network:
             ledger.violate(f"I21 {ask.method} {ask.path} was answered 500: {response.body[:200]!r}")
         if not id_:
             return
-        if isinstance(ask.body, dict):
-            ledger.name(id_, ask.body["tag"])
+        if ask.tag:
+            ledger.name(id_, ask.tag)
         if response.status == 202 and response.headers.get("x-restate-id"):
             ledger.accept(id_)
         elif ask.is_wait and (response.status == 200 or source == "invocation"):

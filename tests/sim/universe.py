@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from random import Random
-from typing import Any, NoReturn, TypeVar, TypeVarTuple
+from typing import Any, NoReturn, TypeVar, TypeVarTuple, cast
 
 from holdfast.runtime.forbidden import LoopWithoutOutside
 
@@ -293,4 +293,4 @@ def _find_task(handle: asyncio.Handle) -> Any:
     """The task that a handle wakes up; ``None`` where it is a plain callback."""
     callback: Any = handle._callback  # type: ignore[attr-defined]  # noqa: SLF001  # asyncio's own
     owner = getattr(callback, "__self__", None)
-    return owner if isinstance(owner, asyncio.Task) else None
+    return cast("Any", owner) if isinstance(owner, asyncio.Task) else None

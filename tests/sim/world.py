@@ -12,7 +12,7 @@ import re
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -290,7 +290,7 @@ class _Log(logging.Handler):
 
 
 @contextmanager
-def quiet() -> Iterator[_Log]:
+def quiet() -> Generator[_Log, None, None]:
     """Nothing is logged, and no garbage is collected at a moment of its own choice."""
     logger = logging.getLogger("holdfast")
     handler = _Log()
