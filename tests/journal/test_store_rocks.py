@@ -167,7 +167,10 @@ def test_a_newer_format_is_refused_untouched(data_dir: Path) -> None:
     (data_dir / "holdfast.lock").unlink()
     before = contents(data_dir)
 
-    with pytest.raises(StoreFormatError, match="format 2, says holdfast.format; this release reads and writes format 1"):
+    with pytest.raises(
+        StoreFormatError,
+        match="format 2, says holdfast.format; this release reads and writes format 1",
+    ):
         open_store(data_dir)
 
     assert contents(data_dir) == before
