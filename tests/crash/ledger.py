@@ -7,7 +7,7 @@ before doing what the line announces, or before anyone could have heard of it.
 
     Began, Finished     an execution of a step's action, told by the action
     Asked, Answered     a request, told by the client before it is sent and after the whole 2xx
-    Resolved            an awakeable whose completion was answered with 2xx
+    Resolved            a word that a handler waits for, whose saying was answered with 2xx
     Killed              an invocation whose kill was answered with 2xx
     Ended               a server process, told by whoever ended it, after it was gone
     Racing, Settled     what a server said between them is not held against it: its disk was shut
@@ -80,7 +80,7 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Resolved(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The completion of an awakeable was acknowledged."""
+    """The word of an awakeable, a promise or a signal was said, and acknowledged."""
 
     token: str
     value: str

@@ -370,5 +370,6 @@ class Resolver:
         doubtful, self._doubtful = self._doubtful, []
         for token, path in doubtful:
             value = f"yes to {token}"
-            if await self._caller.resolve(path, value, token, GONE):
-                self._caller.ledger.append(Resolved(token=token, value=value))
+            await self._caller.resolve(path, value, token, GONE)
+            # Also where it is gone: then the word was heard, and the first line taken back.
+            self._caller.ledger.append(Resolved(token=token, value=value))
