@@ -313,22 +313,6 @@ STEPS = (
         ("runtime.steps:Steps._unknown", 'elif on_unknown == "pause":', "elif False:"),
     ),
     _bug(
-        "attempts counted from the crash",
-        "I3",
-        "forgets how often a step has failed when the process ends",
-        ("runtime.steps:Steps.take_up", "failures=record.failures", "failures=0"),
-    ),
-    _bug(
-        "back-off forgotten",
-        "I9",
-        "tries a failed step again as soon as its handler is replayed",
-        (
-            "runtime.steps:Steps.take_up",
-            "if record.next_attempt_ms > self._clock.now_ms():",
-            "if False:",
-        ),
-    ),
-    _bug(
         "another key for each attempt",
         "I3",
         "gives the second attempt of a step another idempotency key",
@@ -428,16 +412,6 @@ ENDING = (
                 "if invocation.is_exclusive and record.state not in"
                 " {InvocationState.SCHEDULED, InvocationState.INBOXED}:"
             ),
-        ),
-    ),
-    _bug(
-        "paused one does not hear",
-        "I15",
-        "does not rouse what is paused when it is canceled",
-        (
-            "runtime.cancellation:_cancel",
-            "if record.state is InvocationState.PAUSED or record.next_attempt_ms:",
-            "if False:",
         ),
     ),
     _bug(

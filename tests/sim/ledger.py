@@ -96,6 +96,9 @@ class Ledger:
     _raised: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     _happened: dict[str, str] = field(default_factory=dict[str, str])
     _holders: dict[str, str] = field(default_factory=dict[str, str])
+    resumed: Counter[str] = field(default_factory=Counter[str])
+    """How often somebody has asked for an invocation to be resumed."""
+    _keys: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
     _trips: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     _asked: set[tuple[str, ...]] = field(default_factory=set[tuple[str, ...]])
 
@@ -141,8 +144,7 @@ class Ledger:
         self.check_trace(id_, tag, seen)
         order = self.orders.get(tag)
         self._check_alive(id_, tag)
-        if unknown == "fail" and self._begun[place] - self._raised[place] > 1:
-            self.violate(f"I3 step {path} of {tag} may not run again, its outcome being unknown")
+        self._check_repetition(effect)
         if order is not None:
             self.name(id_, tag)
             if order.kind == "Cell":
@@ -226,6 +228,20 @@ class Ledger:
             for path, kind, _ in seen[len(known) :]:
                 if kind == "step":
                     self._seen.add((id_, path))
+
+    def _check_repetition(self, effect: Effect) -> None:
+        """Whether an action may begin again, if it does, by what its step says of that."""
+        place, key = effect.place, effect.key
+        step = f"step {place[1]} of {effect.tag}"
+        again = self._begun[place] - self._raised[place] - 1
+        if self._keys.setdefault(place, key) != key:
+            self.violate(f"I3 {step} has another idempotency key than before")
+        if effect.unknown == "fail" and again > 0:
+            self.violate(f"I3 {step} may not run again, its outcome being unknown")
+        if effect.unknown == "pause" and again > self.resumed[effect.id]:
+            self.violate(f"I3 {step} runs again, and nobody has said that it may")
+        if effect.unknown == "verify" and key in self._happened:
+            self.violate(f"I3 {step} runs again, although it has happened")
 
     def _check_alive(self, id_: str, tag: str) -> None:
         if id_ in self.answers:

@@ -85,6 +85,8 @@ class Operator:
         if verb in {"cancel", "kill", "purge", "restart"}:
             tag = ledger.ids.get(id_) or _find_tag(process, raw)
             ledger.touch(id_, tag, is_repeated=verb in {"purge", "restart"})
+        if verb == "resume":
+            ledger.resumed[id_] += 1
         try:
             handle = process.runtime.invocation(id_)
             said = await _act(handle, verb)
