@@ -10,7 +10,7 @@ person can cause comes out as one sentence on stderr, never as a traceback.
     3    ``check``: an open invocation would not follow its journal
     4    ``check``: none would not, but of one it cannot be told
     75   the disk failed while serving or stopping; start again, which recovers
-    78   the data directory has lost acknowledged data; a person has to look
+    78   the data directory is damaged or has lost acknowledged data; a person has to look
     130  Ctrl-C while nothing was being served
 
 75 and 78 are EX_TEMPFAIL and EX_CONFIG of sysexits, so that a supervisor can tell "start me again"
@@ -420,11 +420,18 @@ def _reason(error: OSError) -> str:
 def _exit_code(error: HoldfastError) -> int:
     match error:
         case StoreFailedError():
-            return EXIT_STORE_FAILED
+            return EXIT_STORE_DAMAGED if _is_damage(error) else EXIT_STORE_FAILED
         case StoreDamagedError():
             return EXIT_STORE_DAMAGED
         case _:
             return EXIT_CANNOT_START
+
+
+def _is_damage(error: BaseException | None) -> bool:
+    """Whether the store failed because a file is damaged, which no start again recovers."""
+    return error is not None and (
+        isinstance(error, StoreDamagedError) or _is_damage(error.__cause__)
+    )
 
 
 def _say(sentence: str) -> None:

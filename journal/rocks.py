@@ -340,12 +340,16 @@ class RocksStore:
     def _fail(self, doing: str, cause: BaseException) -> NoReturn:
         """Stop for good, and say so to whoever asked."""
         message = f"{self._directory.path}: {doing} failed: {cause}"
+        is_damage = "Corruption" in str(cause)
+        error = StoreDamagedError(message) if is_damage else StoreFailedError(message)
         if self._stopped is None:
-            self._cause = cause
-            self._stopped = f"{message}. The store has stopped; start again to recover"
-        if "Corruption" in str(cause):
-            raise StoreDamagedError(message) from cause
-        raise StoreFailedError(message) from cause
+            # What is damaged is so after a start, too; whoever asks later must be able to tell.
+            self._cause = error if is_damage else cause
+            cure = (
+                "stop using it and ask `holdfast doctor`" if is_damage else "start again to recover"
+            )
+            self._stopped = f"{message}. The store has stopped; {cure}"
+        raise error from cause
 
     def _refusal(self) -> StoreFailedError:
         error = StoreFailedError(self._stopped or "the store is closed")

@@ -9,9 +9,12 @@ from pathlib import Path
 from tests.corruption.damage import KINDS, Came, Judged, draw, judge
 from tests.corruption.images import Image, make_image, memory_directory
 from tests.corruption.repairs import REPAIRABLE, kill_repairs
+from tests.corruption.served import serve_damaged
 from tests.proof.parts import Line, Part, Size, Table
 
-DAMAGES = {Size.PROVE: 1_600, Size.LONG: 200_000}
+DAMAGES = {Size.PROVE: 1_400, Size.LONG: 200_000}
+SERVED = {Size.PROVE: 8, Size.LONG: 400}
+"""How many damages are put before a real server; they are to the files that are not only text."""
 PER_IMAGE = 5_000
 """How many damages to one directory; the next ones are to one of another author."""
 
@@ -27,9 +30,13 @@ def _run(size: Size, seed: str, directory: Path) -> Iterator[Line | Table]:
             for damage in draw(image.path, f"{seed} {begin}", count):
                 judged.append(judge(damage, image.path, image.states, scratch))
                 rows += len(image.states[0])
-        yield from (_line(kind, judged, seed) for kind in KINDS)
+        for kind in KINDS:
+            of_kind = [each for each in judged if each.damage.kind == kind]
+            yield _line(f"{kind} in any file", of_kind, seed)
         yield _table(judged)
-        yield from _kill_repairs(_make(directory, "repaired"), scratch)
+        image = _make(directory, "repaired")
+        yield from _kill_repairs(image, scratch)
+        yield _serve(image, SERVED[size], seed, scratch)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -40,16 +47,15 @@ def _make(directory: Path, name: str) -> Image:
     return make_image(place)
 
 
-def _line(kind: str, judged: list[Judged], seed: str) -> Line:
-    of_kind = [each for each in judged if each.damage.kind == kind]
-    came = Counter(each.came for each in of_kind)
+def _line(fault: str, judged: list[Judged], seed: str) -> Line:
+    came = Counter(each.came for each in judged)
     return Line(
-        fault=f"{kind} in any file",
+        fault=fault,
         invariants=("I1", "I7", "I13", "I14"),
-        injected=len(of_kind),
+        injected=len(judged),
         checked=", ".join(f"{came[each]:,} {each.value}" for each in Came if came[each]),
         violations=tuple(
-            f"{each.damage}: {each.text}" for each in of_kind if each.came is Came.BROKEN
+            f"{each.damage}: {each.text}" for each in judged if each.came is Came.BROKEN
         ),
         seed=seed,
     )
@@ -77,6 +83,14 @@ def _describe(file: str) -> str:
     if Path(name).suffix in {".sst", ".log"}:
         return {".sst": "table, *.sst", ".log": "log, *.log"}[Path(name).suffix]
     return name.split("-0")[0]
+
+
+def _serve(image: Image, count: int, seed: str, scratch: Path) -> Line:
+    """Damages under a real server: to the tables and logs, where most of the bytes are."""
+    drawn = draw(image.path, f"{seed} served", count * 12)
+    chosen = [each for each in drawn if each.file.endswith((".sst", ".log"))]
+    judged = [serve_damaged(each, image, scratch) for each in chosen[:count]]
+    return _line("table or log damaged, real server", judged, seed)
 
 
 def _kill_repairs(image: Image, scratch: Path) -> Iterator[Line]:
