@@ -13,7 +13,7 @@ from typing import Any, Final
 from .world import Options, clear_away, quiet, run_world
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-WEAK_WORLDS_MIN = 2_000
+WEAK_WORLDS_MIN = 500
 """So many worlds and more are too weak where one of ``SOMETIMES`` never happened."""
 
 SOMETIMES: Final = (
