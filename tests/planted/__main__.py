@@ -5,7 +5,7 @@
 import argparse
 import sys
 
-from tests.planted.bugs import BUGS
+from tests.planted.bugs import BUGS, HIDDEN
 from tests.planted.hunt import hunt_all
 
 
@@ -18,7 +18,9 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     chosen = [
-        bug for bug in BUGS if not options.bug or any(each in bug.name for each in options.bug)
+        bug
+        for bug in (*BUGS, *HIDDEN)
+        if not options.bug or any(each in bug.name for each in options.bug)
     ]
     missed = 0
     for each in hunt_all(chosen, options.seed, seconds_max=options.seconds, jobs=options.jobs):

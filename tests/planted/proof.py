@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.planted.bugs import BUGS
+from tests.planted.bugs import BUGS, HIDDEN
 from tests.planted.hunt import hunt_all
 from tests.proof.parts import Line, Part, Size, Table
 
@@ -47,6 +47,11 @@ def run(size: Size, seed: str, directory: Path) -> Iterator[Line | Table]:  # no
                 for each in found
             ),
         )
+    yield Table(
+        title="Bugs that the worlds are too weak to find soon",
+        columns=("bug", "the runtime"),
+        rows=tuple((bug.name, bug.says) for bug in HIDDEN),
+    )
 
 
 PART = Part(name="planted", title="Bugs planted to test the simulation", run=run)
