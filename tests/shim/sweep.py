@@ -2,7 +2,8 @@
 
 One server runs the script twice: on a new directory, and on one that a killed server left, whose
 start moves the log into tables. After each fault the next server must start in good order, what was
-acknowledged must be there, once, and the rest of the script must go on as if nothing had been.
+acknowledged must be there, once, and the rest of the script must go on as if nothing had been. Then
+all rows must agree with one another.
 """
 
 import shutil
@@ -19,6 +20,8 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from holdfast.journal.directory_view import DirectoryView
+from holdfast.runtime.verify import verify_rows
 from tests.crash.nursery import Nursery
 from tests.processes import Watched, post
 from tests.shim.shim import FOREVER, KINDS, Counts, Fault, Kind, build
@@ -188,6 +191,7 @@ class Sweep:
             code = server.wait_exit()
             if code != 0 or "Traceback" in server.stderr:
                 found.violations.append(f"the next server ended with {code}: {server.stderr}")
+        found.violations += _verify(place.data)
 
     def _make_killed_base(self) -> None:
         kept = [f"earlier {number}" for number in range(CALLS)]
@@ -259,6 +263,15 @@ def _put(port: int, token: str) -> int | None:
         if status == 200:
             return int(answer)
     return None
+
+
+def _verify(data: Path) -> list[str]:
+    """What in the rows of a directory does not agree, though every answer was right."""
+    view = DirectoryView(data)
+    try:
+        return verify_rows(view, epoch=view.epoch)
+    finally:
+        view.close()
 
 
 def _read_quiet(port: int, name: str, length: int) -> list[str]:
