@@ -7,7 +7,7 @@ from tests.crash.rounds import find_port
 from tests.programs.storm import Plan, run_storm
 from tests.proof.parts import Line, Part, Size
 
-SIZES = {Size.PROVE: (1_500, 1_000, 0.6), Size.LONG: (100_000, 1_000_000, 2.0)}
+SIZES = {Size.PROVE: (500, 1_000, 0.6), Size.LONG: (100_000, 1_000_000, 2.0)}
 """Programs, keys on each layer, and seconds from one fault to the next."""
 
 
