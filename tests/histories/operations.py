@@ -6,7 +6,7 @@ the request leaves, ``ended`` after the whole answer was read.
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 Asked = tuple[str, Any]
 """What was asked: the name of the operation and its argument."""
@@ -63,6 +63,6 @@ class Recorder:
         )
 
 
-def freeze(answer: Any) -> Hashable:
+def freeze(answer: object) -> Hashable:
     """An answer from JSON as a value that can be hashed."""
-    return tuple(answer) if isinstance(answer, list) else answer
+    return tuple(cast("list[str]", answer)) if isinstance(answer, list) else answer

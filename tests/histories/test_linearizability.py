@@ -4,6 +4,7 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
 from itertools import permutations
 from random import Random
+from typing import cast
 
 import pytest
 
@@ -166,7 +167,7 @@ def _appends(history: list[Operation]) -> list[Operation]:
 def _final(history: list[Operation], leave_out: str = "") -> list[str]:
     """The longest log that was read; the generator reads last of all."""
     reads = [each.answer for each in history if each.asked[0] == "read"]
-    logs = [answer for answer in reads if isinstance(answer, tuple)]
+    logs = [cast("tuple[str, ...]", answer) for answer in reads if isinstance(answer, tuple)]
     return [str(item) for item in max(logs, key=len) if item != leave_out]
 
 
@@ -174,7 +175,9 @@ def _without(operation: Operation, item: str) -> Operation:
     answer = operation.answer
     if not isinstance(answer, tuple):
         return operation
-    return replace(operation, answer=tuple(each for each in answer if each != item))
+    return replace(
+        operation, answer=tuple(each for each in cast("tuple[str, ...]", answer) if each != item)
+    )
 
 
 def _tell_tale(  # noqa: PLR0913  # numbers with names
@@ -238,7 +241,8 @@ def _lie(random: Random, answer: Hashable) -> Hashable:
     if isinstance(answer, int):
         return answer + random.choice([-1, 1])
     if isinstance(answer, tuple):
-        return answer[:-1] if answer else ("nothing",)
+        items = cast("tuple[str, ...]", answer)
+        return items[:-1] if items else ("nothing",)
     return answer
 
 

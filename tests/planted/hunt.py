@@ -105,9 +105,10 @@ def _hunt(bug: Bug, seed: str, seconds_max: float, out: Connection) -> None:
         out.send((world, worlds, seconds))
         with planted(bug.edits):
             caught = run(world)
-        if caught and not (wrong := run(world)):
+        wrong = run(world) if caught else ""
+        if caught and not wrong:
             break
-        if caught:
+        if wrong:
             out.send(f"{world} is broken without a bug, too: {wrong}")
             caught = ""
     seconds = time.process_time() - began

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FunctionType
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +92,9 @@ def _find_definition(edit: Edit, node: ast.AST, name: str) -> ast.AST:
 
 
 def _find_function(module: str, name: str) -> FunctionType:
-    found: object = importlib.import_module(f"holdfast.{module}")
+    found: Any = importlib.import_module(f"holdfast.{module}")
     for part in name.split("."):
         found = inspect.getattr_static(found, part)
-    if isinstance(found, staticmethod | classmethod):
-        found = found.__func__
     if isinstance(found, property):
         found = found.fget
     assert isinstance(found, FunctionType), f"{module}:{name} is no function"
