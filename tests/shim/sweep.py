@@ -105,7 +105,7 @@ class Sweep:
         for base in BASES:
             with self._place(base) as place, Counts(place.counts) as counts:
                 found = Found()
-                self._run(place, base, counts, None, found)
+                self.run_script(place, base, counts, None, found)
                 assert not found.violations, found.violations
                 totals = {kind: counts.of(kind) for kind in KINDS}
             for kind, hows in HOWS.items():
@@ -127,7 +127,7 @@ class Sweep:
         found = Found()
         with self._place(point.base) as place, Counts(place.counts) as counts:
             try:
-                answers = self._run(place, point.base, counts, point.fault, found)
+                answers = self.run_script(place, point.base, counts, point.fault, found)
                 found.acknowledged = len(answers)
                 self._check(place, point.base, answers, found)
             except (AssertionError, OSError, HTTPException) as error:
@@ -136,7 +136,7 @@ class Sweep:
         found.late = [f"{point}: {each}" for each in found.late]
         return found
 
-    def _run(
+    def run_script(
         self, place: "Place", base: Base, counts: Counts, fault: Fault | None, found: Found
     ) -> dict[str, int]:
         """The script, as far as it comes; gives the answers by token."""

@@ -30,12 +30,12 @@ def test_wherever_the_disk_fails_or_the_process_dies_what_was_acknowledged_is_th
 def test_a_lost_acknowledgement_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sweep itself: a server that forgets what it answered must not pass."""
     with Sweep(tmp_path) as sweep:
-        run = sweep._run  # noqa: SLF001  # it is what is lied about
+        run = sweep.run_script
 
         def lie(*arguments: object) -> dict[str, int]:
             return run(*arguments) | {"new 0": 7}  # type: ignore[arg-type]
 
-        monkeypatch.setattr(sweep, "_run", lie)
+        monkeypatch.setattr(sweep, "run_script", lie)
         found = sweep.run_one(Point(base="new", fault=Fault(kind="sync", first=20, how="kill")))
 
     assert any("was answered 7 and is" in each for each in found.violations)
