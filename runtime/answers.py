@@ -27,12 +27,14 @@ class Answers:
         self._loop = loop
         self._commits = commits
         self._outcomes = outcomes
-        self._open: set[asyncio.Future[Any]] = set()
+        # In the order in which they were asked for: a set would go by address when all are refused,
+        # and what a runtime does is to follow from what it was given.
+        self._open: dict[asyncio.Future[Any], None] = {}
 
     def when_durable(self, answer: Any) -> "asyncio.Future[Any]":
         """A future that has ``answer``, or raises it, once what was decided so far is durable."""
         future = self._loop.create_future()
-        self._open.add(future)
+        self._open[future] = None
         self._commits.when_durable(partial(self._settle, future, answer))
         return future
 
@@ -43,11 +45,11 @@ class Answers:
             self._settle(future, add_outcome(answer, result))
 
         def forget() -> None:
-            self._open.discard(future)
+            self._open.pop(future, None)
             self._outcomes.forget_waiter(id_, tell)
 
         future: asyncio.Future[Answer] = GivenUpFuture(forget, self._loop)
-        self._open.add(future)
+        self._open[future] = None
         self._outcomes.when_completed(id_, tell)
         return future
 
@@ -60,11 +62,11 @@ class Answers:
         """
 
         def give_up() -> None:
-            self._open.discard(future)
+            self._open.pop(future, None)
             forget()
 
         future: asyncio.Future[Any] = GivenUpFuture(give_up, self._loop)
-        self._open.add(future)
+        self._open[future] = None
         return future, lambda answer: self._commits.when_durable(
             partial(self._settle, future, answer)
         )
@@ -72,7 +74,7 @@ class Answers:
     def refuse_all(self, kind: Callable[[str], Exception], message: str) -> None:
         """Raise an error in every future that still waits."""
         for future in list(self._open):
-            self._open.discard(future)
+            self._open.pop(future, None)
             if not future.done():
                 future.set_exception(kind(message))
 
@@ -81,7 +83,7 @@ class Answers:
         return len(self._open)
 
     def _settle(self, future: "asyncio.Future[Any]", answer: Any) -> None:
-        self._open.discard(future)
+        self._open.pop(future, None)
         if future.done():
             return  # The caller has gone; the invocation goes on.
         if isinstance(answer, HoldfastError):

@@ -50,7 +50,7 @@ class Outsiders:
             "signal": f"/restate/invocation/{id_}/signals/{name}/resolve",
             "promise": f"/Flow/{name}/keep",
         }[kind]
-        ask = Ask("POST", path, value, key=f"keep-{value}" if kind == "promise" else "")
+        ask = Ask("POST", path, value, key=f"keep-{id_}-{value}" if kind == "promise" else "")
         seconds = 0.1
         while True:
             try:
