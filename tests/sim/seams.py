@@ -137,6 +137,8 @@ class SimThreads:
             return
         except BaseException as raised:  # noqa: BLE001  # handed to `done`, which decides
             error = raised
+            # The store refuses from now on, so now is when the slow call ends.
+            after_us = 1
         finally:
             self._universe.running = None
         self._universe.after_us(after_us, partial(self._report, partial(done, result, error)))
