@@ -8,7 +8,7 @@ from tests.proof.report import Ran, as_json, as_markdown
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 
 
-def nothing(size: Size, seed: str, directory: Path) -> list[Line | Table]:
+def nothing(_size: Size, _seed: str, _directory: Path) -> list[Line | Table]:
     return []
 
 
