@@ -64,9 +64,21 @@ def open_database(directory: DataDirectory, memtable_bytes: int, block_cache_byt
         _check_shortfall(directory, db.latest_sequence_number(), directory.database)
         directory.tide.record(directory.tide.sequence, epoch=_next_epoch(directory, db))
     except BaseException:
-        db.close()
+        _let_go(directory, db)
         raise
     return db
+
+
+def _let_go(directory: DataDirectory, db: Rdict) -> None:
+    """Close it, whatever it says: the caller is told why it is closed.
+
+    A disk that has just failed fails again, for RocksDB syncs as it closes. Nothing was written
+    that anybody relies on.
+    """
+    try:
+        db.close()
+    except Exception:
+        logger.debug("closing RocksDB in %s", directory.path, exc_info=True)
 
 
 def _check(directory: DataDirectory) -> None:

@@ -1,5 +1,6 @@
 """What only the store on disk can show: starts, kills, damage, full disks and failing ones."""
 
+import errno
 import os
 import shutil
 import signal
@@ -502,6 +503,38 @@ def test_what_is_written_while_a_sync_runs_is_not_called_durable(
     assert tide_of(data_dir) == 1
     monkeypatch.undo()
     store.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "refusal"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), StoreFullError),
+        (OSError(errno.EIO, "Input/output error"), StoreFailedError),
+        (StoreDamagedError("it has lost acknowledged data"), StoreDamagedError),
+    ],
+)
+def test_a_refused_start_says_why_also_where_rocksdb_cannot_be_closed(
+    data_dir: Path,
+    failing: list[FailingDatabase],
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    refusal: type[Exception],
+) -> None:
+    """A disk that fails the first sync of a start fails that of closing as well."""
+
+    def fail(*_: object, **__: object) -> None:
+        failing[-1].failing = "close"
+        raise error
+
+    RocksStore(data_dir, ballast_bytes=0).close()
+    with monkeypatch.context() as broken:
+        broken.setattr(TideMark, "record", fail)
+        with pytest.raises(refusal) as raised:
+            RocksStore(data_dir, ballast_bytes=0)
+    assert type(raised.value) is refusal
+
+    failing[-1].db.close()
+    RocksStore(data_dir, ballast_bytes=0).close()
 
 
 def test_the_tide_mark_does_not_move_when_a_sync_fails(
