@@ -63,5 +63,8 @@ class Outsiders:
                 self.world.ledger.tell(f"{kind} {name} {value}: {response.status}")
                 if response.status not in _AGAIN:
                     return
+                if kind == "signal" and response.status == 503:
+                    # The store failed, perhaps with the signal in it: its outcome is unknown.
+                    self.world.ledger.doubled.add((id_, name))
             await asyncio.sleep(self.random.random() * seconds)
             seconds = min(seconds * 1.3, PAUSE_SECONDS_MAX)
