@@ -98,14 +98,18 @@ class Operator:
 
 
 def _find_tag(process: Process, raw: bytes) -> str:
-    """The tag of the order that an invocation follows, by its argument or its result."""
+    """The tag of the order that an invocation follows, by its argument, its result or its key."""
     row = process.disk.get(keys.journal(InvocationId(raw), 0))
     entry = None if row is None else codec.decode_entry(row)
     if isinstance(entry, Input):
         return _tag_of(entry.argument)
     outcome = process.disk.get(keys.OUTCOME + raw)
-    result = None if outcome is None else decode_outcome(outcome).result
-    return _tag_of(result) if isinstance(result, bytes) else ""
+    if outcome is None:
+        return ""
+    record = decode_outcome(outcome)
+    # Of a message that a turn has read nothing else is left.
+    by_key = (record.idempotency_key or "").removeprefix("key-")
+    return (_tag_of(record.result) if isinstance(record.result, bytes) else "") or by_key
 
 
 def _tag_of(data: bytes) -> str:
