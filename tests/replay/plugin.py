@@ -21,6 +21,7 @@ LEFT_OUT = {
     "runtime/test_sagas.py::test_once_begun_it_is_taken_back_although_the_error": COUNTS,
     "runtime/test_cancel.py::test_one_that_backs_off_is_woken_to_clean_up": COUNTS,
     "runtime/test_pause.py::test_a_resume_does_not_wait_for_the_next_attempt": COUNTS,
+    "runtime/test_budget.py": "counts the functions that a call costs",
     "runtime/test_tracing.py::test_actions_are_spans_below_the_attempt": COUNTS,
     "kit/test_crash_everywhere.py::test_what_a_handler_keeps_in_the_process": COUNTS,
     "kit/test_crash_everywhere.py::test_what_the_call_raised_after_a_crash": COUNTS,
