@@ -2,6 +2,7 @@ import re
 from pathlib import Path
 
 from tests.proof.all_parts import PARTS
+from tests.proof.invariants import INVARIANTS
 from tests.proof.parts import Line, Part, Size, Table
 from tests.proof.report import Ran, as_json, as_markdown
 
@@ -59,6 +60,14 @@ def test_the_page_on_reliability_lists_every_part_by_its_name() -> None:
 
     assert sorted(listed) == sorted(part.name for part in PARTS)
     assert "--only programs" in text
+
+
+def test_the_fault_report_in_the_docs_is_of_all_parts_and_good() -> None:
+    text = (DOCS / "fault-report.md").read_text("utf-8")
+
+    assert [part.title for part in PARTS if f"## {part.title}\n" not in text] == []
+    assert "It could not be run to its end" not in text
+    assert all(f"| {name} |" in text for name in INVARIANTS)
 
 
 def test_names_of_parts_are_their_own() -> None:
