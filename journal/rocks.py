@@ -363,11 +363,13 @@ class RocksStore:
         for view in list(self._views):
             view.close()
         try:
-            if self._cause is not None:
-                # RocksDB looks once a second whether the disk has room again, and would be waited
-                # for; a server that failed should be gone by then.
-                self._db.cancel_all_background(wait=False)
-            self._db.close()
+            try:
+                if self._cause is not None:
+                    # RocksDB looks once a second whether the disk has room again, and would be
+                    # waited for; a server that failed should be gone by then.
+                    self._db.cancel_all_background(wait=False)
+            finally:
+                self._db.close()
         except Exception:
             logger.debug("closing RocksDB in %s", self._directory.path, exc_info=True)
         self._directory.close()
