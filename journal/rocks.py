@@ -22,7 +22,7 @@ from rocksdict import CompactOptions, WriteBatch
 
 from ..objects.errors import StoreDamagedError, StoreFailedError
 from .data_directory import DataDirectory, explained_errors
-from .rocks_open import MIB, open_database
+from .rocks_open import MIB, let_go, open_database
 from .rocks_reading import RocksView, Row, bounded_cursor, read_slice, scan_in_slices
 from .store import StoreStatistics
 from .tide_mark import TideFollower
@@ -112,13 +112,17 @@ class RocksStore:
         try:
             with explained_errors(self._directory.path):
                 self._db = open_database(self._directory, memtable_bytes, block_cache_bytes)
-                self._directory.ballast.hold()
-                self._is_nearly_full = self._directory.is_nearly_full()
+                try:
+                    self._directory.ballast.hold()
+                    self._is_nearly_full = self._directory.is_nearly_full()
+                    if self._fsyncs and tide_mark == "overlapped":
+                        self._follower = TideFollower(self._directory.tide)
+                except BaseException:
+                    let_go(self._directory, self._db)
+                    raise
         except BaseException:
             self._directory.close()
             raise
-        if self._fsyncs and tide_mark == "overlapped":
-            self._follower = TideFollower(self._directory.tide)
 
     @property
     def path(self) -> Path:

@@ -64,12 +64,12 @@ def open_database(directory: DataDirectory, memtable_bytes: int, block_cache_byt
         _check_shortfall(directory, db.latest_sequence_number(), directory.database)
         directory.tide.record(directory.tide.sequence, epoch=_next_epoch(directory, db))
     except BaseException:
-        _let_go(directory, db)
+        let_go(directory, db)
         raise
     return db
 
 
-def _let_go(directory: DataDirectory, db: Rdict) -> None:
+def let_go(directory: DataDirectory, db: Rdict) -> None:
     """Close it, whatever it says: the caller is told why it is closed.
 
     A disk that has just failed fails again, for RocksDB syncs as it closes. Nothing was written

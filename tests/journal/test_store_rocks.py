@@ -18,9 +18,10 @@ from rocksdict import Rdict
 
 import holdfast
 from holdfast.journal import disk_space, rocks_open
+from holdfast.journal.data_directory import DataDirectory
 from holdfast.journal.log_files import inspect_logs
 from holdfast.journal.rocks import RocksStore
-from holdfast.journal.tide_mark import TideMark, create_tide_mark
+from holdfast.journal.tide_mark import TideFollower, TideMark, create_tide_mark
 from holdfast.objects.errors import (
     StoreDamagedError,
     StoreFailedError,
@@ -673,6 +674,27 @@ def test_a_start_on_a_full_disk_drops_the_ballast(
     RocksStore(data_dir, ballast_bytes=1 << 20).close()
 
     assert not (data_dir / "holdfast.ballast").exists()
+
+
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [(disk_space.Ballast, "hold"), (DataDirectory, "is_nearly_full"), (TideFollower, "__init__")],
+)
+def test_a_start_that_fails_behind_the_opened_database_closes_it(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, part: type, name: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(part, name, fail)
+        with pytest.raises(StoreFailedError) as refused:
+            RocksStore(data_dir)
+
+    # The error, and with it all that the start had in its hands, is still there.
+    store = RocksStore(data_dir)
+    assert store.epoch == 2, refused
+    store.close()
 
 
 def test_a_start_without_any_space_says_so(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
