@@ -38,11 +38,11 @@ Payloads (arguments, results, state rows) are opaque here: they are passed throu
 and encoded again. A tag once given is never used for anything else.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, assert_never
 
 import msgpack
+from msgspec import Struct
 
 from ..objects.errors import StoreDamagedError, StoreFormatError
 from ..objects.identity import (
@@ -129,8 +129,7 @@ def check_packed(data: bytes) -> None:
         raise StoreDamagedError(message) from None
 
 
-@dataclass(frozen=True, slots=True)
-class InputRow:
+class InputRow(Struct, frozen=True):
     """The first entry of a journal, encoded when it is written: most never are."""
 
     input: Input

@@ -24,9 +24,12 @@ details     := {name: value}, without what is as it mostly is; names are for eve
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import fields
 
 from ..objects.identity import InvocationId, Target
 from .codec import decode_failure, encode_failure, pack, unpack
@@ -57,8 +60,7 @@ class CallMode(IntEnum):
     """It is a message that the turn under way may take; unread, it waits for its own turn."""
 
 
-@dataclass(slots=True, kw_only=True)
-class InvocationDetails:
+class InvocationDetails(Struct, kw_only=True):
     """What few invocations have; a plain call has no details at all."""
 
     mode: CallMode = CallMode.QUEUE
@@ -84,8 +86,7 @@ class InvocationDetails:
         return _pack_details(self)
 
 
-@dataclass(slots=True, kw_only=True)
-class InvocationRecord:
+class InvocationRecord(Struct, kw_only=True):
     """An invocation that is not completed. The runtime changes it and writes it again."""
 
     target: Target
@@ -171,8 +172,7 @@ class Kept(IntEnum):
     """Its journal and its undo rows too."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutcomeDetails:
+class OutcomeDetails(Struct, frozen=True, kw_only=True):
     """What is kept beside an outcome where there is more to be kept."""
 
     begun_ms: int = 0
@@ -196,8 +196,7 @@ class OutcomeDetails:
         return _pack_details(self)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutcomeRecord:
+class OutcomeRecord(Struct, frozen=True, kw_only=True):
     """A completed invocation."""
 
     target: Target
@@ -300,8 +299,7 @@ class StepState(IntEnum):
     """Unknown, and a person decides: resuming the invocation runs it again."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepRecord:
+class StepRecord(Struct, frozen=True, kw_only=True):
     """A step beyond its first intent. Without a row, the command itself is attempt 1's intent."""
 
     state: StepState = StepState.STARTED

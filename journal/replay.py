@@ -205,10 +205,10 @@ class ReplayCursor:
         index, issued = recorded_commands[0]
         if type(issued.command) is Patched:
             return self._match_behind_patches(command)
-        if issued.command != command or issued.deliveries != self.deliveries:
-            raise self._mismatch(command)
-        recorded_commands.popleft()
-        return index, issued.command
+        if issued.command == command and issued.deliveries == self.deliveries:
+            recorded_commands.popleft()
+            return index, issued.command
+        raise self._mismatch(command)
 
     def find_patch(self, name: str) -> bool | None:
         """Whether the code behind patch ``name`` runs; ``None``: nothing recorded says so.

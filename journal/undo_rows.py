@@ -19,7 +19,8 @@ was taken away has no writer any more; so whoever deletes an undo row that says 
 A default that a handler reads is kept here, so that a replay of that turn reads the same.
 """
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..objects.errors import StoreFormatError
 
@@ -33,8 +34,7 @@ _TAKEN_AWAY = 4
 _DEFAULT_AND_OLD = 5
 
 
-@dataclass(frozen=True, slots=True)
-class UndoRow:
+class UndoRow(Struct, frozen=True):
     """A state row as it was before a change."""
 
     row: bytes | None

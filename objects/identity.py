@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NewType
 
+from msgspec import Struct
+
 from .errors import InvalidArgumentError
 
 InvocationId = NewType("InvocationId", bytes)
@@ -28,8 +30,7 @@ KEY_BYTES_MAX = 512
 LABEL_CHARACTERS_MAX = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """A handler of an object, or of a service where ``key`` is ``None``."""
 
     service: str

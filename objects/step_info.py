@@ -5,8 +5,9 @@ The runtime sets ``current_step`` in the context an action runs in, and nowhere 
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import Struct
 
 from .errors import ContextMisuseError, InvalidArgumentError
 from .serde import packed_serde
@@ -17,8 +18,7 @@ DETAILS_BYTES_MAX: Final = 64 << 10
 _DETAILS: Final = packed_serde(Any)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepInfo:
+class StepInfo(Struct, frozen=True, kw_only=True):
     """The step whose action runs.
 
     Attributes:
@@ -36,8 +36,12 @@ class StepInfo:
     idempotency_key: str
     invocation_id: str
     details: Any = None
-    beat: Callable[[bytes | None], None] | None = field(default=None, repr=False, compare=False)
+    beat: Callable[[bytes | None], None] | None = None
     """Who hears a heartbeat; nobody where a test has made this."""
+
+    def __repr__(self) -> str:
+        """What a person wants to know of it."""
+        return f"StepInfo({self.name!r}, attempt={self.attempt}, key={self.idempotency_key!r})"
 
     def heartbeat(self, details: Any = None) -> None:
         """Say that the action is alive, and with ``details`` how far it has come.

@@ -16,6 +16,8 @@ from logging import Logger
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
+from msgspec import Struct
+
 from .call_options import PLAIN, CallOptions
 from .identity import AwakeableId, InvocationId, Target
 from .retry import RetryPolicy
@@ -101,8 +103,7 @@ class Question:
 NO_QUESTION: Final = Question()
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
+class Action(Struct, frozen=True):
     """The function a step runs, with its arguments. Arguments are never recorded."""
 
     function: Callable[..., Any]

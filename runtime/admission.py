@@ -2,7 +2,8 @@
 
 import asyncio
 import hashlib
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ..journal import keys
 from ..objects.definition import HandlerDefinition, ServiceDefinition

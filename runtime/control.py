@@ -6,7 +6,8 @@ action under way or not, waiting in a mailbox. What is told to end so that it ca
 """
 
 import logging
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ..journal import codec, keys
 from ..journal.entry import Call, Cancel, Completion, Issued

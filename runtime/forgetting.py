@@ -9,7 +9,8 @@ Who is forgotten when is ``retention``'s and ``purging``'s.
 """
 
 from collections import deque
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ..journal import keys
 from ..journal.records import (

@@ -11,7 +11,8 @@ An object is in memory only while its holder is, or while someone waits who arri
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from ..journal import keys
 from ..journal.records import CallMode
@@ -25,8 +26,7 @@ _MESSAGE = b"\x01"
 """Behind the id in an inbox row: the turn under way may take it."""
 
 
-@dataclass(slots=True)
-class Mailbox:
+class Mailbox(Struct):
     """Who holds the turn at one object and who waits."""
 
     holder: InvocationId

@@ -1,8 +1,9 @@
 """An invocation that is not completed, as the runtime holds it in memory; no decisions."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from ..journal import keys
 from ..journal.entry import Delivery, Failure, Input
@@ -38,8 +39,7 @@ class Concluding:
         """As ``Resident.look``: nobody is left to read."""
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
-class OpenInvocation:
+class OpenInvocation(Struct, kw_only=True, eq=False):
     """An invocation that is not completed, while it is in memory."""
 
     id: InvocationId

@@ -5,9 +5,9 @@ it was recorded; ``InvocationHandle.attach`` is the same for those who want it d
 """
 
 import asyncio
-from dataclasses import replace
 
 import msgspec
+from msgspec.structs import replace
 
 from ..objects.errors import NotReadyError, UnknownTargetError
 from ..objects.identity import InvocationId, Target, format_invocation_id

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Protocol
 
+from msgspec import Struct
+
 from ..journal import keys
 from ..objects.identity import InvocationId
 from ..objects.serde import Serde
@@ -34,8 +36,7 @@ class Awaited(Enum):
     """The completion is written in the decision that issues the command."""
 
 
-@dataclass(slots=True)
-class Pending:
+class Pending(Struct):
     """A command that the handler has issued and that has no completion."""
 
     awaited: Awaited

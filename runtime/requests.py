@@ -1,7 +1,10 @@
 """What comes in from outside and what goes back: plain values, no behaviour."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from ..objects.call_options import CallOptions, Mode
 from ..objects.errors import TerminalError
@@ -9,8 +12,7 @@ from ..objects.identity import InvocationId, Target
 from ..objects.media import JSON
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallRequest:
+class CallRequest(Struct, frozen=True, kw_only=True):
     """A call from outside."""
 
     target: Target
@@ -71,8 +73,7 @@ def request_of(target: Target, argument: bytes, options: CallOptions) -> CallReq
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True):
     """What a call from outside is told, once that is durable."""
 
     invocation_id: str
@@ -91,16 +92,7 @@ class Answer:
 
     def with_outcome(self, outcome: bytes | TerminalError) -> "Answer":
         """The same answer with an outcome."""
-        # Each call from outside comes by here, and `replace` would cost more than all the rest.
-        return Answer(
-            invocation_id=self.invocation_id,
-            is_duplicate=self.is_duplicate,
-            is_other_body=self.is_other_body,
-            execution_time_ms=self.execution_time_ms,
-            outcome=outcome,
-            expires_ms=self.expires_ms,
-            content_type=self.content_type,
-        )
+        return replace(self, outcome=outcome)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,8 @@ How long is ``keeping``'s, what is deleted ``forgetting``'s, and when a slice is
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ..journal import keys
 from ..journal.records import Kept, OutcomeRecord, decode_outcome

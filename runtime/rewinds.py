@@ -11,9 +11,11 @@ comes by it, since only the handler knows the argument: until then a row says so
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import assert_never
+
+from msgspec.structs import replace
 
 from ..journal import codec, keys, undo_rows
 from ..journal.entry import (

@@ -7,8 +7,10 @@ says that its past begins with this turn. ``history`` reads the past out of thes
 they cannot tell.
 """
 
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from ..journal import keys, undo_rows
 from ..journal.undo_rows import SEQUENCE_BYTES
@@ -26,8 +28,7 @@ Rows = dict[bytes, bytes]
 """Of one field, by part."""
 
 
-@dataclass(slots=True)
-class TurnUndo:
+class TurnUndo(Struct):
     """What takes the rows of an object back to the beginning of a turn."""
 
     rows: dict[str, dict[bytes, bytes | None]] = field(default_factory=dict[str, Any])

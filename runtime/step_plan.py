@@ -3,8 +3,9 @@
 import asyncio
 import contextvars
 import math
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from ..journal.records import StepRecord, StepState
 from ..objects.identity import InvocationId, format_invocation_id
@@ -13,8 +14,7 @@ from ..objects.syscalls import Action, StepOptions
 from .seams import Alarm
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepPlan:
+class StepPlan(Struct, frozen=True, kw_only=True):
     """What the code asks of a step; made anew by each attempt of the handler."""
 
     name: str
@@ -35,8 +35,7 @@ def idempotency_key_of(id_: InvocationId, index: int) -> str:
     return f"{format_invocation_id(id_)}-{index}"
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
-class Step:
+class Step(Struct, kw_only=True, eq=False):
     """One attempt of an action, from its intent to its end."""
 
     invocation_id: InvocationId

@@ -9,7 +9,8 @@ forward is noticed; one that jumps back only makes timers wait until it is their
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ..journal import keys
 from ..journal.records import InvocationState, TimerKind, decode_step

@@ -7,10 +7,12 @@ often the runtime dies under it.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from operator import methodcaller
 from typing import Any, Protocol, TypeVar, cast, overload
+
+from msgspec.structs import replace
 
 from ..objects.awakeable import AwakeablePage
 from ..objects.errors import RuntimeClosedError, StoreFailedError, TerminalError

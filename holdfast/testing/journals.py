@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any, Final
 
 import msgspec
+from msgspec import structs
 
 from ..journal import codec, keys
 from ..journal.entry import (
@@ -299,7 +300,8 @@ def view_command(command: Command, result: Any) -> JournalEntry:
             return Awaited(_decoded(result, decode_json))
         case _:
             said = ", ".join(
-                f"{each.name}={_shown(getattr(command, each.name))}" for each in fields(command)
+                f"{each.name}={_shown(getattr(command, each.name))}"
+                for each in structs.fields(command)
             )
             return Other(type(command).__name__, said, _decoded(result, decode_json))
 

@@ -1,8 +1,9 @@
 """A journal entry as JSON, for people: what was asked for, and values as what they say."""
 
 import json
-from dataclasses import fields
 from typing import Any
+
+from msgspec.structs import fields
 
 from ...journal.entry import Cancellation, Completion, Failure, Input, Issued, Reads, Run
 from ...objects.errors import HoldfastError

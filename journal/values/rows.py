@@ -18,8 +18,9 @@ same wherever it stands, so the bodies of neighbours joined are the body of the 
 many chunks are compared or decoded by one call.
 """
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from ...objects.errors import StoreDamagedError, StoreFormatError
 
@@ -33,8 +34,7 @@ FIRST_ORDINAL: Final = 2**62
 ORDINAL_STRIDE: Final = 2**20
 
 
-@dataclass(frozen=True, slots=True)
-class RowChange:
+class RowChange(Struct, frozen=True):
     """One row that differs. ``None`` means that there is no such row."""
 
     part: bytes

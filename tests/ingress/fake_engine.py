@@ -3,8 +3,9 @@
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from holdfast import Context, Service, VirtualObject, handler, shared
 from holdfast.objects.awakeable import AwakeableInfo

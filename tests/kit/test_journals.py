@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import FrozenInstanceError, dataclass
+from dataclasses import FrozenInstanceError
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from msgspec import Struct
 
 from holdfast import (
     Context,
@@ -194,8 +195,7 @@ def test_entries_are_frozen_and_their_reprs_are_what_a_test_writes() -> None:
         step.result = 4  # type: ignore[misc]
 
 
-@dataclass(frozen=True)
-class FromTheFuture:
+class FromTheFuture(Struct, frozen=True):
     """A command that a later release may add."""
 
     name: str

@@ -11,6 +11,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec import structs
 
 from holdfast import (
     Context,
@@ -418,8 +419,8 @@ async def test_a_journal_of_unknown_length_is_deleted_too(world: World) -> None:
     assert outcome.details is not None
     assert outcome.details.entries == 7
     await world.crash()
-    details = replace(outcome.details, entries=0, stored_bytes=0)
-    world.store.write({key: replace(outcome, details=details).encode()})
+    details = structs.replace(outcome.details, entries=0, stored_bytes=0)
+    world.store.write({key: structs.replace(outcome, details=details).encode()})
     await world.start()
     await world.clock.advance(20)
 
