@@ -129,6 +129,10 @@ def error_of(ask: Ask, reply: Reply, server: str, target: Target | None = None) 
         return _outcome_of(reply, body, message, target)
     code = reply.headers.get(ERROR_CODE, "")
     known = _REFUSALS.get(code) or _BY_STATUS.get(reply.status)
+    if known is AccessDeniedError:
+        # Each port has tokens of its own.
+        port = "operators" if ask.is_operators else "calls"
+        return known(f"{server} (the port for {port}): {message}")
     if known is not None:
         return known(message)
     if 400 <= reply.status < 500:

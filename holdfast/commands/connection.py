@@ -109,7 +109,10 @@ def connect(options: dict[str, Any], work: Callable[[Client], Awaitable[T]]) -> 
         )
         raise click.ClickException(message) from error
     except AccessDeniedError as error:
-        message = f"{error.message}; set {CALLERS_VARIABLE} and {OPERATORS_VARIABLE}"
+        message = (
+            f"{error.message}; the token of callers is taken from {CALLERS_VARIABLE}, that of "
+            f"operators from {OPERATORS_VARIABLE}"
+        )
         raise click.ClickException(message) from error
 
 

@@ -213,6 +213,7 @@ def test_a_missing_token_is_named(
         admin = re.findall(r"http://127\.0\.0\.1:(\d+)", server.stdout)[1]
         monkeypatch.setenv("HOLDFAST_ADMIN_URL", f"http://127.0.0.1:{admin}")
         said = run.run_wrong("invocations", "cancel", UNKNOWN, code=1)
+        assert f"http://127.0.0.1:{admin} (the port for operators): unauthorized" in said
         assert "HOLDFAST_ADMIN_TOKEN" in said
         told = ("--admin-token-file", "token")
         said = run.run_wrong("invocations", "cancel", UNKNOWN, *told, code=1)
