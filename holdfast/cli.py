@@ -50,7 +50,7 @@ from .commands.services import services
 from .commands.sql import sql
 from .commands.state import state
 from .commands.verify import verify
-from .demo.story import tell
+from .demo import story
 from .ingress.admin.door import ADMIN_OPTIONS
 from .ingress.options import HttpOptions
 from .loading import LoadedTarget, load_target
@@ -61,6 +61,7 @@ from .objects.errors import (
     StoreFailedError,
 )
 from .objects.mismatch import Mismatch
+from .output import explained_output, leave, tell
 from .runtime.config import RuntimeConfig
 from .serving_limits import limit_options, raise_descriptor_limit, with_limits
 from .version import __version__
@@ -127,19 +128,23 @@ class Changed:
 
 def main() -> NoReturn:
     """Run the command line of this process, then exit."""
+    leave(_main())
+
+
+def _main() -> int:
     try:
-        code = commands.main(prog_name="holdfast", standalone_mode=False)
+        with explained_output():
+            return commands.main(prog_name="holdfast", standalone_mode=False) or 0
     except click.ClickException as error:
         _say(error.format_message())
-        sys.exit(error.exit_code)
+        return error.exit_code
     except HoldfastError as error:
         # A code has a page, but nobody looks one up for a slip on the command line.
         _say(error.message if isinstance(error, InvalidArgumentError) else str(error))
-        sys.exit(_exit_code(error))
+        return _exit_code(error)
     except (click.Abort, KeyboardInterrupt):
         # Nothing was being served; a server takes signals another way, and exits with 0.
-        sys.exit(EXIT_INTERRUPTED)
-    sys.exit(code or 0)
+        return EXIT_INTERRUPTED
 
 
 @click.group(invoke_without_command=True)
@@ -249,7 +254,7 @@ for group in (invocations, awakeables, state, services, sql, backup, doctor, ver
 )
 def demo(pace: float) -> int:
     """Kill a server in the middle of an agent's work and watch the work be finished."""
-    return tell(pace)
+    return story.tell(pace)
 
 
 async def _serve(
@@ -307,7 +312,7 @@ async def _serve_http(
     admin_ports: list[int] = []
 
     def announce(port: int) -> None:
-        click.echo(_startup_line(runtime, options, port, admin_ports))
+        tell(_startup_line(runtime, options, port, admin_ports))
 
     await runtime.serve(
         host=options.host,
@@ -337,9 +342,9 @@ async def _wait_leave(
         # From here on the system answers, so a second Ctrl-C works whatever the loop is doing.
         loop.remove_signal_handler(number)
         signal.signal(number, signal.SIG_DFL)
-        click.echo("stopping; once more ends it at once")
+        tell("stopping; once more ends it at once")
         if options.grace and runtime.statistics().attempts_resident:
-            click.echo(f"waiting up to {options.grace:g} s for running steps")
+            tell(f"waiting up to {options.grace:g} s for running steps")
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, leave, number)
@@ -435,7 +440,7 @@ def _is_damage(error: BaseException | None) -> bool:
 
 
 def _say(sentence: str) -> None:
-    click.echo(f"holdfast: {' '.join(sentence.split())}", err=True)
+    tell(f"holdfast: {' '.join(sentence.split())}", err=True)
 
 
 def _log_to_stderr() -> None:
@@ -490,7 +495,6 @@ def _become_new(changed: Path) -> NoReturn:
 
     The process id stays, so whoever started or supervises this one still can.
     """
-    click.echo(f"{changed.name} changed, starting again")
-    sys.stdout.flush()
+    tell(f"{changed.name} changed, starting again")
     os.environ[_RELOADED_VARIABLE] = "1"
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # our own command

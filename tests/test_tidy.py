@@ -61,6 +61,7 @@ OWNERS: dict[str, set[str]] = {
         "holdfast/commands/state.py",
         "holdfast/commands/verify.py",
         "holdfast/demo/story.py",
+        "holdfast/output.py",
         "holdfast/serving_limits.py",
         "holdfast/testing/llm/__main__.py",
     },

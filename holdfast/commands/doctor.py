@@ -37,10 +37,12 @@ def doctor(*, directory: Path, fix: bool) -> int:
             message = f"there is no data directory at {directory}"
             raise StoreFormatError(message)
         lock = DirectoryLock(path, on_fork=_do_nothing)
-        try:
-            return _treat(path, examine(path), fix=fix)
-        finally:
-            lock.release()
+    try:
+        with explained_errors(path):
+            diagnosis = examine(path)
+        return _treat(path, diagnosis, fix=fix)
+    finally:
+        lock.release()
 
 
 def _treat(path: Path, diagnosis: Diagnosis, *, fix: bool) -> int:
@@ -64,7 +66,8 @@ def _treat(path: Path, diagnosis: Diagnosis, *, fix: bool) -> int:
             for sentence in diagnosis.repair.sentences():
                 click.echo(f"- {sentence}")
             return EXIT_UNWELL
-        kept = carry_out(path, diagnosis.repair)
+        with explained_errors(path):
+            kept = carry_out(path, diagnosis.repair)
         click.echo("Done, and everything that was acknowledged is there:")
         for sentence in diagnosis.repair.sentences():
             click.echo(f"- {sentence}")

@@ -1,0 +1,64 @@
+"""What is printed where nobody can take it: to a full disk, or to a terminal that has gone.
+
+A command whose answer is lost has failed, and says so. A server has not: what it prints is for
+whoever looks on, and a log on a full disk must not end what still answers calls.
+"""
+
+import contextlib
+import os
+import sys
+from collections.abc import Generator
+from traceback import walk_tb
+from typing import NoReturn, TextIO
+
+import click
+
+
+def tell(line: str, *, err: bool = False) -> None:
+    """Print a line, or go on without it where it cannot be written."""
+    with contextlib.suppress(OSError):
+        click.echo(line, err=err)
+
+
+@contextlib.contextmanager
+def explained_output() -> Generator[None]:
+    """Turn a failure to print into one sentence; other failures pass.
+
+    Raises:
+        click.ClickException: something that was to be printed is lost.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.__traceback__ is None or not _is_of_printing(error):
+            raise
+        message = f"what it prints cannot be written: {error.strerror or error}"
+        raise click.ClickException(message) from error
+
+
+def leave(code: int) -> NoReturn:
+    """Exit with ``code``, although something that was printed cannot be written.
+
+    The interpreter would try again as it ends, and then exit with 120.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        _forget_unwritten(stream)
+    sys.exit(code)
+
+
+def _is_of_printing(error: OSError) -> bool:
+    """Whether ``click``, by which everything is printed, has failed to."""
+    frame, _ = list(walk_tb(error.__traceback__))[-1]
+    return bool(frame.f_globals["__name__"] == click.echo.__module__)
+
+
+def _forget_unwritten(stream: TextIO | None) -> None:
+    if stream is None:
+        return  # Closed by whoever started this.
+    try:
+        stream.flush()
+    except OSError:
+        with contextlib.suppress(OSError):
+            nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
