@@ -41,6 +41,7 @@ from .directory_lock import LOCK_FILE, DirectoryLock
 from .directory_view import TRIES_MAX, DirectoryView
 from .format import FORMAT_FILE, is_new_directory, stamp_directory, sync_directory
 from .log_files import find_manifest
+from .named_errors import naming
 from .staging import staging
 from .tide_mark import TIDE_FILE, TideMark, create_tide_mark, read_tide_mark
 
@@ -257,7 +258,8 @@ def _settle(source: Path, partial: Path, path: Path) -> BackupInfo:
 def _sync(file: Path) -> None:
     handle = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        os.fsync(handle)
+        with naming(file):
+            os.fsync(handle)
     finally:
         os.close(handle)
 

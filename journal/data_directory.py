@@ -114,6 +114,8 @@ def explained_errors(path: Path) -> Generator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
+        if error.filename is not None and str(error.filename) != str(path):
+            reason = f"{reason} ({error.filename})"
         if error.errno in _FULL:
             message = f"{path} cannot be opened: {reason}; free some space and start again"
             raise StoreFullError(message) from error

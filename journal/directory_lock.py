@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..objects.errors import StoreLockedError
+from .named_errors import naming
 
 LOCK_FILE = "holdfast.lock"
 
@@ -36,18 +37,21 @@ class DirectoryLock:
         Raises:
             StoreLockedError: someone has it. Nothing was touched.
         """
-        file = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        path = directory / LOCK_FILE
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with naming(path):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # Over what is there, and only then cut: on a full disk an empty file stays empty.
+                length = os.pwrite(file, f"{os.getpid()}\n".encode("ascii"), 0)
+                os.ftruncate(file, length)
         except BlockingIOError:
-            holder = os.pread(file, 32, 0).decode("ascii", "replace").strip()
+            holder, _, _ = os.pread(file, 32, 0).decode("ascii", "replace").partition("\n")
             os.close(file)
             raise StoreLockedError(_refusal(directory, holder)) from None
         except OSError:
             os.close(file)
             raise
-        os.ftruncate(file, 0)
-        os.pwrite(file, f"{os.getpid()}\n".encode("ascii"), 0)
         self._file: int | None = file
         self._on_fork = on_fork
         _held.add(self)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ..objects.errors import StoreFormatError
 from .directory_lock import LOCK_FILE
+from .named_errors import naming
 from .tide_mark import TIDE_FILE
 
 FORMAT_FILE = "holdfast.format"
@@ -53,7 +54,7 @@ def is_new_directory(directory: Path) -> bool:
 def stamp_directory(directory: Path) -> None:
     """Say durably that ``directory`` is a data directory of this format."""
     temporary = directory / f"{FORMAT_FILE}.new"
-    with temporary.open("w", encoding="ascii") as file:
+    with naming(temporary), temporary.open("w", encoding="ascii") as file:
         file.write(f"{_PREFIX}{FORMAT_VERSION}\n")
         file.flush()
         os.fsync(file.fileno())
@@ -65,13 +66,15 @@ def sync_directory(directory: Path) -> None:
     """Make the names in ``directory`` durable."""
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(handle)
+        with naming(directory):
+            os.fsync(handle)
     finally:
         os.close(handle)
 
 
 def _check_version(path: Path) -> None:
-    line = path.read_bytes()[:200].decode("ascii", "replace")
+    with naming(path):
+        line = path.read_bytes()[:200].decode("ascii", "replace")
     version = line.removeprefix(_PREFIX).strip()
     if not line.startswith(_PREFIX) or not version.isdecimal():
         message = f"{path} should begin with {_PREFIX!r} and a number; it holds {line!r}"

@@ -27,6 +27,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..objects.errors import StoreDamagedError
+from .format import sync_directory
+from .named_errors import naming
 
 _BLOCK_BYTES = 32_768
 _RECORD_HEAD = struct.Struct("<4xHB")
@@ -89,7 +91,9 @@ def inspect_logs(directory: Path) -> LogReport:
     ends_in = logs[0] if logs else directory / "*.log"
     for index, path in enumerate(logs):
         follower = _Follower(expected)
-        follower.follow(path.read_bytes())
+        with naming(path):
+            log = path.read_bytes()
+        follower.follow(log)
         if follower.expected > expected:
             ends_in = path
         expected = follower.expected
@@ -135,14 +139,10 @@ def cut_at_hole(report: LogReport) -> None:
     assert hole is not None, "asked to cut a log that has no hole"
     for path in reversed(report.later_files):
         path.unlink()
-    with hole.path.open("r+b") as file:
+    with naming(hole.path), hole.path.open("r+b") as file:
         file.truncate(hole.offset)
         os.fsync(file.fileno())
-    handle = os.open(hole.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_directory(hole.path.parent)
 
 
 class _Follower:
@@ -216,7 +216,8 @@ def manifest_path(directory: Path) -> Path:
     """
     current = directory / "CURRENT"
     try:
-        name = current.read_bytes().decode("ascii", "replace").rstrip("\n")
+        with naming(current):
+            name = current.read_bytes().decode("ascii", "replace").rstrip("\n")
     except FileNotFoundError:
         message = f"{current} is missing"
         raise StoreDamagedError(message) from None
@@ -229,7 +230,8 @@ def manifest_path(directory: Path) -> Path:
 def _read_manifest(path: Path) -> tuple[int, int]:
     """The number of the oldest log still needed, and the last sequence number in the tables."""
     try:
-        content = path.read_bytes()
+        with naming(path):
+            content = path.read_bytes()
     except FileNotFoundError:
         message = f"{path} is missing, and CURRENT names it"
         raise StoreDamagedError(message) from None

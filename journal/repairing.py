@@ -19,6 +19,7 @@ from pathlib import Path
 from .data_directory import DATABASE
 from .diagnosis import CURRENT, Repair
 from .format import sync_directory
+from .named_errors import naming
 
 KEPT = "holdfast.before-fix-"
 _PARTIAL = "holdfast.before-fix.partial"
@@ -81,6 +82,7 @@ def _cut(file: Path, size: int) -> None:
 def _sync(file: Path) -> None:
     handle = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        os.fsync(handle)
+        with naming(file):
+            os.fsync(handle)
     finally:
         os.close(handle)

@@ -29,6 +29,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..objects.errors import StoreDamagedError, StoreFailedError
+from .named_errors import naming
 
 TIDE_FILE = "holdfast.tide"
 _SLOT = struct.Struct("<8sQQQ")
@@ -54,7 +55,8 @@ def read_tide_mark(path: Path) -> Mark:
         StoreDamagedError: the file is missing, or neither slot is whole.
     """
     try:
-        content = path.read_bytes()
+        with naming(path):
+            content = path.read_bytes()
     except FileNotFoundError:
         raise _missing(path) from None
     return _newest_whole(path, content)[0]
@@ -69,12 +71,14 @@ class TideMark:
         Raises:
             StoreDamagedError: the file is missing, or neither slot is whole.
         """
+        self._path = path
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
             raise _missing(path) from None
         try:
-            content = os.pread(self._file, _SLOT_STRIDE * _SLOTS, 0)
+            with naming(path):
+                content = os.pread(self._file, _SLOT_STRIDE * _SLOTS, 0)
             self._mark, self._slot = _newest_whole(path, content)
         except BaseException:
             os.close(self._file)
@@ -102,8 +106,9 @@ class TideMark:
             epoch=self._mark.epoch if epoch is None else epoch,
         )
         slot = (self._slot + 1) % _SLOTS
-        os.pwrite(self._file, _encode(mark), slot * _SLOT_STRIDE)
-        os.fdatasync(self._file)
+        with naming(self._path):
+            os.pwrite(self._file, _encode(mark), slot * _SLOT_STRIDE)
+            os.fdatasync(self._file)
         self._mark, self._slot = mark, slot
 
     def close(self) -> None:
@@ -183,7 +188,7 @@ def create_tide_mark(path: Path) -> None:
     """Make the mark of a new data directory, whole or not at all."""
     first = _encode(Mark(generation=1, sequence=0, epoch=0))
     temporary = path.with_name(path.name + ".new")
-    with temporary.open("wb") as file:
+    with naming(temporary), temporary.open("wb") as file:
         file.write(first.ljust(_SLOT_STRIDE * _SLOTS, b"\0"))
         file.flush()
         os.fsync(file.fileno())

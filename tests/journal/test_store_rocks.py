@@ -677,6 +677,58 @@ def test_a_start_on_a_full_disk_drops_the_ballast(
 
 
 @pytest.mark.parametrize(
+    ("call", "nth", "file"),
+    [
+        ("pwrite", 1, "holdfast.lock"),
+        ("fsync", 1, "holdfast.tide.new"),
+        ("fsync", 2, "holdfast.format.new"),
+        ("fdatasync", 1, "holdfast.tide"),
+        ("pread", 1, "holdfast.tide"),
+    ],
+)
+def test_a_start_that_the_disk_refuses_names_the_file(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, call: str, nth: int, file: str
+) -> None:
+    calls = iter(range(1, 1_000))
+    works: Callable[..., Any] = getattr(os, call)
+
+    def refuse(*arguments: Any) -> Any:
+        if next(calls) == nth:
+            raise OSError(errno.EIO, "Input/output error")
+        return works(*arguments)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, call, refuse)
+        with pytest.raises(StoreFailedError) as refused:
+            open_store(data_dir)
+    assert refused.value.message == (
+        f"{data_dir} cannot be opened: Input/output error ({data_dir / file})"
+    )
+    open_store(data_dir).close()
+
+
+@pytest.mark.parametrize("file", ["CURRENT", "MANIFEST", "log", "holdfast.format"])
+def test_a_start_that_cannot_read_a_file_names_it(
+    killed: Killed, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    read = Path.read_bytes
+    refused_files: list[Path] = []
+
+    def refuse(path: Path) -> bytes:
+        if file in path.name:
+            refused_files.append(path)
+            raise OSError(errno.EIO, "Input/output error")
+        return read(path)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "read_bytes", refuse)
+        with pytest.raises(StoreFailedError) as refused:
+            open_store(killed.path)
+    assert f"Input/output error ({refused_files[0]})" in refused.value.message
+    assert count_rows(killed.path) == 300
+
+
+@pytest.mark.parametrize(
     ("part", "name"),
     [(disk_space.Ballast, "hold"), (DataDirectory, "is_nearly_full"), (TideFollower, "__init__")],
 )
