@@ -592,9 +592,6 @@ _TOO_WELL_HIDDEN = frozenset(
         "woken but not live",
         "kill leaves its callees",
         "pause forgotten by a crash",
-        "signal lost with its wait",
-        "signal given twice",
-        "latest signal first",
         "retention in a hurry",
         "key forgotten of a later call",
     }

@@ -8,13 +8,14 @@
                 | ["attach", key, order]                a send whose outcome is awaited
                 | ["part", key, order, ms]              a send that is cancelled a while later
                 | ["awake", ms, timeout ms or 0]        an awakeable, resolved from outside
-                | ["hear", count]                       so many signals, sent from outside
+                | ["hear", count, ms, ms, ms or 0]      so many signals, sent from outside every so
+                                                        often; awaited a while later; with patience
                 | ["promise", ms]                       a workflow's promise, kept from outside
                 | ["inbox", ms]                         a message for this turn, if one comes
                 | ["peek", key]                         a shared handler's look at a log
                 | ["both", [op...]]                     side by side
                 | ["within", ms, op]                    under a timeout
-                | ["trip", times]                       fail so often, then go on
+                | ["trip", times, ms]                   fail so often, after a while, then go on
                 | ["fail"]                              a terminal error
                 | ["bad"]                               return what cannot be written down
 
@@ -51,6 +52,7 @@ Order = dict[str, Any]
 Trace = list[list[Any]]
 
 STEP_RETRY = RetryPolicy(max_attempts=3, initial_interval=timedelta(milliseconds=50))
+GIVEN_UP_MAX = 4
 HANDLER_RETRY = RetryPolicy(max_attempts=4, initial_interval=timedelta(milliseconds=20))
 
 
@@ -173,11 +175,25 @@ class Actor:
         await self.ctx.run("tell", ask, "awakeable", awakeable.id, [value], ms)
         return await awakeable
 
-    async def do_hear(self, path: str, count: int) -> list[Any]:
+    async def do_hear(
+        self, path: str, count: int, every_ms: int, pause_ms: int, patience_ms: int
+    ) -> list[Any]:
         name = f"s{path}"
         values = [f"{self.tag} {path} {number}" for number in range(count)]
-        await self.ctx.run("tell", ask, "signal", name, values, 5)
-        return [await self.ctx.signal(name) for _ in range(count)]
+        await self.ctx.run("tell", ask, "signal", name, values, every_ms)
+        if pause_ms:
+            await self.ctx.sleep(timedelta(milliseconds=pause_ms))
+        return [await self._hear(name, patience_ms) for _ in range(count)]
+
+    async def _hear(self, name: str, patience_ms: int) -> Any:
+        """The next signal, by a wait that is given up a few times first."""
+        for _ in range(GIVEN_UP_MAX if patience_ms else 0):
+            try:
+                async with asyncio.timeout(patience_ms / 1000):
+                    return await self.ctx.signal(name)
+            except TimeoutError:
+                continue
+        return await self.ctx.signal(name)
 
     async def do_promise(self, path: str, ms: int) -> Any:
         await self.ctx.run("tell", ask, "promise", self.ctx.key, [f"{self.tag} {path}"], ms)
@@ -203,7 +219,9 @@ class Actor:
             await self.do(f"{path}.0", op)
         return True
 
-    async def do_trip(self, path: str, times: int) -> int:
+    async def do_trip(self, path: str, times: int, ms: int) -> int:
+        if ms:
+            await self.ctx.sleep(timedelta(milliseconds=ms))
         if Outside.ledger.count_trips(self.ctx.invocation_id, path) <= times:
             message = "stumbled"
             raise RetryableError(message)

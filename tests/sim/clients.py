@@ -172,6 +172,7 @@ class Clients:
                 key=child.key,
                 ops=child.order["ops"],
                 parent=child.parent,
+                is_awaited=child.how == "call" and not child.is_limited,
             )
             if child.how == "part":
                 self.world.ledger.touched_tags.add(child.order["tag"])

@@ -47,6 +47,8 @@ class Asked:
     key: str
     ops: list[list[Any]]
     parent: str = ""
+    is_awaited: bool = False
+    """Whether the parent calls it and waits for its outcome, however long that takes."""
     tries: int = 1
     """How often it may have been accepted: more than once without an idempotency key."""
     client: int = -1
@@ -96,6 +98,12 @@ class Ledger:
     _raised: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     _happened: dict[str, str] = field(default_factory=dict[str, str])
     _holders: dict[str, str] = field(default_factory=dict[str, str])
+    killed: set[str] = field(default_factory=set[str])
+    """Tags of invocations of which an operator has heard that they are killed."""
+    paused: set[str] = field(default_factory=set[str])
+    """Ids of invocations of which an operator has heard that they are paused."""
+    is_forgetful: bool = False
+    """Whether a call may be done again although nobody has asked for that."""
     resumed: Counter[str] = field(default_factory=Counter[str])
     """How often somebody has asked for an invocation to be resumed."""
     _keys: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
@@ -206,6 +214,33 @@ class Ledger:
         if is_repeated:
             self.repeated_tags.add(tag)
 
+    def kill(self, tag: str) -> None:
+        """Somebody hears that an invocation is killed, and with it all that it waited for."""
+        self.killed.add(tag)
+
+    def pause(self, id_: str, resumed: int) -> None:
+        """Somebody hears that an invocation is paused, which had been resumed so often then."""
+        if self.resumed[id_] == resumed:
+            self.paused.add(id_)
+
+    def resume(self, id_: str) -> None:
+        """Somebody is about to resume an invocation."""
+        self.resumed[id_] += 1
+        self.paused.discard(id_)
+
+    def is_touched(self, tag: str) -> bool:
+        """Whether anybody has cancelled, killed or restarted it, or one of those it is for."""
+        while tag:
+            if tag in self.touched_tags:
+                return True
+            order = self.orders.get(tag)
+            if order is not None:
+                is_interrupted = f"{order.kind}/{order.key}" in self.interrupted
+                if is_interrupted or order.id in self.touched:
+                    return True
+            tag = "" if order is None else order.parent
+        return False
+
     # -- Checks ---------------------------------------------------------------------------------
 
     def name(self, id_: str, tag: str) -> None:
@@ -252,6 +287,13 @@ class Ledger:
             self.violate(f"I12 {tag} acts before its acceptance is durable")
         if disk.is_completion_durable(raw):
             self.violate(f"I2 {tag} acts after its completion is durable")
+        if id_ in self.paused and not self.is_touched(tag):
+            self.violate(f"I17 {tag} acts while it is paused")
+        order = self.orders.get(tag)
+        if order is not None and order.is_awaited and order.parent in self.killed:
+            is_again = {tag, order.parent} & self.repeated_tags or self.is_forgetful
+            if not is_again:
+                self.violate(f"I17 {tag} acts after {order.parent}, who called it, was killed")
 
     def _check_turn(self, id_: str, tag: str, object_: str) -> None:
         holder = self._holders.get(object_, id_)
@@ -269,6 +311,8 @@ class Ledger:
             self.violate(
                 f"I12 the outcome of {self.ids.get(id_, id_)} is told before it is durable"
             )
+        if id_ in self.paused and not self.is_touched(self.ids.get(id_, "")):
+            self.violate(f"I17 {self.ids.get(id_, id_)} has ended while it is paused")
         first = self.answers.setdefault(id_, outcome)
         if first != outcome:
             self.violate(

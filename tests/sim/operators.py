@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .world import World
 
 ACTS_MAX = 30
-_VERBS = ("cancel", "kill", "pause", "resume", "purge", "restart", "resume", "cancel")
+_VERBS = ("cancel", "cancel", "kill", "pause", "pause", "resume", "resume", "purge", "restart")
 
 
 class Operator:
@@ -47,11 +47,23 @@ class Operator:
             if process.is_serving and random.random() < 0.1:
                 process.spawn(self._edit(process, random.choice(KEYS)))
             elif process.is_serving:
-                table = keys.OUTCOME if random.random() < 0.3 else keys.INVOCATION
-                rows = process.disk.scan(*keys.prefix_range(table))
-                ids = [key[1:17] for key, _ in rows]
+                verb = random.choice(_VERBS)
+                ids = self._find_victims(process, verb)
                 if ids:
-                    process.spawn(self._do(process, random.choice(ids), random.choice(_VERBS)))
+                    process.spawn(self._do(process, random.choice(ids), verb))
+
+    def _find_victims(self, process: Process, verb: str) -> list[bytes]:
+        """Whom it may hit: anybody, or those whom it hits worst."""
+        random, disk = self.random, process.disk
+        hits_worst = random.random() < 0.5
+        if verb == "pause" and hits_worst:
+            return [key[1:17] for key, _ in disk.scan(*keys.prefix_range(keys.LIVE))]
+        if verb == "kill" and hits_worst:
+            rows = disk.scan(*keys.prefix_range(keys.INVOCATION))
+            callers = [decode_invocation(row).caller for _, row in rows]
+            return [caller for caller in callers if caller is not None]
+        table = keys.OUTCOME if random.random() < 0.3 else keys.INVOCATION
+        return [key[1:17] for key, _ in disk.scan(*keys.prefix_range(table))]
 
     async def _edit(self, process: Process, key: str) -> None:
         """Write an object's state as it was read, provided that nobody has changed it since."""
@@ -82,11 +94,12 @@ class Operator:
     async def _do(self, process: Process, raw: bytes, verb: str) -> None:
         ledger = self.world.ledger
         id_ = format_invocation_id(InvocationId(raw))
+        tag = ledger.ids.get(id_) or _find_tag(process, raw)
         if verb in {"cancel", "kill", "purge", "restart"}:
-            tag = ledger.ids.get(id_) or _find_tag(process, raw)
             ledger.touch(id_, tag, is_repeated=verb in {"purge", "restart"})
         if verb == "resume":
-            ledger.resumed[id_] += 1
+            ledger.resume(id_)
+        resumed = ledger.resumed[id_]
         try:
             handle = process.runtime.invocation(id_)
             said = await _act(handle, verb)
@@ -94,6 +107,10 @@ class Operator:
             ledger.tell(f"operator: {verb} {id_[-8:]} refused: {error.code}")
         else:
             ledger.count(f"operator: {verb}")
+            if verb == "kill" and said:
+                ledger.kill(tag)
+            elif verb == "pause" and said:
+                ledger.pause(id_, resumed)
             ledger.tell(f"operator: {verb} {id_[-8:]}: {said!r:.60}")
 
 

@@ -37,6 +37,8 @@ class Child:
     key: str
     order: dict[str, Any]
     how: str
+    is_limited: bool = False
+    """Whether the parent may stop waiting for it."""
 
 
 class Workload:
@@ -90,7 +92,7 @@ class Workload:
                 timeout_ms = random.choice((0, 0, 50))
                 return ["awake", random.randrange(1, 300), timeout_ms]
             case "hear":
-                return ["hear", random.choice((1, 1, 2, 3))]
+                return self._draw_hearing()
             case "peek":
                 return ["peek", random.choice(KEYS)]
             case "inbox":
@@ -98,9 +100,13 @@ class Workload:
             case "both":
                 return ["both", [self._draw_op(tag, key, depth + 1) for _ in range(2)]]
             case "within":
-                return ["within", random.randrange(1, 200), self._draw_op(tag, key, depth + 1)]
+                first = len(self.children)
+                op = self._draw_op(tag, key, depth + 1)
+                for child in self.children[first:]:
+                    child.is_limited = True
+                return ["within", random.randrange(1, 200), op]
             case "trip":
-                return ["trip", random.choice((1, 1, 2))]
+                return ["trip", random.choice((1, 1, 2)), random.choice((0, 0, 20))]
             case _:
                 options: dict[str, Any] = {"ms": random.randrange(0, 60)}
                 options["unknown"] = random.choice(_UNKNOWN)
@@ -109,6 +115,17 @@ class Workload:
                 if random.random() < 0.2:
                     options["plain"] = True
                 return ["step", options]
+
+    def _draw_hearing(self) -> list[Any]:
+        random = self.random
+        every_ms = random.randrange(1, 20)
+        pause_ms = random.choice((0, 0, random.randrange(1, 100)))
+        patience_ms = random.choice((0, every_ms, random.randrange(1, 40)))
+        hearing = ["hear", random.choice((1, 2, 3)), every_ms, pause_ms, patience_ms]
+        if random.random() < 0.3:
+            # While the next attempt is waited for, a signal and the end of the patience both come.
+            return ["both", [hearing, ["trip", 1, random.randrange(5, 30)]]]
+        return hearing
 
     def _draw_child(self, kind: str, tag: str, key: str, depth: int) -> list[Any]:
         random = self.random

@@ -106,7 +106,7 @@ class World:
             Random(f"{seed}/network"),
             lambda: self.process if self.process.is_alive else None,
         )
-        self.is_forgetful = self.config.retention < timedelta(days=1)
+        self.ledger.is_forgetful = self.config.retention < timedelta(days=1)
         self.is_long = self.config.maintenance_ms > 1_000
         self.clients = Clients(self, Random(f"{seed}/clients"))
         self.outsiders = Outsiders(self, Random(f"{seed}/outsiders"))
@@ -238,6 +238,9 @@ def draw_config(random: Random, options: Options) -> RuntimeConfig:
         )
     if random.random() < 0.1:
         config = replace(config, mailbox_invocations_max=2)
+    if random.random() < 0.3:
+        # What is woken in one turn runs in a later one, behind a commit.
+        config = replace(config, turn_pumps_max=1)
     return config
 
 
