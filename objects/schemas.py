@@ -5,9 +5,10 @@ code that knows the type is in memory. So what does not fit is found by the sche
 at least as strict as decoding: a number that must be whole is written as one, and texts that stand
 for times, dates and the like are looked at.
 
-What checks is the ``jsonschema`` library, loaded when it is first needed. Loading it stops the loop
-for some fifty milliseconds, and most questions ask for a yes, a number or a text: whether a value
-is that is seen at once.
+What checks is the ``jsonschema`` library, loaded when it is first needed. Loading it takes some
+fifty milliseconds, and most questions ask for a yes, a number or a text: whether a value is that is
+seen at once. For any other question ``load_checker`` is there, to be called in a thread while
+nobody has answered yet.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -81,6 +82,16 @@ def find_problem(schema: bytes, value: bytes) -> str | None:
     if len(message) > PROBLEM_CHARACTERS_MAX:
         message = f"{message[:PROBLEM_CHARACTERS_MAX]} ..."
     return f"at {error.json_path}: {message}"
+
+
+def is_plain(schema: bytes) -> bool:
+    """Whether a value is seen to fit the schema without ``load_checker``."""
+    return schema in _PLAIN
+
+
+def load_checker() -> None:
+    """Make ready for ``find_problem``; from any thread, and once is enough."""
+    _load_checker()
 
 
 def _best_problem(schema: Any, instance: Any) -> Any:

@@ -7,6 +7,7 @@ What does not fit its schema is refused before anything is decided, and it stays
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -35,13 +36,14 @@ from ..objects.identity import (
     accepted_ms,
     format_invocation_id,
 )
-from ..objects.schemas import find_problem, schema_of
+from ..objects.schemas import find_problem, is_plain, load_checker, schema_of
 from ..objects.syscalls import Question
 from .commits import Commits
 from .failures import failure_of
 from .journal_reads import find_completion
 from .lifecycle import Lifecycle
 from .open_invocation import Result
+from .seams import run_aside
 
 PAGE_MAX: Final = 1_000
 """Awakeables on one page."""
@@ -77,6 +79,8 @@ def open_awakeable(
         created_ms=created_ms,
     )
     lifecycle.commits.put_new(keys.awakeable(id_, index), record)
+    if command.schema is not None and not is_plain(command.schema):
+        _load_checker_once()
     if command.due_ms:
         lifecycle.timers.add(command.due_ms, id_, index, TimerKind.AWAKEABLE)
 
@@ -126,6 +130,12 @@ def complete_awakeable(lifecycle: Lifecycle, awakeable: AwakeableId, result: Res
         message = f"too late: {ended.message}"
         raise ConflictError(message)
     return False
+
+
+@cache
+def _load_checker_once() -> None:
+    """Before the first answer comes, which would else stop the loop for it."""
+    run_aside(load_checker)
 
 
 def list_awakeables(

@@ -240,6 +240,11 @@ class SystemWatch:
             self._closed.wait(self._interval_s)
 
 
+def run_aside(work: Callable[[], None]) -> None:
+    """Do ``work`` in a daemon thread of its own; nobody waits for it, and nothing comes of it."""
+    threading.Thread(target=work, name="holdfast-aside", daemon=True).start()
+
+
 def this_thread() -> int:
     """The id of the thread that calls this, as ``sys._current_frames`` knows it."""
     return threading.get_ident()
