@@ -136,8 +136,9 @@ class SystemThreads:
         self._actions_max = actions_max
         self._queues: dict[str, SimpleQueue[_Work | None]] = {}
         self._started: dict[str, int] = {}
-        # Threads that wait for work. Only a hint for whether to start another one.
-        self._idle: dict[str, int] = {}
+        # Work that was given and is not done. Invariant: a lane has as many threads, or all that it
+        # may have; so nothing waits for work before it while another thread could do it.
+        self._unfinished: dict[str, int] = {}
         self._lock = threading.Lock()
         self._closed = False
 
@@ -152,10 +153,11 @@ class SystemThreads:
         queue = self._queues.get(lane)
         if queue is None:
             queue = self._queues[lane] = SimpleQueue()
-            self._started[lane] = self._idle[lane] = 0
+            self._started[lane] = self._unfinished[lane] = 0
         with self._lock:
+            self._unfinished[lane] += 1
             threads_max = 1 if lane != "actions" else self._actions_max
-            start = self._idle[lane] <= queue.qsize() and self._started[lane] < threads_max
+            start = self._started[lane] < min(self._unfinished[lane], threads_max)
             if start:
                 self._started[lane] += 1
         queue.put((function, done))
@@ -185,11 +187,7 @@ class SystemThreads:
 
     def _work(self, lane: str, queue: "SimpleQueue[_Work | None]") -> None:
         while True:
-            with self._lock:
-                self._idle[lane] += 1
             work = queue.get()
-            with self._lock:
-                self._idle[lane] -= 1
             if work is None:
                 return
             function, done = work
@@ -198,6 +196,8 @@ class SystemThreads:
                 result = function()
             except BaseException as raised:  # noqa: BLE001  # handed to `done`, which decides
                 error = raised
+            with self._lock:
+                self._unfinished[lane] -= 1
             self._report(done, result, error)
 
     def _report(

@@ -1,8 +1,17 @@
 """The seams to the real world, where a stand-in would hide what they do."""
 
+import asyncio
+import threading
+from queue import SimpleQueue
+from typing import Any
+
+import pytest
+
 from holdfast.journal import keys
 from holdfast.journal.memory import MemoryStore
+from holdfast.runtime import seams
 from holdfast.runtime.engine import Engine
+from holdfast.runtime.seams import SystemThreads
 
 from .agents import Agent
 
@@ -19,3 +28,53 @@ async def test_an_alarm_of_the_runtime_set_while_a_handler_runs_is_no_timer_of_t
         entries = list(store.scan(*keys.prefix_range(keys.JOURNAL)))
 
     assert len(entries) == 2 * 3, "an input, a sleep and its completion of each"
+
+
+async def test_no_action_waits_for_another_one_while_a_thread_could_be_had(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A thread that has just taken its work has not begun it, and is not free either."""
+    taken, goes_on = threading.Event(), threading.Event()
+
+    class Slow(SimpleQueue[Any]):
+        def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: FBT001, FBT002 -- as it is
+            work = super().get(block, timeout)
+            if not taken.is_set():
+                taken.set()
+                goes_on.wait()
+            return work
+
+    monkeypatch.setattr(seams, "SimpleQueue", Slow)
+    threads = SystemThreads()
+    ended: list[str] = []
+    done = asyncio.Event()
+
+    def end(name: str, _error: BaseException | None) -> None:
+        ended.append(name)
+        done.set()
+
+    threads.run("actions", lambda: "first", end)
+    assert await asyncio.to_thread(taken.wait, 30)
+    threads.run("actions", lambda: "second", end)
+    async with asyncio.timeout(30):
+        await done.wait()
+    assert ended == ["second"]
+    goes_on.set()
+    threads.close()
+
+
+async def test_threads_that_are_free_are_used_again() -> None:
+    threads = SystemThreads()
+    used: list[int] = []
+    done = asyncio.Event()
+
+    def end(thread: int, _error: BaseException | None) -> None:
+        used.append(thread)
+        done.set()
+
+    for _ in range(20):
+        done.clear()
+        threads.run("actions", threading.get_ident, end)
+        await done.wait()
+    assert len(set(used)) == 1
+    threads.close()
