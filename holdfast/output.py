@@ -20,6 +20,11 @@ def tell(line: str, *, err: bool = False) -> None:
         click.echo(line, err=err)
 
 
+def say(sentence: str) -> None:
+    """As ``tell``, on stderr: what is wrong, as one line."""
+    tell(f"holdfast: {' '.join(sentence.split())}", err=True)
+
+
 @contextlib.contextmanager
 def explained_output() -> Generator[None]:
     """Turn a failure to print into one sentence; other failures pass.

@@ -42,7 +42,7 @@ OWNERS: dict[str, set[str]] = {
     },
     "apsw": {"ingress/sql/database.py", "ingress/sql/query.py"},
     "msgpack": {"journal/codec.py"},
-    "uvloop": {"holdfast/cli.py"},
+    "uvloop": {"holdfast/serving_command.py"},
     "click": {
         "holdfast/access_options.py",
         "holdfast/admin_options.py",
@@ -60,8 +60,12 @@ OWNERS: dict[str, set[str]] = {
         "holdfast/commands/services.py",
         "holdfast/commands/state.py",
         "holdfast/commands/verify.py",
+        "holdfast/demo/command.py",
         "holdfast/demo/story.py",
+        "holdfast/dev_command.py",
+        "holdfast/later.py",
         "holdfast/output.py",
+        "holdfast/serving_command.py",
         "holdfast/serving_limits.py",
         "holdfast/testing/llm/__main__.py",
     },
@@ -113,6 +117,8 @@ DEFERRED_IMPORTS: dict[tuple[str, str], str] = {
         "holdfast/testing/__init__.py",
         "__getattr__",
     ): "finding the fixtures must not load the runtime",
+    ("holdfast/__main__.py", "main"): "the collector is told to rest before anything is loaded",
+    ("holdfast/later.py", "get_command"): "a start waits only for what its own command needs",
     ("holdfast/loading.py", "_import_module"): "what to import is named on the command line",
 }
 """(module, function) that imports when called: why."""

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from holdfast import Context, Runtime, Service, VirtualObject, handler, state
-from holdfast.cli import new_event_loop
 from holdfast.ingress.options import HttpOptions
+from holdfast.serving_command import new_event_loop
 from holdfast.serving_limits import raise_descriptor_limit
 
 

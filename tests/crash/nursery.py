@@ -32,7 +32,7 @@ class Nursery:
     """Forks servers; one thread at a time is served. Ends them all at the end of the block."""
 
     def __init__(
-        self, importing: str = "holdfast.cli", env: Mapping[str, str] | None = None
+        self, importing: str = "holdfast.serving_command", env: Mapping[str, str] | None = None
     ) -> None:
         """
         Args:

@@ -37,7 +37,7 @@ class FirstStarts:
 
 
 def cut_first_starts(
-    directory: Path, seed: str, cuts: int, importing: str = "holdfast.cli"
+    directory: Path, seed: str, cuts: int, importing: str = "holdfast.serving_command"
 ) -> FirstStarts:
     """Cut the power of so many directories while they are young, and start each again.
 

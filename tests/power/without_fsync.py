@@ -4,7 +4,9 @@ import importlib
 import os
 from typing import Any
 
-importlib.import_module("holdfast.cli")  # A nursery imports one module; its servers need this one.
+importlib.import_module(
+    "holdfast.serving_command"
+)  # A nursery imports one module; its servers need this one.
 
 
 def _forget(fd: Any) -> None:
