@@ -46,6 +46,8 @@ used for anything else. The key of a service's idempotency record is the empty t
 object has.
 """
 
+from functools import lru_cache
+
 from ..objects.identity import InvocationId, Target
 
 INVOCATION = b"i"
@@ -86,6 +88,10 @@ def text(value: str) -> bytes:
     return raw + _TEXT_END
 
 
+# Most fields are declared by a class, so there are few of them.
+_field_text = lru_cache(maxsize=1024)(text)
+
+
 def split_text(data: bytes, start: int) -> tuple[str, int]:
     """The text that begins at ``start``, and where it ends."""
     end = start
@@ -123,7 +129,9 @@ def prefix_range(prefix: bytes) -> tuple[bytes, bytes]:
 
 def object_key(service: str, key: str) -> bytes:
     """The fields that name an object inside a key."""
-    return text(service) + text(key)
+    if "\0" in service or "\0" in key:
+        return text(service) + text(key)
+    return f"{service}\0\1{key}\0\1".encode()
 
 
 def invocation(invocation_id: InvocationId) -> bytes:
@@ -158,7 +166,7 @@ def inbox(object_: bytes, sequence: int) -> bytes:
 
 def state(object_: bytes, field: str, part: bytes) -> bytes:
     """One row of a state field."""
-    return STATE + object_ + text(field) + part
+    return STATE + object_ + _field_text(field) + part
 
 
 def watched(key: bytes) -> bytes | None:
@@ -178,7 +186,7 @@ def watched(key: bytes) -> bytes | None:
 
 def undo(object_: bytes, sequence: int, index: int, field: str, part: bytes) -> bytes:
     """What a state row held before command ``index`` of the turn ``sequence``."""
-    return UNDO + object_ + u64(sequence) + u32(index) + text(field) + part
+    return UNDO + object_ + u64(sequence) + u32(index) + _field_text(field) + part
 
 
 def undo_of_turn(object_: bytes, sequence: int) -> bytes:

@@ -123,7 +123,9 @@ class StateField(Generic[T]):
 
     def __set__(self, instance: object, value: T) -> None:
         """Replace the value; saved with the next command or the outcome."""
-        self._get_syscalls(instance).state_set(self, value)
+        # As in ``__get__``.
+        syscalls = getattr(instance, SYSCALLS_ATTRIBUTE, None) or self._get_syscalls(instance)
+        syscalls.state_set(self, value)
 
     def __delete__(self, instance: object) -> None:
         """Forget the value, as if it had never been set."""

@@ -66,7 +66,7 @@ class Registry:
             UnknownTargetError: no such class or handler, a service with a key, or an object
                 without one. The message says what comes near.
         """
-        service = self.get_service(target.service)
+        service = self.services.get(target.service) or self.get_service(target.service)
         handler = service.handlers.get(target.handler)
         if handler is None:
             hint = _suggest(target.handler, service.handlers)

@@ -39,6 +39,7 @@ class Admission:
         self._lifecycle = core.lifecycle
         self._commits = core.commits
         self._answers = core.answers
+        self._mailbox_invocations_max = core.config.mailbox_invocations_max
 
     def submit(self, request: CallRequest, *, wait: bool) -> "asyncio.Future[Answer]":
         """As ``Engine.submit``, which has looked whether the runtime is open."""
@@ -90,7 +91,11 @@ class Admission:
         if request.idempotency_key is not None:
             key = keys.idempotency(request.target, request.idempotency_key)
             self._commits.put(key, id_ + _digest(request.argument))
-        return self._answer_accepted(id_, request, wait=wait)
+        due_ms = core.clock.now_ms() + request.delay_ms if request.delay_ms else None
+        answer = Answer(invocation_id=format_invocation_id(id_), execution_time_ms=due_ms)
+        if wait:
+            return self._answers.with_outcome(id_, answer)
+        return self._answers.when_durable(answer)
 
     def check_room(
         self,
@@ -111,22 +116,15 @@ class Admission:
         if self._core.store.is_nearly_full:
             message = "the disk is nearly full, so no new work is accepted; free some space"
             raise StoreFullError(message)
-        maximum = self._find_mailbox_limit(object_, handler)
-        if maximum is not None and not delay_ms:
+        if object_ is None or handler.shared or delay_ms:
+            return
+        maximum = handler.options.mailbox_invocations_max or self._mailbox_invocations_max
+        if self._lifecycle.mailboxes.waiting_count(object_) >= maximum:
             message = (
                 f"{target.service}/{target.key} has {maximum} calls waiting, "
                 f"which is its limit; try again later"
             )
             raise MailboxFullError(message)
-
-    def _answer_accepted(
-        self, id_: InvocationId, request: CallRequest, *, wait: bool
-    ) -> "asyncio.Future[Answer]":
-        due_ms = self._core.clock.now_ms() + request.delay_ms if request.delay_ms else None
-        answer = Answer(invocation_id=format_invocation_id(id_), execution_time_ms=due_ms)
-        if wait:
-            return self._answers.with_outcome(id_, answer)
-        return self._answers.when_durable(answer)
 
     def _find_started(self, request: CallRequest, *, wait: bool) -> "asyncio.Future[Answer] | None":
         """The answer to a second start of a workflow, or ``None`` for the first one."""
@@ -177,15 +175,6 @@ class Admission:
         answer = replace(answer, expires_ms=outcome.expires_ms)
         result = b"" if outcome.result is None else outcome.result
         return self._answers.when_durable(add_outcome(answer, result))
-
-    def _find_mailbox_limit(self, object_: bytes | None, handler: HandlerDefinition) -> int | None:
-        """The bound of a mailbox that has reached it, else ``None``."""
-        if object_ is None or handler.shared:
-            return None
-        config = self._core.config
-        maximum = handler.options.mailbox_invocations_max or config.mailbox_invocations_max
-        is_full = self._lifecycle.mailboxes.waiting_count(object_) >= maximum
-        return maximum if is_full else None
 
 
 def _digest(data: bytes) -> bytes:

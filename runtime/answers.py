@@ -5,6 +5,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
+
 from ..journal.entry import Failure
 from ..objects.errors import HoldfastError
 from ..objects.identity import InvocationId
@@ -48,7 +50,8 @@ class Answers:
             self._open.pop(future, None)
             self._outcomes.forget_waiter(id_, tell)
 
-        future: asyncio.Future[Answer] = GivenUpFuture(forget, self._loop)
+        future: GivenUpFuture[Answer] = GivenUpFuture(loop=self._loop)
+        future.forget = forget
         self._open[future] = None
         self._outcomes.when_completed(id_, tell)
         return future
@@ -65,7 +68,8 @@ class Answers:
             self._open.pop(future, None)
             forget()
 
-        future: asyncio.Future[Any] = GivenUpFuture(give_up, self._loop)
+        future: GivenUpFuture[Any] = GivenUpFuture(loop=self._loop)
+        future.forget = give_up
         self._open[future] = None
         return future, lambda answer: self._commits.when_durable(
             partial(self._settle, future, answer)
@@ -95,17 +99,17 @@ class Answers:
 class GivenUpFuture(asyncio.Future[T]):
     """What somebody outside waits for, perhaps for days, and may stop to wait for."""
 
-    def __init__(self, forget: Callable[[], None], loop: asyncio.AbstractEventLoop) -> None:
-        """Wait; ``forget`` is called if the wait is given up."""
-        super().__init__(loop=loop)
-        self._forget = forget
+    # Without an ``__init__`` of its own, which would take longer than all of the future's.
+    forget: Callable[[], None]
+    """Called if the wait is given up. Set it at once."""
 
     def cancel(self, msg: Any | None = None) -> bool:
         """As ``Future.cancel``; the invocation goes on, and nothing is kept for this caller."""
-        self._forget()
+        self.forget()
         return super().cancel(msg)
 
 
 def add_outcome(answer: Answer, result: Result) -> Answer:
     """``answer`` with the outcome that ``result`` records."""
-    return answer.with_outcome(error_of(result) if isinstance(result, Failure) else result)
+    outcome = error_of(result) if isinstance(result, Failure) else result
+    return replace(answer, outcome=outcome)

@@ -237,7 +237,7 @@ class Attempt:
         invocation, table = self.invocation, self._parts.table
         if invocation.object_ is None:
             return NoState()
-        if not invocation.is_exclusive:
+        if not invocation.record.is_exclusive:
             return SharedState(table, invocation.object_, self._commands.cursor)
         is_replaying = self._commands.cursor.has_recorded_commands
         cached = None if is_replaying else self._parts.host.take_values(invocation.object_)
@@ -331,7 +331,8 @@ class Attempt:
         commands.cursor.finish()
         if commands.unwritten is not None:
             commands.unwritten.settle()
-        commands.withdraw_all()
+        if commands.pending:
+            commands.withdraw_all()
         if self._parts.steps.is_busy(self.invocation.id):
             # The key is not released while an action of this turn still touches the world.
             self._lifecycle.blocked(self.invocation, has_steps=True, callees=None)

@@ -279,7 +279,11 @@ class HandlerPort(SagaVerbs):
     def has_inbox(self) -> bool:
         """As ``Syscalls.has_inbox``."""
         service, invocation = self._invocation.service, self._invocation
-        return invocation.is_exclusive and service is not None and service.kind == "virtual object"
+        return (
+            invocation.record.is_exclusive
+            and service is not None
+            and service.kind == "virtual object"
+        )
 
     def read_messages(self, result: Serde[Any], *, takes_all: bool) -> "Future[Any]":
         """As ``Syscalls.read_messages``."""

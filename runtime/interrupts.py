@@ -70,7 +70,7 @@ def refuse_own_turn(caller: OpenInvocation, target: Target) -> None:
         InvalidArgumentError: ``caller`` holds the turn at ``target``'s key.
     """
     own = caller.record.target
-    if caller.is_exclusive and (own.service, own.key) == (target.service, target.key):
+    if caller.record.is_exclusive and (own.service, own.key) == (target.service, target.key):
         message = (
             f"{caller.name} would interrupt itself and never see the result of {target}; use "
             f'send() with mode="interrupt"'

@@ -190,7 +190,7 @@ class Lifecycle:
 
     def take_up(self, invocation: OpenInvocation) -> None:
         """Begin with one whose journal was written by whoever made it; its key, if any, is free."""
-        if invocation.is_exclusive and invocation.object_ is not None:
+        if invocation.record.is_exclusive and invocation.object_ is not None:
             self.mailboxes.arrive(invocation.object_, invocation.record.sequence, invocation.id)
         self.accepted_count += 1
         self.commits.put_new(keys.invocation(invocation.id), invocation.record)
@@ -256,7 +256,8 @@ class Lifecycle:
         two comes second sees what the other did.
         """
         self.append(invocation, entry)
-        self._clear_waiting(invocation)
+        if invocation.is_waiting:
+            self._clear_waiting(invocation)
         attempt = self.wake(invocation)
         if attempt is not None:
             attempt.accept(delivery)
@@ -303,7 +304,7 @@ class Lifecycle:
         """The attempt has left memory; the rows already say that nothing needs to run."""
         invocation.attempt = None
         self._open.pop(invocation.id, None)
-        if invocation.object_ is not None and invocation.is_exclusive:
+        if invocation.object_ is not None and invocation.record.is_exclusive:
             self.mailboxes.forget(invocation.object_)
 
     # -- Ending ------------------------------------------------------------------------------
@@ -321,7 +322,8 @@ class Lifecycle:
         commits.delete(keys.invocation(id_))
         if invocation.is_live:
             commits.delete(keys.live(id_))
-        self._clear_waiting(invocation)
+        if invocation.is_waiting:
+            self._clear_waiting(invocation)
         invocation.attempt = None
         self._open.pop(id_, None)
         self.completed_count += 1
@@ -335,11 +337,12 @@ class Lifecycle:
         self.outcomes.tell(id_, result)
         if record.details is not None and record.details.callback is not None:
             call_back(self, invocation, record.details.callback, result)
-        if invocation.is_exclusive and record.state is not InvocationState.SCHEDULED:
+        if record.is_exclusive and record.state is not InvocationState.SCHEDULED:
             assert invocation.object_ is not None, "an exclusive handler without an object"
             successor_id = self.mailboxes.leave(invocation.object_, id_)
             successor = None if successor_id is None else self.find(successor_id)
             if successor is not None:
+                commits.put(keys.invocation(successor.id), successor.record)
                 self._begin(successor)
 
     def retry_later(
@@ -404,17 +407,18 @@ class Lifecycle:
                 self.complete_command(waiter, index, told)
 
     def _take_place(self, invocation: OpenInvocation) -> None:
+        """Have it begin, or wait. Its row is staged already, and encoded when it is written."""
         record = invocation.record
-        if invocation.is_exclusive:
+        if invocation.record.is_exclusive:
             assert invocation.object_ is not None, "an exclusive handler without an object"
             mode = CallMode.QUEUE if record.details is None else record.details.mode
             if not self.mailboxes.arrive(invocation.object_, record.sequence, invocation.id, mode):
                 record.state = InvocationState.INBOXED
-                self.commits.put(keys.invocation(invocation.id), record)
                 return
         self._begin(invocation)
 
     def _begin(self, invocation: OpenInvocation) -> None:
+        """Start the first attempt; as to its row, see ``_take_place``."""
         record = invocation.record
         if record.state is InvocationState.INBOXED:
             # The rows of an object tell its past by the sequences of its turns, in the order in
@@ -422,7 +426,6 @@ class Lifecycle:
             record.sequence = self.next_sequence()
         record.state = InvocationState.BEGUN
         record.begun_ms = self.clock.now_ms()
-        self.commits.put(keys.invocation(invocation.id), record)
         self._set_live(invocation)
         self._start(invocation)
 
@@ -440,7 +443,8 @@ class Lifecycle:
         if invocation.is_live:
             self.commits.delete(keys.live(invocation.id))
             invocation.is_live = False
-        self._clear_waiting(invocation)
+        if invocation.is_waiting:
+            self._clear_waiting(invocation)
         self.commits.put(keys.invocation(invocation.id), invocation.record)
         self.suspended(invocation)
 
@@ -456,6 +460,7 @@ class Lifecycle:
             return
         record = invocation.record
         if kind is TimerKind.START:
+            self.commits.put(keys.invocation(id_), record)
             # Its place is the moment it fell due, decided here, not the moment it was sent.
             record.sequence = self.next_sequence()
             record.next_attempt_ms = 0
@@ -480,9 +485,8 @@ class Lifecycle:
             self.commits.put_new(keys.live(invocation.id), b"")
 
     def _clear_waiting(self, invocation: OpenInvocation) -> None:
-        if invocation.is_waiting:
-            invocation.is_waiting = False
-            self.commits.delete(keys.waiting(invocation.id))
+        invocation.is_waiting = False
+        self.commits.delete(keys.waiting(invocation.id))
 
     def next_sequence(self) -> int:
         """A number that is greater than all that were given before, across restarts too."""

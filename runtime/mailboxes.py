@@ -90,7 +90,8 @@ class Mailboxes:
         if mailbox is None:
             self._free = None
             self._open[object_] = Mailbox(invocation_id)
-            self._commits.put_new(keys.turn(object_), keys.u64(sequence) + invocation_id)
+            row = sequence.to_bytes(8, "big") + invocation_id
+            self._commits.put_new(keys.turn(object_), row)
             return True
         assert mailbox.last_sequence() < sequence, "a place was given twice"
         if mode is CallMode.INTERRUPT:

@@ -28,6 +28,9 @@ from .state_tags import hash_rows
 _NAMES = ""
 """Among what a shared handler read: the names, as parts without rows. No field is called this."""
 
+_NOTHING_UNDONE = TurnUndo()
+"""Of every turn that has stored nothing yet; nobody changes it."""
+
 
 class ExclusiveState:
     """The state of the object whose turn an attempt holds."""
@@ -53,7 +56,7 @@ class ExclusiveState:
         self._table = table
         self._object = object_
         self._sequence = sequence
-        self._undo = table.read_undo(object_, sequence) if is_replaying else TurnUndo()
+        self._undo = table.read_undo(object_, sequence) if is_replaying else _NOTHING_UNDONE
         self._values = {} if cached is None else cached
         # Values that were read, set or cleared in this turn; only these can have changed.
         self._touched: dict[str, FieldValue] = {}
@@ -144,7 +147,8 @@ class ExclusiveState:
             return
         changes = self._collect()
         self._unsaved = []
-        self._reconcile(index)
+        if self._replayed is not None:
+            self._reconcile(self._replayed, index)
         for name in list(self._defaults):
             self._store_default(name, index)
         for name, change in changes:
@@ -166,9 +170,11 @@ class ExclusiveState:
             return
         changes = self._collect()
         self._unsaved = []
-        self._reconcile(index)
+        if self._replayed is not None:
+            self._reconcile(self._replayed, index)
         for name, change in changes:
-            self._store_default(name, index)
+            if name in self._defaults:
+                self._store_default(name, index)
             self._write(name, change, index)
         for name in {name for name, _ in changes}:
             self._record_default(name, index)
@@ -182,9 +188,11 @@ class ExclusiveState:
         if self._is_untouched:
             return
         changes = self._collect()
-        self._reconcile(index)
+        if self._replayed is not None and index is not None:
+            self._reconcile(self._replayed, index)
         for name, change in changes:
-            self._store_default(name, index)
+            if name in self._defaults:
+                self._store_default(name, index)
             self._write(name, change, index)
         for name in self._defaults:
             # Its baseline says that the default is stored, which it is not.
@@ -234,15 +242,13 @@ class ExclusiveState:
             for change in changes:
                 self._replayed[name, change.part] = change.new
 
-    def _reconcile(self, index: int | None) -> None:
+    def _reconcile(self, expected: dict[tuple[str, bytes], bytes | None], index: int) -> None:
         """Store what a replay has come to where the rows hold something else.
 
         They do where the code is not what it was, or an id in the state is not: a restart has
         awakeables of its own.
         """
-        if self._replayed is None or index is None:
-            return
-        expected, self._replayed = self._replayed, None
+        self._replayed = None
         for name, parts in self._undo.rows.items():
             for part, row in parts.items():
                 expected.setdefault((name, part), row)
@@ -259,7 +265,8 @@ class ExclusiveState:
         is kept for the next time.
         """
         for name, value in self._touched.items():
-            self._unsaved += [(name, change) for change in _changes(value)]
+            for change in _changes(value):
+                self._unsaved.append((name, change))
         return self._unsaved
 
     def _write(self, name: str, change: RowChange, index: int | None) -> None:
@@ -286,7 +293,7 @@ class ExclusiveState:
             self._defaults[name] = changes
 
     def _store_default(self, name: str, index: int | None) -> None:
-        for change in self._defaults.pop(name, ()):
+        for change in self._defaults.pop(name):
             self._write(name, change, index)
 
     def _record_default(self, name: str, index: int) -> None:

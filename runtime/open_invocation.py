@@ -66,11 +66,6 @@ class OpenInvocation(Struct, kw_only=True, eq=False):
     """The argument, decoded at the door; saves the first attempt from doing it again."""
 
     @property
-    def is_exclusive(self) -> bool:
-        """Whether it needs the turn at its object."""
-        return self.record.is_exclusive
-
-    @property
     def name(self) -> str:
         """For messages: ``Assistant/sam/ask (inv_...)``."""
         return f"{self.record.target} ({format_invocation_id(self.id)})"

@@ -5,6 +5,7 @@ What is kept, and how it goes, belong together: see ``retention`` for the second
 
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from ..journal import keys
 from ..journal.entry import Failure
@@ -99,7 +100,8 @@ class Outcomes:
             details=details,
         ).encode()
         self._commits.put_new(outcome_key, row)
-        self.oldest.lower(outcome_key)
+        if outcome_key < self.oldest.position:
+            self.oldest.lower(outcome_key)
         self.retained_bytes += len(row) + len(outcome_key)
         if has_journal:
             self.retained_bytes += invocation.stored_bytes
@@ -122,7 +124,7 @@ class Outcomes:
     def tell(self, id_: InvocationId, result: Result) -> None:
         """Tell those outside who await the outcome, once it is durable."""
         for tell in self._waiters.pop(id_, ()):
-            self._commits.when_durable(_bind(tell, result))
+            self._commits.when_durable(partial(tell, result))
 
     def take_attached(self, id_: InvocationId) -> list[tuple[InvocationId, int]]:
         """The commands that await the outcome of ``id_``, which completes; they do no longer."""
@@ -180,7 +182,3 @@ def _details_of(
 
 def _is_restart(record: InvocationRecord) -> bool:
     return record.details is not None and record.details.restarted_from is not None
-
-
-def _bind(tell: Callable[[Result], None], result: Result) -> Callable[[], None]:
-    return lambda: tell(result)

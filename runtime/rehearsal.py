@@ -135,7 +135,7 @@ class Rehearsal(Attempt):
 
     def _make_state(self) -> ExclusiveState | SharedState | NoState:
         object_ = self.invocation.object_
-        if object_ is not None and not self.invocation.is_exclusive:
+        if object_ is not None and not self.invocation.record.is_exclusive:
             return NotingState(self._parts.table, object_, self._commands.cursor)
         return super()._make_state()
 

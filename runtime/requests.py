@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from msgspec import Struct, field
-from msgspec.structs import replace
 
 from ..objects.call_options import CallOptions, Mode
 from ..objects.errors import TerminalError
@@ -67,7 +66,7 @@ def request_of(target: Target, argument: bytes, options: CallOptions) -> CallReq
         argument=argument,
         headers=headers_of(options),
         idempotency_key=options.idempotency_key,
-        delay_ms=options.delay_ms,
+        delay_ms=0 if options.delay is None else options.delay_ms,
         mode=options.mode,
         callback=options.callback,
     )
@@ -89,10 +88,6 @@ class Answer(Struct, frozen=True, kw_only=True):
     """Where the outcome was there already: until when it is, milliseconds since 1970."""
     content_type: str = JSON
     """Of a result whose handler whoever asked has not named."""
-
-    def with_outcome(self, outcome: bytes | TerminalError) -> "Answer":
-        """The same answer with an outcome."""
-        return replace(self, outcome=outcome)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

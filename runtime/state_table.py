@@ -143,7 +143,7 @@ class StateTable:
         if row is None:
             commits.delete(key)
         else:
-            commits.put(key, keys.u64(sequence) + row)
+            commits.put(key, sequence.to_bytes(SEQUENCE_BYTES, "big") + row)
         return size
 
     def record_default(

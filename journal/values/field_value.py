@@ -329,6 +329,10 @@ class FieldValue:
 
     def _find_changes(self) -> list[RowChange]:
         live = self._live
+        if type(live) in IMMUTABLE_TYPES and self._chunks is None:
+            # Most values are; what follows comes to the same in many more steps.
+            old, self._head = self._head, WHOLE + self._type.whole.encode(live)
+            return [] if old == self._head else [RowChange(HEAD_PART, old, self._head)]
         if live is _Mark.ABSENT:
             return self._store(None, None, [])
         self._attach(live)

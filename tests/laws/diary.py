@@ -217,14 +217,14 @@ class Seen:
             yield self
 
     def _begun(self, lifecycle: Lifecycle, invocation: OpenInvocation) -> None:
-        if invocation.is_exclusive and invocation.object_ is not None:
+        if invocation.record.is_exclusive and invocation.object_ is not None:
             record = invocation.record
             self.turns[invocation.id] = (record.target, record.sequence)
             rows = read_rows(lifecycle, invocation.object_)
             self.before[invocation.object_, record.sequence][0] = rows
 
     def _appending(self, lifecycle: Lifecycle, invocation: OpenInvocation, entry: bytes) -> None:
-        if invocation.is_exclusive and invocation.object_ is not None:
+        if invocation.record.is_exclusive and invocation.object_ is not None:
             turn = (invocation.object_, invocation.record.sequence)
             is_delivery = isinstance(codec.decode_entry(entry), Completion | Cancellation)
             if is_delivery or (turn, invocation.next_index) not in self._saved:
@@ -241,7 +241,7 @@ class Seen:
 
     def _keeping(self, outcomes: Outcomes, invocation: OpenInvocation, result: Result) -> None:
         del result
-        if invocation.is_exclusive and invocation.object_ is not None:
+        if invocation.record.is_exclusive and invocation.object_ is not None:
             turn = (invocation.object_, invocation.record.sequence)
             self.left[turn] = read_rows(outcomes, invocation.object_)
 

@@ -132,9 +132,9 @@ MAILBOXES = (
         "passes the turn on from what runs, and not from what is paused",
         (
             "runtime.lifecycle:Lifecycle.complete",
-            "if invocation.is_exclusive and record.state is not InvocationState.SCHEDULED:",
+            "if record.is_exclusive and record.state is not InvocationState.SCHEDULED:",
             (
-                "if invocation.is_exclusive and record.state not in"
+                "if record.is_exclusive and record.state not in"
                 " {InvocationState.SCHEDULED, InvocationState.PAUSED}:"
             ),
         ),
@@ -407,9 +407,9 @@ ENDING = (
         "leaves the place of a waiting call that is canceled",
         (
             "runtime.lifecycle:Lifecycle.complete",
-            "if invocation.is_exclusive and record.state is not InvocationState.SCHEDULED:",
+            "if record.is_exclusive and record.state is not InvocationState.SCHEDULED:",
             (
-                "if invocation.is_exclusive and record.state not in"
+                "if record.is_exclusive and record.state not in"
                 " {InvocationState.SCHEDULED, InvocationState.INBOXED}:"
             ),
         ),
