@@ -77,6 +77,11 @@ class Attempts:
         """Whether an attempt waits to be run."""
         return bool(self._ready)
 
+    @property
+    def ready_count(self) -> int:
+        """How many attempts wait to be run."""
+        return len(self._ready)
+
     def run_turn(self) -> None:
         """Run what is ready, within the bounds of one turn."""
         ready = self._ready

@@ -38,6 +38,7 @@ from .for_doors import ForDoors
 from .lifecycle import Lifecycle
 from .maintenance import Maintenance
 from .outside import Health, Outside
+from .recovery import Recovery
 from .requests import RuntimeStatistics
 from .retention import Retention
 from .seams import (
@@ -130,6 +131,7 @@ class Engine(Outside, ForDoors):
         self._lifecycle: Lifecycle
         self._attempts: Attempts
         self._retention: Retention
+        self._recovery: Recovery | None = None
         self._maintenance: Maintenance
         self._answers: Answers
         self._admission: Admission
@@ -232,7 +234,9 @@ class Engine(Outside, ForDoors):
         # What fell due during the downtime takes its place before anything new can.
         while self._lifecycle.timers.fire_due():
             self._commits.write()
-        self._lifecycle.recover()
+        self._recovery = Recovery(self._lifecycle)
+        self._recover()
+        self._request_turn()
         self._lifecycle.timers.open()
         self._maintenance.open()
 
@@ -365,15 +369,23 @@ class Engine(Outside, ForDoors):
             self._turn_requested = True
             self._loop.call_soon(self._turn)
 
+    def _recover(self) -> None:
+        """Take up the next few of what was live at the start; nobody, once a stop has begun."""
+        assert self._recovery is not None, "recovered without a recovery"
+        if self.health != "ok" or not self._recovery.go_on(self._attempts.ready_count):
+            self._recovery = None
+
     def _turn(self) -> None:
         """Run what is ready, then write all that was decided since the last turn."""
         if self.health in {"failed", "stopped"}:
             return
+        if self._recovery is not None:
+            self._commits.guard(self._recover)
         self._commits.guard(self._attempts.run_turn)
         # What is staged from here on, by effects of the write, belongs to the next turn.
         self._turn_requested = False
         self._commits.write()
-        if self._attempts.has_ready:
+        if self._attempts.has_ready or self._recovery is not None:
             self._request_turn()
 
     # -- Ends --------------------------------------------------------------------------------

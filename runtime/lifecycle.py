@@ -197,16 +197,11 @@ class Lifecycle:
         self._set_live(invocation)
         self._start(invocation)
 
-    def recover(self) -> int:
-        """Start an attempt of all that was live; gives how many."""
-        count = 0
-        start, end = keys.prefix_range(keys.LIVE)
-        for key, _ in list(self.commits.scan(start, end)):
-            invocation = self.find(InvocationId(key[1:]))
-            if invocation is not None and invocation.attempt is None:
-                self._start(invocation)
-                count += 1
-        return count
+    def revive(self, id_: InvocationId) -> None:
+        """Start an attempt of one that has a live row, unless something else has done so."""
+        invocation = self.find(id_)
+        if invocation is not None and invocation.attempt is None:
+            self._start(invocation)
 
     def find(self, id_: InvocationId) -> OpenInvocation | None:
         """The invocation, when it is not completed."""

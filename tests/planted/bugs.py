@@ -253,9 +253,9 @@ WAKING = (
         "I15",
         "takes up the first one that was live",
         (
-            "runtime.lifecycle:Lifecycle.recover",
-            "list(self.commits.scan(start, end))",
-            "list(self.commits.scan(start, end))[:1]",
+            "runtime.recovery:Recovery.go_on",
+            "for key, _ in rows:",
+            "for key, _ in rows[:1]:",
         ),
     ),
     _bug(
