@@ -43,6 +43,7 @@ class Attempts:
         self._lifecycle = lifecycle
         self._clock = clock
         self._config = config
+        self._resident_max = config.resident_attempts_max
         self._request_turn = request_turn
         self.steps = Steps(lifecycle, clock, threads, tracing, self)
         self._parts = AttemptParts(
@@ -58,6 +59,10 @@ class Attempts:
         )
         self._resident: dict[InvocationId, Attempt] = {}
         self._ready: deque[Attempt] = deque()
+        # Invocations whose attempt begins when there is room, in order. An id each, for a flood of
+        # calls must not fill the memory; all else is in their rows.
+        self._late: dict[InvocationId, None] = {}
+        self._is_beginning_late = False
         # Attempts that wait for others only, longest idle first.
         self._idle: OrderedDict[Attempt, None] = OrderedDict()
         # Live values by object, least lately used first, and their estimated size together.
@@ -75,7 +80,7 @@ class Attempts:
     @property
     def has_ready(self) -> bool:
         """Whether an attempt waits to be run."""
-        return bool(self._ready)
+        return bool(self._ready or self._late)
 
     @property
     def ready_count(self) -> int:
@@ -85,6 +90,9 @@ class Attempts:
     def run_turn(self) -> None:
         """Run what is ready, within the bounds of one turn."""
         ready = self._ready
+        if self._late:
+            # One whether there is room or not, however much is ready again and again.
+            self._begin_late()
         if not ready:
             return
         now = self._clock.monotonic()
@@ -96,10 +104,14 @@ class Attempts:
         gc.disable()
         try:
             for _ in range(self._config.turn_pumps_max):
+                if self._late and (not ready or len(self._resident) < self._resident_max):
+                    self._begin_late()
+                if not ready:
+                    break
                 attempt = ready.popleft()
                 attempt.is_queued = False
                 attempt.advance(now)
-                if not ready:
+                if not ready and not self._late:
                     break
                 now = self._clock.monotonic()
                 if now > deadline:
@@ -146,17 +158,26 @@ class Attempts:
         for attempt in list(self._resident.values()):
             attempt.drop()
         self._ready.clear()
+        self._late.clear()
 
     # -- Host --------------------------------------------------------------------------------
 
-    def start(self, invocation: OpenInvocation) -> None:
+    def start(self, invocation: OpenInvocation) -> bool:
         """As ``Host.start``."""
+        # Where nothing is ready, what fills the memory may wait for this one: then it begins.
+        if not self._is_beginning_late and (
+            self._late or (self._ready and len(self._resident) >= self._resident_max)
+        ):
+            self._late[invocation.id] = None
+            self._request_turn()
+            return False
         assert invocation.id not in self._resident, "two attempts of one invocation"
         attempt = Attempt(invocation, self._parts)
         invocation.attempt = attempt
         self._resident[invocation.id] = attempt
         self.started_count += 1
         self.ready(attempt)
+        return True
 
     def step_due(self, invocation: OpenInvocation, index: int) -> None:
         """As ``Host.step_due``."""
@@ -185,13 +206,14 @@ class Attempts:
             return
         attempt.idle_since = self._clock.monotonic()
         self._idle[attempt] = None
-        while len(self._resident) > self._config.resident_attempts_max and self._idle:
+        while len(self._resident) > self._resident_max and self._idle:
             self._suspend(next(iter(self._idle)))
 
     def replay(self, attempt: Attempt) -> None:
         """As ``AttemptHost.replay``."""
         attempt.drop()
-        self.start(attempt.invocation)
+        if not self.start(attempt.invocation):
+            self._lifecycle.suspended(attempt.invocation)
 
     def left(self, attempt: Attempt) -> None:
         """As ``AttemptHost.left``."""
@@ -232,6 +254,20 @@ class Attempts:
         self._lifecycle.pause(invocation, reason)
         if was_told_to_end:
             self._lifecycle.resume(invocation)
+
+    def _begin_late(self) -> None:
+        """Begin the first of those that had to wait and are still to begin."""
+        self._is_beginning_late = True
+        try:
+            count = len(self._resident)
+            while self._late and len(self._resident) == count:
+                id_ = next(iter(self._late))
+                del self._late[id_]
+                invocation = self._lifecycle.find(id_)
+                if invocation is not None:
+                    self._lifecycle.wake(invocation)
+        finally:
+            self._is_beginning_late = False
 
     def _suspend(self, attempt: Attempt) -> None:
         assert not attempt.is_queued, "suspended with something left to do"

@@ -159,7 +159,7 @@ def _describe_open(lifecycle: Lifecycle, invocation: OpenInvocation) -> Invocati
     status = find_status(
         record.state,
         is_live=invocation.is_live,
-        is_served=invocation.attempt is not None,
+        is_served=invocation.handler is not None,
         is_backing_off=bool(next_attempts),
     )
     failing = [each for each in awaiting if each.kind == "step" and each.last_failure]

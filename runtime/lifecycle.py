@@ -70,8 +70,11 @@ INPUT_BYTES = 40
 class Host(Protocol):
     """Whoever runs attempts."""
 
-    def start(self, invocation: "OpenInvocation") -> None:
-        """Begin an attempt in this turn or one of the next; sets ``invocation.attempt``."""
+    def start(self, invocation: "OpenInvocation") -> bool:
+        """Begin an attempt in this turn or one of the next; sets ``invocation.attempt``.
+
+        ``False``: memory is full. It will be woken when there is room, or before if need be.
+        """
         ...
 
     def step_due(self, invocation: "OpenInvocation", index: int) -> None:
@@ -431,7 +434,8 @@ class Lifecycle:
             logger.error("%s waits: no class with its handler is registered", invocation.name)
             return
         self._open[invocation.id] = invocation
-        self._host.start(invocation)
+        if not self._host.start(invocation):
+            self.suspended(invocation)
 
     def _rest(self, invocation: OpenInvocation) -> None:
         """Leave memory without anything to do at the next start but what a timer says."""

@@ -218,8 +218,10 @@ class ShutCommits(Commits):
 class EmptyHost:
     """Runs nothing and keeps nothing; ``Host``, ``AttemptHost`` and ``Owner`` of a rehearsal."""
 
-    def start(self, invocation: OpenInvocation) -> None:
+    def start(self, invocation: OpenInvocation) -> bool:
         """As ``Host.start``."""
+        del invocation
+        return True
 
     def step_due(self, invocation: OpenInvocation, index: int) -> None:
         """As ``Host.step_due``."""
