@@ -306,8 +306,8 @@ class Attempt:
             return
         commands.start_steps()
         if self.is_dead:
-            return  # A step of unknown outcome has paused the invocation.
-        has_steps = self._parts.steps.is_busy(self.invocation.id)
+            return  # A step of unknown outcome has paused it; one that failed has queued it.
+        has_steps = self.is_queued or self._parts.steps.is_busy(self.invocation.id)
         if not has_steps and not commands.pending:
             self._fail_stuck("it waits for something that nothing can bring about")
             return

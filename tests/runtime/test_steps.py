@@ -14,6 +14,7 @@ from holdfast import (
     Intent,
     NeverHappened,
     RetryPolicy,
+    RuntimeConfig,
     StepInfo,
     VirtualObject,
     handler,
@@ -25,8 +26,11 @@ from holdfast.objects.identity import Target, parse_invocation_id
 from holdfast.objects.syscalls import OnUnknown
 from holdfast.runtime.requests import Answer, CallRequest
 from holdfast.runtime.testing import settle
+from holdfast.testing.dying_store import DyingStore
 
 from .worlds import World
+
+WRITES_OF_A_START = 6
 
 
 class Outside:
@@ -152,6 +156,27 @@ async def test_an_interrupted_step_can_fail_instead_of_running_again(world: Worl
     assert isinstance(outcome, bytes)
     assert outcome.startswith(b"\"OutcomeUnknownError: [HF0003] step 'charge'")
     assert len(Outside.begun) == 1
+
+
+async def test_a_handler_told_of_an_unknown_step_is_told_again_wherever_it_dies() -> None:
+    """Between the failure's commit and the handler's next command, nobody took it up any more."""
+    left: list[int] = []
+    for writes in range(WRITES_OF_A_START):
+        Outside.reset()
+        world = World([Shop], RuntimeConfig(turn_pumps_max=1))
+        await world.start()
+        asked = ask(world, "buy", b'"fail"')
+        await settle()
+        await world.crash()
+        assert asked.exception() is not None
+        await world.start(store=DyingStore(world.store, die_at=writes))
+        await settle()
+        await world.restart()
+        await settle()
+        left.append(len(list(world.store.scan(*keys.prefix_range(keys.INVOCATION)))))
+        world.close()
+
+    assert left == [0] * WRITES_OF_A_START
 
 
 async def test_an_interrupted_step_can_wait_for_a_person(world: World) -> None:
