@@ -591,7 +591,6 @@ _TOO_WELL_HIDDEN = frozenset(
     {
         "woken but not live",
         "kill leaves its callees",
-        "pause forgotten by a crash",
         "retention in a hurry",
         "key forgotten of a later call",
     }

@@ -17,6 +17,8 @@ from holdfast.objects.identity import parse_invocation_id
 from .universe import Universe
 
 STORY_LINES_MAX = 5000
+BEGINNING_US = 1000
+"""So long after its intent is durable an action has begun."""
 
 
 class Disk(Protocol):
@@ -100,8 +102,8 @@ class Ledger:
     _holders: dict[str, str] = field(default_factory=dict[str, str])
     killed: set[str] = field(default_factory=set[str])
     """Tags of invocations of which an operator has heard that they are killed."""
-    paused: set[str] = field(default_factory=set[str])
-    """Ids of invocations of which an operator has heard that they are paused."""
+    paused: dict[str, int] = field(default_factory=dict[str, int])
+    """When an operator has heard that an invocation is paused, by its id."""
     is_forgetful: bool = False
     """Whether a call may be done again although nobody has asked for that."""
     resumed: Counter[str] = field(default_factory=Counter[str])
@@ -221,12 +223,12 @@ class Ledger:
     def pause(self, id_: str, resumed: int) -> None:
         """Somebody hears that an invocation is paused, which had been resumed so often then."""
         if self.resumed[id_] == resumed:
-            self.paused.add(id_)
+            self.paused[id_] = self.universe.now_us
 
     def resume(self, id_: str) -> None:
         """Somebody is about to resume an invocation."""
         self.resumed[id_] += 1
-        self.paused.discard(id_)
+        self.paused.pop(id_, None)
 
     def is_touched(self, tag: str) -> bool:
         """Whether anybody has cancelled, killed or restarted it, or one of those it is for."""
@@ -238,6 +240,15 @@ class Ledger:
                 is_interrupted = f"{order.kind}/{order.key}" in self.interrupted
                 if is_interrupted or order.id in self.touched:
                     return True
+            tag = "" if order is None else order.parent
+        return False
+
+    def is_repeated(self, tag: str) -> bool:
+        """Whether it may have been done again, or one of those it is for."""
+        while tag:
+            if tag in self.repeated_tags or self.is_forgetful:
+                return True
+            order = self.orders.get(tag)
             tag = "" if order is None else order.parent
         return False
 
@@ -287,13 +298,14 @@ class Ledger:
             self.violate(f"I12 {tag} acts before its acceptance is durable")
         if disk.is_completion_durable(raw):
             self.violate(f"I2 {tag} acts after its completion is durable")
-        if id_ in self.paused and not self.is_touched(tag):
+        # An action that was decided before the pause begins with what that was durable with.
+        paused_us = self.paused.get(id_, self.universe.now_us)
+        if self.universe.now_us > paused_us + BEGINNING_US and not self.is_touched(tag):
             self.violate(f"I17 {tag} acts while it is paused")
         order = self.orders.get(tag)
-        if order is not None and order.is_awaited and order.parent in self.killed:
-            is_again = {tag, order.parent} & self.repeated_tags or self.is_forgetful
-            if not is_again:
-                self.violate(f"I17 {tag} acts after {order.parent}, who called it, was killed")
+        is_killed = order is not None and order.is_awaited and order.parent in self.killed
+        if is_killed and not self.is_repeated(tag):
+            self.violate(f"I17 {tag} acts after its caller was killed")
 
     def _check_turn(self, id_: str, tag: str, object_: str) -> None:
         holder = self._holders.get(object_, id_)

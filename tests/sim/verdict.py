@@ -54,16 +54,6 @@ class Judge:
         self._check_order(places)
         self._check_messages(places)
 
-    def _is_repeated(self, tag: str) -> bool:
-        """Whether it may have been done again, or one of those it is for."""
-        ledger = self.ledger
-        while tag:
-            if tag in ledger.repeated_tags or self.ledger.is_forgetful:
-                return True
-            order = ledger.orders.get(tag)
-            tag = "" if order is None else order.parent
-        return False
-
     def _check_open(self) -> None:
         scan = self.world.rows.scan(*keys.prefix_range(keys.INVOCATION))
         for key, row in [*scan][:_SHOWN_MAX]:
@@ -146,9 +136,9 @@ class Judge:
             last = ""
             for place, line in enumerate(log):
                 tag = line.partition(" ")[0]
-                if line in seen and not self._is_repeated(tag):
+                if line in seen and not self.ledger.is_repeated(tag):
                     self.ledger.violate(f"I10 {object_} holds {line!r} twice")
-                if tag != last and tag in places and not self._is_repeated(tag):
+                if tag != last and tag in places and not self.ledger.is_repeated(tag):
                     self.ledger.violate(f"I5 {object_}: {tag} was interrupted by {last}")
                 order = self.ledger.orders.get(tag)
                 if order is None or f"{order.kind}/{order.key}" != object_:
@@ -167,7 +157,7 @@ class Judge:
         """I4, I10, I11, I18: what an invocation that succeeded has seen is what there is."""
         ledger = self.ledger
         order = ledger.orders[tag]
-        if len(self.results[tag]) > 1 and not self._is_repeated(tag):
+        if len(self.results[tag]) > 1 and not self.ledger.is_repeated(tag):
             ledger.violate(f"I8 {tag} was done {len(self.results[tag])} times")
         ledger.check_trace(id_, tag, trace)
         if self.ledger.is_touched(tag) or (order.kind == "Flow" and self.ledger.is_forgetful):
@@ -224,7 +214,7 @@ class Judge:
             if kind == "inbox" and isinstance(got, str)
         ]
         for order in self.ledger.orders.values():
-            if order.mode != "steer" or self._is_repeated(order.tag):
+            if order.mode != "steer" or self.ledger.is_repeated(order.tag):
                 continue
             is_read = order.id in self.read_ids
             if readers.count(order.tag) > 1:
