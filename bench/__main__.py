@@ -52,6 +52,12 @@ def _parse() -> argparse.Namespace:
         help="where data goes while it is measured; must be on the disk that is meant",
     )
     parser.add_argument(
+        "--keep",
+        type=Path,
+        metavar="DIRECTORY",
+        help="keep data directories there that take long to make, and use those of earlier runs",
+    )
+    parser.add_argument(
         "--minutes", type=int, default=60, help="of the hour in its long form (default: 60)"
     )
     return parser.parse_args()
@@ -99,8 +105,13 @@ def main() -> int:
     arguments = _parse()
     # A plain end would leave servers running and directories behind.
     signal.signal(signal.SIGTERM, _leave)
+    # Whoever installs Holdfast, or a peer, has its bytecode; without, a start compiles everything.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     options = Options(
-        is_short=not arguments.long, directory=arguments.directory, minutes=arguments.minutes
+        is_short=not arguments.long,
+        directory=arguments.directory,
+        minutes=arguments.minutes,
+        keep=arguments.keep,
     )
     began = f"{datetime.now(UTC):%Y%m%d-%H%M%S}"
     machine = describe_machine(options.directory, generator_name())

@@ -7,6 +7,7 @@ holds an fsync, which hides growth, so the time of the loop's thread alone stand
 
 import asyncio
 import itertools
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
@@ -182,6 +183,21 @@ async def _fill(directory: Path, keys: int) -> None:
         await asyncio.gather(*(call_again_and_again(runtime) for _ in range(_FILLERS)))
 
 
+def _make_keys(options: Options, directory: Path, keys: int) -> None:
+    """Make ``directory`` one in which so many keys have state, or copy the one that is kept."""
+    if options.keep is None:
+        run_embedded(_fill(directory, keys))
+        return
+    kept = options.keep / f"keys-{keys}"
+    if not kept.exists():
+        # Under another name until it is whole: whoever is interrupted leaves none that looks so.
+        making = options.keep / f"keys-{keys}.making"
+        shutil.rmtree(making, ignore_errors=True)
+        run_embedded(_fill(making, keys))
+        making.rename(kept)
+    shutil.copytree(kept, directory)
+
+
 async def _call(runtime: Runtime, keys: int, numbers: Iterator[int]) -> _Cost:
     """One round of calls of several callers at once."""
 
@@ -221,7 +237,7 @@ def _keys(options: Options) -> Iterable[Figure]:
     with scratch(options) as directory:
         places = {keys: directory / str(keys) for keys in sizes}
         for keys, place in places.items():
-            run_embedded(_fill(place, keys))
+            _make_keys(options, place, keys)
         costs = run_embedded(_compare(places, 5 if options.is_short else 15))
     few = sizes[0]
     measures: tuple[tuple[str, Callable[[_Cost], float]], ...] = (

@@ -37,11 +37,13 @@ class Options:
         is_short: minutes for everything together, with smaller sizes where a full one takes long.
         directory: data directories go here, so its file system is the one that is measured.
         minutes: how long the long form of the hour is.
+        keep: where directories that take long to make are kept for the next run; ``None``: nowhere.
     """
 
     is_short: bool
     directory: Path
     minutes: int = 60
+    keep: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

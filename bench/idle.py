@@ -6,7 +6,7 @@ Half of them sleep, half await an awakeable.
 from collections.abc import Iterable
 
 from .harness import Figure, Options, Scenario, scratch
-from .parked import run_child
+from .parked import park, run_child
 
 
 def _run(options: Options) -> Iterable[Figure]:
@@ -14,7 +14,7 @@ def _run(options: Options) -> Iterable[Figure]:
     with scratch(options) as place:
         held = run_child("hold", place / "held", resident)
         empty = run_child("open", place / "empty")
-        parked = run_child("park", place / "parked", suspended)
+        parked = park(options, place / "parked", suspended)
         opened = run_child("open", place / "parked")
     yield Figure(
         what="resident, memory",

@@ -6,6 +6,7 @@ last two are repeated, because a directory is opened after a crash only once.
 """
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -38,12 +39,26 @@ def run_child(command: str, directory: Path, count: int | None = None) -> dict[s
     return cast("dict[str, float]", json.loads(ended.stdout.strip().splitlines()[-1]))
 
 
+def park(options: Options, directory: Path, sessions: int) -> dict[str, float]:
+    """Make ``directory`` one with so many parked sessions, or copy the one that is kept."""
+    if options.keep is None:
+        return run_child("park", directory, sessions)
+    kept = options.keep / f"parked-{sessions}"
+    told = kept.with_suffix(".json")
+    if not told.exists():
+        shutil.rmtree(kept, ignore_errors=True)
+        parked = run_child("park", kept, sessions)
+        told.write_text(json.dumps(parked), encoding="utf-8")
+    shutil.copytree(kept, directory)
+    return cast("dict[str, float]", json.loads(told.read_text(encoding="utf-8")))
+
+
 def _run(options: Options) -> Iterable[Figure]:
     sessions, calls = (100_000, 200_000) if options.is_short else (1_000_000, 10_000_000)
     with scratch(options) as place:
         empty = run_child("open", place / "empty")
         directory = place / "data"
-        parked = run_child("park", directory, sessions)
+        parked = park(options, directory, sessions)
         opened: list[dict[str, float]] = []
         log_bytes = 0.0
         for repeat in range(_REPEATS):

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from .contest import wait_idle
 from .harness import Figure, Options, Scenario, median, scratch
-from .parked import run_child
+from .parked import park
 from .processes import end, free_port, processor_seconds, resident_bytes, start, wait_until
 from .servers import Server
 
@@ -115,7 +115,7 @@ def _run(options: Options) -> Iterable[Figure]:
     in_flight, sessions = (1_000, 100_000) if options.is_short else (10_000, 1_000_000)
     with scratch(options) as place:
         empty = _restarts(place / "empty", 0)
-        parked = run_child("park", place / "data", sessions)
+        parked = park(options, place / "data", sessions)
         only_parked = _restarts(place / "data", 0)
         both = _restarts(place / "data", in_flight)
     yield _figure("empty directory", empty, "the interpreter, the imports, and one call")
