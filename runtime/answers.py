@@ -37,24 +37,31 @@ class Answers:
         """A future that has ``answer``, or raises it, once what was decided so far is durable."""
         future = self._loop.create_future()
         self._open[future] = None
-        self._commits.when_durable(partial(self._settle, future, answer))
+        self._commits.when_durable(partial(self.settle, future, answer))
         return future
 
     def with_outcome(self, id_: InvocationId, answer: Answer) -> "asyncio.Future[Answer]":
         """A future that has ``answer`` with the outcome of an invocation that is not completed."""
-
-        def tell(result: Result) -> None:
-            self._settle(future, add_outcome(answer, result))
-
-        def forget() -> None:
-            self._open.pop(future, None)
-            self._outcomes.forget_waiter(id_, tell)
-
-        future: GivenUpFuture[Answer] = GivenUpFuture(loop=self._loop)
-        future.forget = forget
+        future = OutcomeFuture(loop=self._loop)
+        future.answers, future.id_, future.answer = self, id_, answer
         self._open[future] = None
-        self._outcomes.when_completed(id_, tell)
+        self._outcomes.when_completed(id_, future.tell)
         return future
+
+    def settle(self, future: "asyncio.Future[Any]", answer: Any) -> None:
+        """Give ``future`` its answer, which is durable, or raise it there."""
+        self._open.pop(future, None)
+        if future.done():
+            return  # The caller has gone; the invocation goes on.
+        if isinstance(answer, HoldfastError):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)
+
+    def forget(self, future: "OutcomeFuture") -> None:
+        """Nobody waits for ``future`` any more."""
+        self._open.pop(future, None)
+        self._outcomes.forget_waiter(future.id_, future.tell)
 
     def when_told(
         self, forget: Callable[[], None]
@@ -72,7 +79,7 @@ class Answers:
         future.forget = give_up
         self._open[future] = None
         return future, lambda answer: self._commits.when_durable(
-            partial(self._settle, future, answer)
+            partial(self.settle, future, answer)
         )
 
     def refuse_all(self, kind: Callable[[str], Exception], message: str) -> None:
@@ -86,20 +93,36 @@ class Answers:
         """How many still wait."""
         return len(self._open)
 
-    def _settle(self, future: "asyncio.Future[Any]", answer: Any) -> None:
-        self._open.pop(future, None)
-        if future.done():
-            return  # The caller has gone; the invocation goes on.
-        if isinstance(answer, HoldfastError):
-            future.set_exception(answer)
-        else:
-            future.set_result(answer)
+
+class OutcomeFuture(asyncio.Future[Answer]):
+    """An outcome that somebody outside waits for, perhaps for days, and may stop to wait for.
+
+    Each call makes one, so it has neither an ``__init__``, which would take longer than all of the
+    future's, nor closures, which the garbage collector would have to look through.
+    """
+
+    __slots__ = ("answer", "answers", "id_")
+
+    answers: Answers
+    id_: InvocationId
+    answer: Answer
+    """What is told with the outcome."""
+
+    def tell(self, result: Result) -> None:
+        """The outcome is durable."""
+        self.answers.settle(self, add_outcome(self.answer, result))
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """As ``Future.cancel``; the invocation goes on, and nothing is kept for this caller."""
+        self.answers.forget(self)
+        return super().cancel(msg)
 
 
 class GivenUpFuture(asyncio.Future[T]):
-    """What somebody outside waits for, perhaps for days, and may stop to wait for."""
+    """Anything else that somebody outside waits for and may stop to wait for."""
 
-    # Without an ``__init__`` of its own, which would take longer than all of the future's.
+    __slots__ = ("forget",)
+
     forget: Callable[[], None]
     """Called if the wait is given up. Set it at once."""
 
