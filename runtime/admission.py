@@ -24,6 +24,7 @@ from .answers import add_outcome
 from .callbacks import record_callback
 from .core import Core
 from .interrupts import check_mode, has_arrived
+from .mere_reads import is_let_in
 from .open_invocation import object_key
 from .requests import Answer, CallRequest
 
@@ -70,7 +71,9 @@ class Admission:
                 return started
         object_ = object_key(request.target)
         try:
-            self.check_room(request.target, object_, handler, delay_ms=request.delay_ms)
+            is_mere_read = self.check_room(
+                request.target, object_, handler, request=request, wait=wait
+            )
         except MailboxFullError as error:
             return self._answers.when_durable(error)
         id_ = self._lifecycle.accept(
@@ -85,6 +88,7 @@ class Admission:
             delay_ms=request.delay_ms,
             mode=request.mode,
             callback=callback,
+            is_mere_read=is_mere_read,
         )
         if request.mode != "queue":
             has_arrived(self._lifecycle, id_)
@@ -103,21 +107,25 @@ class Admission:
         object_: bytes | None,
         handler: HandlerDefinition,
         *,
-        delay_ms: int = 0,
-    ) -> None:
+        request: CallRequest | None = None,
+        wait: bool = False,
+    ) -> bool:
         """See that there is room for a new invocation of ``target``.
 
-        ``object_`` is what ``object_key`` gives for the target.
+        ``object_`` is what ``object_key`` gives for the target, and ``request`` the call from
+        outside, if it is one. ``True``: there is room for a mere read, as this may be one.
 
         Raises:
             StoreFullError: there is too little disk space.
             MailboxFullError: too many wait at its key.
         """
         if self._core.store.is_nearly_full:
+            if request is not None and is_let_in(request, handler, wait=wait):
+                return True
             message = "the disk is nearly full, so no new work is accepted; free some space"
             raise StoreFullError(message)
-        if object_ is None or handler.shared or delay_ms:
-            return
+        if object_ is None or handler.shared or (request is not None and request.delay_ms):
+            return False
         maximum = handler.options.mailbox_invocations_max or self._mailbox_invocations_max
         if self._lifecycle.mailboxes.waiting_count(object_) >= maximum:
             message = (
@@ -125,6 +133,7 @@ class Admission:
                 f"which is its limit; try again later"
             )
             raise MailboxFullError(message)
+        return False
 
     def _find_started(self, request: CallRequest, *, wait: bool) -> "asyncio.Future[Answer] | None":
         """The answer to a second start of a workflow, or ``None`` for the first one."""

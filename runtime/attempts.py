@@ -17,6 +17,7 @@ from .blocking import BlockingWatch
 from .config import RuntimeConfig
 from .interrupts import has_arrived
 from .lifecycle import Lifecycle
+from .mere_reads import ReadAttempt
 from .open_invocation import OpenInvocation
 from .seams import Clock, Threads
 from .sources import SourceFinder
@@ -172,7 +173,8 @@ class Attempts:
             self._request_turn()
             return False
         assert invocation.id not in self._resident, "two attempts of one invocation"
-        attempt = Attempt(invocation, self._parts)
+        kind = ReadAttempt if invocation.is_mere_read else Attempt
+        attempt = kind(invocation, self._parts)
         invocation.attempt = attempt
         self._resident[invocation.id] = attempt
         self.started_count += 1

@@ -141,6 +141,7 @@ class Lifecycle:
         callback: RecordedCallback | None = None,
         details: InvocationDetails | None = None,
         id_: InvocationId | None = None,
+        is_mere_read: bool = False,
     ) -> InvocationId:
         """A new invocation, with its place in the mailbox or its due time.
 
@@ -169,6 +170,7 @@ class Lifecycle:
             stored_bytes=len(argument) + INPUT_BYTES,
             input=input_,
             prepared=prepared,
+            is_mere_read=is_mere_read,
         )
         if mode != "queue":
             invocation.record.need_details().mode = CallMode[mode.upper()]

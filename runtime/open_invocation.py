@@ -55,6 +55,8 @@ class OpenInvocation(Struct, kw_only=True, eq=False):
     """Whether the live row exists."""
     is_waiting: bool = False
     """Whether the waiting row exists."""
+    is_mere_read: bool = False
+    """Whether it was let in without room for new work; it may read, and leaves nothing."""
     attempt: Resident | None = None
     stored_bytes: int = 0
     """Of its journal and undo rows, as far as this process has read or written them."""

@@ -53,8 +53,11 @@ class Outcomes:
         # A failure without steps keeps its input, so that it can be restarted.
         has_journal = invocation.next_index > 1 or isinstance(result, Failure)
         key, handler = record.idempotency_key, invocation.handler
-        if not has_journal:
+        is_forgotten = invocation.is_mere_read and invocation.next_index == 1
+        if is_forgotten or not has_journal:
             self._commits.delete(keys.journal(id_, 0))
+        if is_forgotten:
+            return
         is_kept = (
             key is not None
             or has_journal
@@ -62,8 +65,7 @@ class Outcomes:
             or len(result) <= self._config.unsteps_result_bytes_max
             or (handler is not None and handler.is_run)
         )
-        completed_ms = self._clock.now_ms()
-        times = self.keeping.times(handler)
+        completed_ms, times = self._clock.now_ms(), self.keeping.times(handler)
         until_ms = due_ms = completed_ms + times.outcome_ms
         expires_ms, details = 0, None
         if key is not None:
@@ -102,9 +104,8 @@ class Outcomes:
         self._commits.put_new(outcome_key, row)
         if outcome_key < self.oldest.position:
             self.oldest.lower(outcome_key)
-        self.retained_bytes += len(row) + len(outcome_key)
-        if has_journal:
-            self.retained_bytes += invocation.stored_bytes
+        journal_bytes = invocation.stored_bytes if has_journal else 0
+        self.retained_bytes += len(row) + len(outcome_key) + journal_bytes
         if is_listed:
             self.list_next(id_, due_ms)
 

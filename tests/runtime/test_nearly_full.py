@@ -1,0 +1,113 @@
+"""A disk with no room for new work: what only reads is answered, and leaves nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from holdfast import (
+    Context,
+    StoreFullError,
+    TerminalError,
+    VirtualObject,
+    handler,
+    shared,
+    state,
+)
+from holdfast.objects.identity import Target
+from holdfast.runtime.requests import CallRequest
+from holdfast.runtime.testing import settle
+
+from .agents import Ledger, act
+from .worlds import World
+
+
+class Cart(VirtualObject):
+    items: list[str] = state(default_factory=list)
+
+    @handler
+    async def add(self, ctx: Context, item: str) -> int:
+        self.items.append(item)
+        return len(self.items)
+
+    @shared
+    async def look(self, ctx: Context) -> list[str]:
+        await asyncio.sleep(0)
+        return self.items
+
+    @shared
+    async def price(self, ctx: Context, how: str) -> str:
+        match how:
+            case "step":
+                return await ctx.run("price", act, "price")
+            case "send":
+                return await ctx.object(Cart, "other").add.send("tea")
+            case "call":
+                return str(await ctx.object(Cart, "other").add("tea"))
+            case "sleep":
+                await asyncio.sleep(1)
+            case "patch":
+                ctx.patched("new price")
+            case _:
+                raise TerminalError(how, status_code=418)
+        return how
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    Ledger.lines.clear()
+    world = World([Cart])
+    await world.start()
+    await world.runtime.object(Cart, "sam").add("milk")
+    world.store.is_nearly_full = True
+    yield world
+    world.close()
+
+
+def rows(world: World) -> dict[bytes, bytes]:
+    return dict(world.store.scan(b"", None))
+
+
+async def test_a_read_is_answered_and_leaves_nothing(world: World) -> None:
+    before, statistics = rows(world), world.runtime.statistics()
+    assert await world.runtime.object(Cart, "sam").look() == ["milk"]
+    assert rows(world) == before
+    assert world.runtime.statistics().rows_written == statistics.rows_written
+
+
+@pytest.mark.parametrize("how", ["step", "send", "call", "sleep", "patch"])
+async def test_a_shared_handler_that_does_more_is_refused_and_leaves_nothing(
+    world: World, how: str
+) -> None:
+    before = rows(world)
+    with pytest.raises(TerminalError, match="no new work is accepted") as refused:
+        await world.runtime.object(Cart, "sam").price(how)
+    assert (refused.value.status_code, refused.value.type_name) == (507, "StoreFullError")
+    await settle()
+    assert rows(world) == before
+    assert Ledger.lines == []
+
+
+async def test_the_error_of_a_read_is_its_answer(world: World) -> None:
+    with pytest.raises(TerminalError) as raised:
+        await world.runtime.object(Cart, "sam").price("no teapot")
+    assert (raised.value.message, raised.value.status_code) == ("no teapot", 418)
+
+
+async def test_a_read_of_which_somebody_is_to_be_told_later_is_refused(world: World) -> None:
+    look = Target("Cart", "sam", "look")
+    for request, wait in (
+        (CallRequest(target=look, argument=b"", idempotency_key="k"), True),
+        (CallRequest(target=look, argument=b"", delay_ms=1), True),
+        (CallRequest(target=look, argument=b""), False),
+        (CallRequest(target=Target("Cart", "sam", "add"), argument=b'"tea"'), True),
+    ):
+        with pytest.raises(StoreFullError):
+            world.runtime.submit(request, wait=wait)
+
+
+async def test_a_read_keeps_its_outcome_where_there_is_room(world: World) -> None:
+    world.store.is_nearly_full = False
+    before = rows(world)
+    assert await world.runtime.object(Cart, "sam").look() == ["milk"]
+    assert len(rows(world)) == len(before) + 1
