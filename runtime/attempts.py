@@ -85,8 +85,8 @@ class Attempts:
 
     @property
     def ready_count(self) -> int:
-        """How many attempts wait to be run."""
-        return len(self._ready)
+        """How many attempts wait to be run, or to begin when there is room."""
+        return len(self._ready) + len(self._late)
 
     def run_turn(self) -> None:
         """Run what is ready, within the bounds of one turn."""

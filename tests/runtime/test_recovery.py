@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
-from holdfast import Context, VirtualObject, handler, state
+from holdfast import Context, RuntimeConfig, VirtualObject, handler, state
 from holdfast.runtime.recovery import RECOVERING_AT_ONCE_MAX
 from holdfast.runtime.testing import settle
 
@@ -108,6 +108,16 @@ async def test_a_call_is_answered_before_all_is_taken_up(world: World) -> None:
     runtime = await world.start()
     assert await runtime.object(Busy, "new").count() == 0
     assert taken_up(world) < MANY
+
+
+async def test_a_call_is_answered_before_more_is_taken_up_than_memory_holds(world: World) -> None:
+    await begin_many(world)
+    world.config = RuntimeConfig(resident_attempts_max=2)
+    runtime = await world.start()
+    assert await runtime.object(Busy, "new").count() == 0
+    assert taken_up(world) < MANY
+    await settle()
+    assert taken_up(world) == MANY + 1
 
 
 async def test_all_that_was_under_way_is_taken_up_once(world: World) -> None:
