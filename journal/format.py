@@ -42,10 +42,16 @@ def is_new_directory(directory: Path) -> bool:
     if FORMAT_FILE in entries:
         _check_version(directory / FORMAT_FILE)
         return False
+    if TIDE_FILE in entries and entries - _HARMLESS:
+        message = (
+            f"{directory} is a data directory that has lost {FORMAT_FILE}: restore a backup, or "
+            "that file alone from one"
+        )
+        raise StoreFormatError(message)
     if strangers := sorted(entries - _HARMLESS):
         message = (
             f"{directory} holds {strangers[0]!r} but no {FORMAT_FILE}: it is not a data "
-            "directory; give one that is empty or does not exist"
+            "directory, and to become one it must be empty or not exist yet"
         )
         raise StoreFormatError(message)
     return True

@@ -205,6 +205,22 @@ def test_somebody_elses_directory_is_refused_untouched(data_dir: Path) -> None:
     assert stat.S_IMODE(data_dir.stat().st_mode) == 0o755
 
 
+def test_a_directory_that_has_lost_its_stamp_is_not_taken_for_somebody_elses(
+    data_dir: Path,
+) -> None:
+    open_store(data_dir).close()
+    stamp = data_dir / "holdfast.format"
+    kept = stamp.read_bytes()
+    stamp.unlink()
+    before = contents(data_dir)
+    with pytest.raises(StoreFormatError, match=r"has lost holdfast\.format: restore a backup"):
+        open_store(data_dir)
+    assert contents(data_dir) == before
+
+    stamp.write_bytes(kept)
+    open_store(data_dir).close()
+
+
 def test_a_file_in_the_way_is_refused_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
 
