@@ -30,7 +30,7 @@ from .objects.errors import (
     StoreDamagedError,
     StoreFailedError,
 )
-from .output import explained_output, leave, say
+from .output import explained_output, leave, say, tell
 from .version import __version__
 
 EXIT_CANNOT_START = 1
@@ -64,6 +64,13 @@ def _main() -> int:
     try:
         with explained_output():
             return commands.main(prog_name="holdfast", standalone_mode=False) or 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        tell(error.format_message(), err=True)
+        return error.exit_code
+    except click.MissingParameter as error:
+        where = "" if error.ctx is None else f" See `{error.ctx.command_path} --help`"
+        say(f"{error.format_message()}{where}")
+        return error.exit_code
     except click.ClickException as error:
         say(error.format_message())
         return error.exit_code

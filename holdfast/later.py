@@ -1,13 +1,33 @@
-"""A group of commands each of which is imported when it is asked for."""
+"""Groups of commands: one that names what comes near, one that loads what it is asked for."""
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
 import click
 
 
-class LaterCommands(click.Group):
+class Commands(click.Group):
+    """Says what there is to whoever asks for what there is not."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As the group it is made from.
+
+        Raises:
+            click.UsageError: there is no such command.
+        """
+        name, known = args[0], self.list_commands(ctx)
+        if name not in known and not name.startswith("-"):
+            near = get_close_matches(name[:80], known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(known)}"
+            ctx.fail(f"there is no command {name!r:.80} of {ctx.command_path!r}; {hint}")
+        return super().resolve_command(ctx, args)
+
+
+class LaterCommands(Commands):
     """Knows its commands by name; what one of them needs is loaded when that one is run.
 
     To list them all with what they do, all are loaded.

@@ -6,6 +6,7 @@ from typing import Any, Final
 import click
 
 from ..client.client import Client
+from ..later import Commands
 from ..objects.identity import parse_awakeable_id
 from .connection import asks_server, connect
 from .ids import check_json_value
@@ -15,7 +16,7 @@ from .rows import check_service, where
 _json: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-@click.group()
+@click.group(cls=Commands)
 def awakeables() -> None:
     """What handlers wait for that somebody outside will say."""
 

@@ -10,6 +10,7 @@ import click
 
 from ..client.client import Client
 from ..client.remote_invocation import RemoteInvocation
+from ..later import Commands
 from ..objects.errors import HoldfastError, NotKeptError, TerminalError
 from ..objects.identity import Target, parse_invocation_id
 from ..runtime.effects import EffectInfo
@@ -27,7 +28,7 @@ _yes: Final = click.option("--yes", is_flag=True, help="Do not ask, also where i
 _json: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-@click.group()
+@click.group(cls=Commands)
 def invocations() -> None:
     """Calls of handlers: what they do, and what they are told to."""
 

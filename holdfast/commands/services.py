@@ -5,6 +5,7 @@ from typing import Any, Final
 import click
 
 from ..client.client import Client
+from ..later import Commands
 from .connection import asks_server, connect
 from .printing import print_fields, print_json, print_table
 from .rows import describe_unknown
@@ -13,7 +14,7 @@ _json: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON.
 _SHOWN: Final = ("name", "ty", "public", "idempotency_retention", "journal_retention")
 
 
-@click.group()
+@click.group(cls=Commands)
 def services() -> None:
     """The classes that a server serves."""
 

@@ -7,6 +7,7 @@ import msgspec
 
 from ..client.client import Client
 from ..client.operators import StateChange
+from ..later import Commands
 from ..objects.errors import TerminalError, UnknownTargetError
 from .connection import asks_server, connect
 from .ids import check_json_value, confirm_all
@@ -14,7 +15,7 @@ from .printing import print_json
 from .rows import check_service
 
 
-@click.group()
+@click.group(cls=Commands)
 def state() -> None:
     """What objects hold."""
 

@@ -101,6 +101,31 @@ def test_a_wrong_command_line_exits_with_2(command_line: CommandLine, arguments:
     command_line.run_wrong(*arguments, code=2)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["sevre", "x.py"], "there is no command 'sevre' of 'holdfast'; did you mean 'serve'?"),
+        (["zzz"], "there is awakeables, backup, check, demo, dev, doctor, invocations, serve, "),
+        (["invocations", "lst"], "no command 'lst' of 'holdfast invocations'; did you mean 'list'"),
+        (["backup", "data"], "Missing argument 'TARGET'. See `holdfast backup --help`"),
+    ],
+)
+def test_a_slip_is_told_what_there_is(
+    command_line: CommandLine, arguments: list[str], expected: str
+) -> None:
+    assert expected in command_line.run_wrong(*arguments, code=2)
+
+
+@pytest.mark.usefixtures("command_line")
+def test_a_group_without_a_command_shows_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    sys.argv = ["holdfast", "invocations"]
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    said = capsys.readouterr().err
+    assert said.startswith("Usage: holdfast invocations")
+    assert "\n  describe  All that is known of one" in said
+
+
 def test_the_bare_command_shows_what_there_is(command_line: CommandLine) -> None:
     assert command_line.run() == 0
     for command in ("serve", "dev", "demo", "--version"):
