@@ -55,7 +55,8 @@ def _parse() -> argparse.Namespace:
         "--keep",
         type=Path,
         metavar="DIRECTORY",
-        help="keep data directories there that take long to make, and use those of earlier runs",
+        help="keep data directories there that take long to make, and use those of earlier runs; "
+        "they are of full size then in the short form too",
     )
     parser.add_argument(
         "--minutes", type=int, default=60, help="of the hour in its long form (default: 60)"

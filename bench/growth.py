@@ -233,7 +233,7 @@ async def _compare(places: dict[int, Path], rounds: int) -> dict[int, list[_Cost
 
 
 def _keys(options: Options) -> Iterable[Figure]:
-    sizes = (10, 10_000, 100_000) if options.is_short else (10, 10_000, 1_000_000)
+    sizes = (10, 10_000, 1_000_000 if options.is_large else 100_000)
     with scratch(options) as directory:
         places = {keys: directory / str(keys) for keys in sizes}
         for keys, place in places.items():

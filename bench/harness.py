@@ -45,6 +45,11 @@ class Options:
     minutes: int = 60
     keep: Path | None = None
 
+    @property
+    def is_large(self) -> bool:
+        """Whether directories are of full size: in the long form, and where they are made once."""
+        return not self.is_short or self.keep is not None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:

@@ -10,7 +10,8 @@ from .parked import park, run_child
 
 
 def _run(options: Options) -> Iterable[Figure]:
-    resident, suspended = (5_000, 50_000) if options.is_short else (50_000, 1_000_000)
+    resident = 5_000 if options.is_short else 50_000
+    suspended = 1_000_000 if options.is_large else 50_000
     with scratch(options) as place:
         held = run_child("hold", place / "held", resident)
         empty = run_child("open", place / "empty")

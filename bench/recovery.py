@@ -112,7 +112,7 @@ def _restarts(directory: Path, in_flight: int) -> list[_Restart]:
 
 
 def _run(options: Options) -> Iterable[Figure]:
-    in_flight, sessions = (1_000, 100_000) if options.is_short else (10_000, 1_000_000)
+    in_flight, sessions = (10_000, 1_000_000) if options.is_large else (1_000, 100_000)
     with scratch(options) as place:
         empty = _restarts(place / "empty", 0)
         parked = park(options, place / "data", sessions)

@@ -16,8 +16,9 @@ from ..objects.identity import InvocationId
 from .lifecycle import Lifecycle
 
 RECOVERING_AT_ONCE_MAX = 64
-"""As long as so many attempts wait to be run, only one more is taken up in a turn: a new call gets
-behind them, and waits for about ten milliseconds of their work, not for all of it."""
+"""As long as so many attempts wait to be run, or as many as a turn runs at most, only one more is
+taken up in a turn: a new call gets behind them, and waits for about ten milliseconds of their work,
+not for all of it."""
 
 
 class Recovery:
@@ -26,6 +27,7 @@ class Recovery:
     def __init__(self, lifecycle: Lifecycle) -> None:
         """Begin at the oldest; nothing is taken up yet."""
         self._lifecycle = lifecycle
+        self._count_max = min(RECOVERING_AT_ONCE_MAX, lifecycle.config.turn_pumps_max)
         self._start, self._end = keys.prefix_range(keys.LIVE)
 
     def go_on(self, waiting: int) -> bool:
@@ -34,7 +36,7 @@ class Recovery:
         Args:
             waiting: how many attempts wait to be run now.
         """
-        count = max(1, RECOVERING_AT_ONCE_MAX - waiting)
+        count = max(1, self._count_max - waiting)
         rows = list(islice(self._lifecycle.commits.scan(self._start, self._end), count))
         for key, _ in rows:
             self._lifecycle.revive(InvocationId(key[1:]))
