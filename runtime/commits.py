@@ -185,18 +185,25 @@ class Commits:
         self._is_syncing = True
         self._slow_syncs.begin()
         if self._sync_inline:
+            position, error = None, None
             try:
                 position = self._store.sync()
-            except Exception as error:  # noqa: BLE001  # any storage exception is the last
-                self._synced(None, error)
-            else:
-                self._synced(position, None)
+            except Exception as raised:  # noqa: BLE001  # any storage exception is the last
+                error = raised
+            self._slow_syncs.end()
+            self._synced(position, error)
         else:
-            self._threads.run("store", self._store.sync, self._synced)
+            self._threads.run("store", self._sync_store, self._synced)
+
+    def _sync_store(self) -> int:
+        """In the thread, so that a loop that is slow to hear of it is not taken for a slow disk."""
+        try:
+            return self._store.sync()
+        finally:
+            self._slow_syncs.end()
 
     def _synced(self, position: int | None, error: BaseException | None) -> None:
         self._is_syncing = False
-        self._slow_syncs.end()
         if self.has_failed:
             return
         if error is not None or position is None:

@@ -26,7 +26,7 @@ class SlowSyncs:
         self._began = self._clock.monotonic()
 
     def end(self) -> None:
-        """It has ended."""
+        """It has ended; called in the thread in which it ran."""
         began, self._began = self._began, None
         now = self._clock.monotonic()
         if began is not None and now - began >= SLOW_SECONDS:
@@ -35,6 +35,6 @@ class SlowSyncs:
     @property
     def is_slow(self) -> bool:
         """Whether a sync under way, or one a moment ago, took long."""
-        now = self._clock.monotonic()
-        is_waiting = self._began is not None and now - self._began >= SLOW_SECONDS
+        now, began = self._clock.monotonic(), self._began
+        is_waiting = began is not None and now - began >= SLOW_SECONDS
         return is_waiting or now < self._slow_until
