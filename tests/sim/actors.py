@@ -7,10 +7,14 @@
                 | ["call", key, order] | ["send", key, order, ms]
                 | ["attach", key, order]                a send whose outcome is awaited
                 | ["part", key, order, ms]              a send that is cancelled a while later
-                | ["awake", ms, timeout ms or 0]        an awakeable, resolved from outside
+                | ["serve", order]                      a call of a service
+                | ["join", number, ms]                  wait for the outcome of somebody else's call
+                | ["saga", how, n, ms, fails]           n effects that stand, or are taken back
+                | ["awake", ms, timeout ms or 0, how]   an awakeable, resolved or rejected from
+                                                        outside, by its id or by a link
                 | ["hear", count, ms, ms, ms or 0]      so many signals, sent from outside every so
                                                         often; awaited a while later; with patience
-                | ["promise", ms]                       a workflow's promise, kept from outside
+                | ["promise", ms, no]                   a workflow's promise, kept or broken
                 | ["inbox", ms]                         a message for this turn, if one comes
                 | ["peek", key]                         a shared handler's look at a log
                 | ["both", [op...]]                     side by side
@@ -27,15 +31,14 @@ trace so far, so that the ledger outside knows what the handler has seen when it
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from holdfast import (
+    Completed,
     Context,
-    Happened,
-    Intent,
-    NeverHappened,
     RetryableError,
     RetryPolicy,
+    Service,
     StepFailedError,
     TerminalError,
     VirtualObject,
@@ -43,23 +46,24 @@ from holdfast import (
     handler,
     shared,
     state,
-    step_info,
 )
 
-from .ledger import Ledger
+from .actions import Outside, Trace, act, act_plainly, ask, find_somebody, look_up, undo
 
 Order = dict[str, Any]
-Trace = list[list[Any]]
 
 STEP_RETRY = RetryPolicy(max_attempts=3, initial_interval=timedelta(milliseconds=50))
 GIVEN_UP_MAX = 4
+DESK = "desk"
+OF_STUMBLING = "stumbles for good at "
 HANDLER_RETRY = RetryPolicy(max_attempts=4, initial_interval=timedelta(milliseconds=20))
-
-
-class Outside:
-    """Whose ledger the actions of the moment write to: that of the one world that runs."""
-
-    ledger: Ledger
+SHORT_RETRY = RetryPolicy(
+    max_attempts=3, initial_interval=timedelta(milliseconds=20), on_max_attempts="fail"
+)
+OF_ERRANDS = timedelta(seconds=12)
+"""So long an errand is kept; its journal and its idempotency key for less."""
+KEY_OF_ERRANDS = timedelta(seconds=3)
+LINK_LIFETIME = timedelta(days=3650)
 
 
 class Cell(VirtualObject):
@@ -96,13 +100,43 @@ class Flow(Workflow):
         ctx.promise("outside", str).resolve(value)
 
 
-CLASSES: list[type] = [Cell, Flow]
+class Errand(
+    Service,
+    retention=OF_ERRANDS,
+    journal_retention=timedelta(seconds=7),
+    idempotency_retention=KEY_OF_ERRANDS,
+):
+    """What has no key: any number at the same time, given up after a few attempts."""
+
+    @handler(retry=SHORT_RETRY)
+    async def run(self, ctx: Context, order: Order) -> Any:
+        return await Actor(None, ctx, order).play()
+
+    @handler
+    async def undo(self, ctx: Context, place: list[str], number: int, fails: int) -> None:
+        await ctx.step(retry=STEP_RETRY).run("undo", undo, place, number, fails)
+
+
+class Desk(VirtualObject):
+    """Is told how invocations have ended."""
+
+    heard: list[str] = state(default_factory=list)
+
+    @handler
+    async def told(self, ctx: Context, completed: Completed) -> None:
+        self.heard.append(completed.invocation_id)
+
+
+HELPERS = frozenset({"undo", "told"})
+"""Handlers that are called for others, and that nobody meddles with."""
+
+CLASSES: list[type] = [Cell, Flow, Errand, Desk]
 
 
 class Actor:
     """One attempt to follow one order."""
 
-    def __init__(self, me: Cell | Flow, ctx: Context, order: Order) -> None:
+    def __init__(self, me: Cell | Flow | None, ctx: Context, order: Order) -> None:
         self.me = me
         self.ctx = ctx
         self.order = order
@@ -130,14 +164,19 @@ class Actor:
         self.trace.append([path, kind, got])
 
     async def do_note(self, path: str, count: int) -> int:
-        self.me.log.extend(f"{self.tag} {path} {number}" for number in range(count))
-        self.me.count += count
+        if self.me is not None:
+            self.me.log.extend(f"{self.tag} {path} {number}" for number in range(count))
+            self.me.count += count
         return count
 
     async def do_step(self, path: str, options: dict[str, Any]) -> Any:
         unknown = options.get("unknown", "retry")
+        limit = timedelta(milliseconds=options["limit"]) if "limit" in options else None
         step = self.ctx.step(
-            retry=STEP_RETRY, on_unknown=look_up if unknown == "verify" else unknown
+            retry=STEP_RETRY,
+            timeout=None if "beats" in options else limit,
+            heartbeat_timeout=limit if "beats" in options else None,
+            on_unknown=look_up if unknown == "verify" else unknown,
         )
         action = act_plainly if options.get("plain") else act
         seen = [*self.trace]
@@ -154,13 +193,44 @@ class Actor:
     async def do_call(self, path: str, key: str, order: Order) -> Any:
         return await self.ctx.object(Cell, key).run(order)
 
+    async def do_serve(self, path: str, order: Order) -> Any:
+        return (await self.ctx.service(Errand).run(order))["tag"]
+
     async def do_send(self, path: str, key: str, order: Order, ms: int) -> str:
         delay = timedelta(milliseconds=ms)
-        return await self.ctx.object(Cell, key).run.send(order, delay=delay)
+        desk = self.ctx.object(Desk, DESK).told
+        return await self.ctx.object(Cell, key, callback=desk).run.send(order, delay=delay)
 
     async def do_attach(self, path: str, key: str, order: Order) -> Any:
         id_ = await self.ctx.object(Cell, key).run.send(order)
         return [id_, await self.ctx.attach(id_)]
+
+    async def do_join(self, path: str, number: int, ms: int) -> Any:
+        id_ = await self.ctx.run("find", find_somebody, number)
+        if not id_:
+            return []
+        async with asyncio.timeout(ms / 1000):
+            result = await self.ctx.attach(id_)
+        return [id_, result["tag"]] if result is not None else []
+
+    async def do_saga(self, path: str, how: str, count: int, ms: int, fails: int) -> int:
+        place = [self.ctx.invocation_id, path]
+        async with self.ctx.saga() as saga:
+            for number in range(count):
+                name = f"undo {path}.{number}"
+                if how == "call":
+                    saga.add(name, self.ctx.service(Errand).undo, place, number, fails)
+                else:
+                    saga.add(name, undo, place, number, fails)
+                options = {"ms": ms, "saga": path, "number": number}
+                seen = [*self.trace]
+                await self.ctx.run(f"do {number}", act, self.tag, f"{path}/{number}", options, seen)
+            if how == "trip":
+                raise RetryableError(OF_STUMBLING + path)
+            if how != "stand":
+                message = "takes it all back"
+                raise TerminalError(message)
+        return count
 
     async def do_part(self, path: str, key: str, order: Order, ms: int) -> str:
         id_ = await self.ctx.object(Cell, key).run.send(order)
@@ -168,18 +238,23 @@ class Actor:
         self.ctx.cancel(id_, "no longer wanted")
         return id_
 
-    async def do_awake(self, path: str, ms: int, timeout_ms: int) -> Any:
+    async def do_awake(self, path: str, ms: int, timeout_ms: int, how: str) -> Any:
         timeout = timedelta(milliseconds=timeout_ms) if timeout_ms else None
         awakeable = self.ctx.awakeable(str, timeout=timeout)
-        value = f"{self.tag} {path}"
-        await self.ctx.run("tell", ask, "awakeable", awakeable.id, [value], ms)
-        return await awakeable
+        is_no = how.startswith("no")
+        value = f"{'no ' if is_no else ''}{self.tag} {path}"
+        kind, name = "awakeable", awakeable.id
+        if how.endswith("link"):
+            verb: Literal["resolve", "reject"] = "reject" if is_no else "resolve"
+            kind, name = "link", awakeable.link(verb, value, expires_in=LINK_LIFETIME)
+        await self.ctx.run("tell", ask, kind, name, [value], ms)
+        return await _or_no(awakeable)
 
     async def do_hear(
         self, path: str, count: int, every_ms: int, pause_ms: int, patience_ms: int
     ) -> list[Any]:
         name = f"s{path}"
-        values = [f"{self.tag} {path} {number}" for number in range(count)]
+        values = wanted_signals(self.tag, path, count)
         await self.ctx.run("tell", ask, "signal", name, values, every_ms)
         if pause_ms:
             await self.ctx.sleep(timedelta(milliseconds=pause_ms))
@@ -190,17 +265,18 @@ class Actor:
         for _ in range(GIVEN_UP_MAX if patience_ms else 0):
             try:
                 async with asyncio.timeout(patience_ms / 1000):
-                    return await self.ctx.signal(name)
+                    return await _or_no(self.ctx.signal(name))
             except TimeoutError:
                 continue
-        return await self.ctx.signal(name)
+        return await _or_no(self.ctx.signal(name))
 
-    async def do_promise(self, path: str, ms: int) -> Any:
-        await self.ctx.run("tell", ask, "promise", self.ctx.key, [f"{self.tag} {path}"], ms)
-        return await self.ctx.promise("outside", str)
+    async def do_promise(self, path: str, ms: int, is_no: bool) -> Any:  # noqa: FBT001  # JSON
+        value = f"{'no ' if is_no else ''}{self.tag} {path}"
+        await self.ctx.run("tell", ask, "promise", self.ctx.key, [value], ms)
+        return await _or_no(self.ctx.promise("outside", str))
 
     async def do_inbox(self, path: str, ms: int) -> Any:
-        if isinstance(self.me, Flow):
+        if not isinstance(self.me, Cell):
             return None
         async with asyncio.timeout(ms / 1000):
             message = await self.ctx.inbox(dict[str, Any]).get()
@@ -236,32 +312,17 @@ class Actor:
         return 0
 
 
-# -- What happens outside ----------------------------------------------------------------------
+async def _or_no(awaited: Awaitable[Any]) -> Any:
+    """What is awaited, or why somebody has rejected it."""
+    try:
+        return await awaited
+    except TerminalError as error:
+        if not error.message.startswith("no "):
+            raise
+        return error.message
 
 
-async def act(tag: str, path: str, options: dict[str, Any], seen: Trace) -> str:
-    """The action of a step: its effect comes after a while, and its answer another while later."""
-    ledger = Outside.ledger
-    effect = ledger.begin(step_info(), tag, path, seen, options)
-    await asyncio.sleep(options["ms"] / 2000)
-    result = ledger.happen(effect)
-    await asyncio.sleep(options["ms"] / 2000)
-    return ledger.end(effect, result)
-
-
-def act_plainly(tag: str, path: str, options: dict[str, Any], seen: Trace) -> str:
-    """The same in a thread, all at once."""
-    ledger = Outside.ledger
-    effect = ledger.begin(step_info(), tag, path, seen, options)
-    return ledger.end(effect, ledger.happen(effect))
-
-
-async def look_up(intent: Intent) -> Happened | NeverHappened:
-    """Whether a step of unknown outcome has happened, as the world outside knows."""
-    result = Outside.ledger.look_up(intent.idempotency_key)
-    return NeverHappened() if result is None else Happened(result)
-
-
-async def ask(kind: str, name: str, values: list[str], ms: int) -> None:
-    """The action that asks the outside to complete something, after so many milliseconds."""
-    Outside.ledger.ask(kind, step_info().invocation_id, name, values, ms)
+def wanted_signals(tag: str, path: str, count: int) -> list[str]:
+    """The signals of an op, in order; every third is a rejection."""
+    no = ("", "", "no ")
+    return [f"{no[number % 3]}{tag} {path} {number}" for number in range(count)]

@@ -75,7 +75,8 @@ class Clients:
         steered = self._steered.pop(client, None)
         key = steered or key
         is_flow = steered is None and random.random() < 0.12
-        order = self.workload.draw_order(f"c{client}", key)
+        is_errand = steered is None and not is_flow and random.random() < 0.1
+        order = self.workload.draw_order(f"c{client}", key, is_errand=is_errand)
         is_keyed = not is_flow and random.random() < 0.7
         is_send = steered is not None or random.random() < 0.5
         if any(op[0] == "inbox" for op in order["ops"]):
@@ -84,19 +85,20 @@ class Clients:
             self._steered[client] = key
         if is_flow:
             key = f"w{client}-{number}"
-            order["ops"].append(["promise", random.randrange(1, 300)])
-        kind = "Flow" if is_flow else "Cell"
+            order["ops"].append(["promise", random.randrange(1, 300), random.random() < 0.2])
+        kind = "Flow" if is_flow else "Errand" if is_errand else "Cell"
+        key = "" if is_errand else key
         asked = Asked(
             tag=order["tag"], kind=kind, key=key, ops=order["ops"], client=client, number=number
         )
-        path = f"/{kind}/{key}/run"
+        path = f"/{kind}/run" if is_errand else f"/{kind}/{key}/run"
         if is_send:
             path += "/send"
             if steered is None and random.random() < 0.3:
                 delay_ms = self.workload.draw_ms()
                 path += f"?delay={delay_ms}ms"
                 asked.not_before_ms = self.world.wall.now_ms() + delay_ms
-            elif not is_flow and (steered is not None or random.random() < 0.1):
+            elif kind == "Cell" and (steered is not None or random.random() < 0.1):
                 asked.mode = "steer" if steered else random.choice(("interrupt", "steer"))
                 path += f"?mode={asked.mode}"
                 if asked.mode == "interrupt":
@@ -168,11 +170,11 @@ class Clients:
         for child in self.workload.children:
             self.world.ledger.orders[child.order["tag"]] = Asked(
                 tag=child.order["tag"],
-                kind="Cell",
+                kind="Errand" if child.how == "serve" else "Cell",
                 key=child.key,
                 ops=child.order["ops"],
                 parent=child.parent,
-                is_awaited=child.how == "call" and not child.is_limited,
+                is_awaited=child.how in {"call", "serve"} and not child.is_limited,
             )
             if child.how == "part":
                 self.world.ledger.touched_tags.add(child.order["tag"])

@@ -14,6 +14,8 @@ from typing import Any, Protocol
 from holdfast import StepInfo, TerminalError
 from holdfast.objects.identity import parse_invocation_id
 
+from .running import Running
+from .sagas import Sagas
 from .universe import Universe
 
 STORY_LINES_MAX = 5000
@@ -100,6 +102,8 @@ class Ledger:
     _raised: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     _happened: dict[str, str] = field(default_factory=dict[str, str])
     _holders: dict[str, str] = field(default_factory=dict[str, str])
+    kills: set[str] = field(default_factory=set[str])
+    """Tags of those that somebody has tried to kill."""
     killed: set[str] = field(default_factory=set[str])
     """Tags of invocations of which an operator has heard that they are killed."""
     paused: dict[str, int] = field(default_factory=dict[str, int])
@@ -111,6 +115,14 @@ class Ledger:
     _keys: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
     _trips: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     _asked: set[tuple[str, ...]] = field(default_factory=set[tuple[str, ...]])
+    _links: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
+    running: Running = field(init=False)
+    sagas: Sagas = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Have the parts tell this one."""
+        self.running = Running(self.violate, self.count)
+        self.sagas = Sagas(self.running, self.violate, self.count)
 
     def tell(self, text: str) -> None:
         """A line of the story, which is part of the fingerprint."""
@@ -149,6 +161,10 @@ class Ledger:
             return effect
         self.tell(f"step {tag} {path} begins, attempt {info.attempt}, {id_[-8:]}")
         self._begun[place] += 1
+        object_ = self._find_object(tag)
+        self.running.begin(place, object_, info.details, self._may_overlap)
+        if "saga" in options:
+            self.sagas.do((id_, options["saga"]), options["number"], tag)
         if place in self._seen:
             self.violate(f"I3 step {path} of {tag} runs again after its result was seen")
         self.check_trace(id_, tag, seen)
@@ -174,6 +190,7 @@ class Ledger:
         if self._raised[effect.place] < effect.fails:
             self._raised[effect.place] += 1
             self.count("an action raised")
+            self.running.end(effect.place)
             message = "the outside is out of order"
             if self._raised[effect.place] == 3:
                 raise TerminalError(message)
@@ -184,8 +201,23 @@ class Ledger:
         self._happened[effect.key] = result
         return result
 
+    def say(self, effect: Effect, number: int) -> str:
+        """The action says how far it is."""
+        return self.running.say(effect.place, f"{effect.tag} {number}")
+
+    def count_slow(self, effect: Effect) -> int:
+        """How often this action came to where it may be slow."""
+        return self.running.count_slow(effect.place)
+
+    def leave(self, effect: Effect) -> None:
+        """The action ends because it was told to."""
+        self.running.end(effect.place)
+        self.count("an action was told to end")
+        self.tell(f"step {effect.tag} {effect.place[1]} is told to end")
+
     def end(self, effect: Effect, result: str) -> str:
         """The action returns."""
+        self.running.end(effect.place)
         self.tell(f"step {effect.tag} {effect.place[1]} ends with {result}")
         return result
 
@@ -203,6 +235,9 @@ class Ledger:
         """A handler asks the outside to complete something; asked again, it is the same."""
         if self.is_sealed or (kind, id_, name) in self._asked:
             return
+        place = id_, values[0]
+        if kind == "link" and self._links.setdefault(place, name) != name:
+            self.violate(f"I4 {values[0]} has the link {name} after {self._links[place]}")
         self._check_alive(id_, f"{self.ids.get(id_, id_)} who asks for {kind} {name}")
         self._asked.add((kind, id_, name))
         self.tell(f"{kind} {name} is asked for: {values}")
@@ -225,6 +260,15 @@ class Ledger:
         if self.resumed[id_] == resumed:
             self.paused[id_] = self.universe.now_us
 
+    def may_be_killed(self, tag: str) -> bool:
+        """Whether somebody has tried to kill it, or one of those it is for."""
+        while tag:
+            if tag in self.kills:
+                return True
+            order = self.orders.get(tag)
+            tag = "" if order is None else order.parent
+        return False
+
     def resume(self, id_: str) -> None:
         """Somebody is about to resume an invocation."""
         self.resumed[id_] += 1
@@ -243,12 +287,28 @@ class Ledger:
             tag = "" if order is None else order.parent
         return False
 
+    def find_id(self, number: int) -> str:
+        """The id of some invocation that a client has heard of; empty if there is none."""
+        known = [order.id for order in self.orders.values() if order.id]
+        return known[number % len(known)] if known else ""
+
+    def _find_object(self, tag: str) -> str:
+        """Where an order is followed; what has no key is at no other's place."""
+        order = self.orders.get(tag)
+        return f"{order.kind}/{order.key}" if order is not None and order.kind == "Cell" else tag
+
+    def _may_overlap(self, id_: str) -> bool:
+        """Whether nobody waits for the actions of an invocation, because it may be killed."""
+        return id_ in self.touched or self.is_touched(self.ids.get(id_, ""))
+
     def is_repeated(self, tag: str) -> bool:
         """Whether it may have been done again, or one of those it is for."""
         while tag:
-            if tag in self.repeated_tags or self.is_forgetful:
-                return True
             order = self.orders.get(tag)
+            # The key of an errand is forgotten sooner than some clients ask again.
+            is_again = order is not None and order.kind == "Errand" and order.client >= 0
+            if is_again or tag in self.repeated_tags or self.is_forgetful:
+                return True
             tag = "" if order is None else order.parent
         return False
 

@@ -12,7 +12,7 @@ from holdfast.journal.records import InvocationState, decode_invocation, decode_
 from holdfast.objects.identity import InvocationId, format_invocation_id
 from holdfast.runtime.invocation_handle import InvocationHandle
 
-from .actors import Cell
+from .actors import HELPERS, Cell
 from .process import Process
 from .workload import KEYS
 
@@ -49,8 +49,8 @@ class Operator:
             elif process.is_serving:
                 verb = random.choice(_VERBS)
                 ids = self._find_victims(process, verb)
-                if ids:
-                    process.spawn(self._do(process, random.choice(ids), verb))
+                if ids and not _is_helper(process, id_ := random.choice(ids)):
+                    process.spawn(self._do(process, id_, verb))
 
     def _find_victims(self, process: Process, verb: str) -> list[bytes]:
         """Whom it may hit: anybody, or those whom it hits worst."""
@@ -97,6 +97,8 @@ class Operator:
         tag = ledger.ids.get(id_) or _find_tag(process, raw)
         if verb in {"cancel", "kill", "purge", "restart"}:
             ledger.touch(id_, tag, is_repeated=verb in {"purge", "restart"})
+        if verb == "kill":
+            ledger.kills.add(tag)
         if verb == "resume":
             ledger.resume(id_)
         resumed = ledger.resumed[id_]
@@ -112,6 +114,14 @@ class Operator:
             elif verb == "pause" and said:
                 ledger.pause(id_, resumed)
             ledger.tell(f"operator: {verb} {id_[-8:]}: {said!r:.60}")
+
+
+def _is_helper(process: Process, raw: bytes) -> bool:
+    """Whether it only takes back, or tells, what another one did: that is to happen once."""
+    row, outcome = process.disk.get(keys.INVOCATION + raw), process.disk.get(keys.OUTCOME + raw)
+    if row is not None:
+        return decode_invocation(row).target.handler in HELPERS
+    return outcome is not None and decode_outcome(outcome).target.handler in HELPERS
 
 
 def _find_tag(process: Process, raw: bytes) -> str:

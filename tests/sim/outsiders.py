@@ -36,6 +36,7 @@ class Outsiders:
 
     async def _complete(self, line: tuple[str, str, str], values: list[str], ms: int) -> None:
         kind, id_, name = line
+        self.world.ledger.count(f"{kind} asked for")
         try:
             # One after the other, so that the order in which signals come is known.
             for value in values:
@@ -45,12 +46,7 @@ class Outsiders:
             self._open -= 1
 
     async def _insist(self, kind: str, id_: str, name: str, value: str) -> None:
-        path = {
-            "awakeable": f"/restate/awakeables/{name}/resolve",
-            "signal": f"/restate/invocation/{id_}/signals/{name}/resolve",
-            "promise": f"/Flow/{name}/keep",
-        }[kind]
-        ask = Ask("POST", path, value, key=f"keep-{id_}-{value}" if kind == "promise" else "")
+        ask = self._make(kind, id_, name, value)
         seconds = 0.1
         while True:
             try:
@@ -68,3 +64,18 @@ class Outsiders:
                     self.world.ledger.doubled.add((id_, name))
             await asyncio.sleep(self.random.random() * seconds)
             seconds = min(seconds * 1.3, PAUSE_SECONDS_MAX)
+
+    def _make(self, kind: str, id_: str, name: str, value: str) -> Ask:
+        """The request that completes it; a value that begins with "no" is a reason to reject."""
+        verb = "reject" if value.startswith("no ") else "resolve"
+        match kind:
+            case "link":
+                return Ask("POST", name)
+            case "awakeable":
+                return Ask("POST", f"/restate/awakeables/{name}/{verb}", value)
+            case "signal":
+                return Ask("POST", f"/restate/invocation/{id_}/signals/{name}/{verb}", value)
+            case _ if verb == "resolve" and self.random.random() < 0.5:
+                return Ask("POST", f"/Flow/{name}/keep", value, key=f"keep-{id_}-{value}")
+            case _:
+                return Ask("POST", f"/restate/workflow/Flow/{name}/promises/outside/{verb}", value)

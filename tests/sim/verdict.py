@@ -11,7 +11,7 @@ from holdfast.journal.records import decode_invocation, decode_outcome
 from holdfast.objects.identity import InvocationId, format_invocation_id, parse_invocation_id
 from holdfast.runtime.verify import verify_rows
 
-from .actors import Cell, Flow
+from .actors import DESK, OF_STUMBLING, Cell, Desk, Flow, wanted_signals
 from .ledger import Asked
 from .network import Ask, LostError
 from .workload import KEYS
@@ -33,6 +33,10 @@ class Judge:
         self.results: dict[str, list[tuple[str, list[list[Any]]]]] = defaultdict(list)
         """Ids and traces of those that succeeded, by tag."""
 
+        self.given_up: set[tuple[str, str]] = set()
+        """Sagas in which an errand stumbled until nobody tried again."""
+        self.heard: list[str] = []
+        """Of whom the desk was told that they have ended."""
         self.read_ids: set[str] = set()
         """Messages that a turn has read, so that they never ran."""
 
@@ -53,6 +57,8 @@ class Judge:
                 self._check_success(tag, id_, trace, places)
         self._check_order(places)
         self._check_messages(places)
+        self._check_sagas()
+        self._check_told()
 
     def _check_open(self) -> None:
         scan = self.world.rows.scan(*keys.prefix_range(keys.INVOCATION))
@@ -89,6 +95,8 @@ class Judge:
                     self.ledger.violate(f"I17 {kind}/{key} answers {response.status}")
             states = world.process.runtime.state(Cell if kind == "Cell" else Flow, key)
             self.logs[f"{kind}/{key}"] = list((await _of(world, states)).get("log", []))
+        heard = await _of(world, world.process.runtime.state(Desk, DESK))
+        self.heard = list(heard.get("heard", []))
 
     async def _ask(self, ask: Ask) -> Any:
         for _ in range(20):
@@ -102,6 +110,10 @@ class Judge:
     def _read_results(self) -> None:
         for key, row in self.world.rows.scan(*keys.prefix_range(keys.OUTCOME)):
             outcome = decode_outcome(row)
+            if isinstance(outcome.result, Failure):
+                _, stumbled, path = outcome.result.message.partition(OF_STUMBLING)
+                if stumbled:
+                    self.given_up.add((format_invocation_id(InvocationId(key[1:17])), path))
             if outcome.result is None or isinstance(outcome.result, Failure):
                 continue
             if outcome.target.handler != "run":
@@ -120,7 +132,7 @@ class Judge:
         if not self.ledger.is_wall_steady or self.ledger.is_forgetful:
             return
         for order in self.ledger.orders.values():
-            if not order.id or self.ledger.is_touched(order.tag):
+            if not order.id or self.ledger.is_touched(order.tag) or order.kind == "Errand":
                 continue
             if self.world.process.disk.get(keys.OUTCOME + parse_invocation_id(order.id)) is None:
                 self.ledger.violate(f"I1 {order.tag} was accepted as {order.id} and is gone")
@@ -162,7 +174,7 @@ class Judge:
         ledger.check_trace(id_, tag, trace)
         if self.ledger.is_touched(tag) or (order.kind == "Flow" and self.ledger.is_forgetful):
             return
-        log = self.logs[f"{order.kind}/{order.key}"]
+        log = self.logs.get(f"{order.kind}/{order.key}", [])
         wanted = [
             f"{tag} {path} {number}"
             for path, kind, count in trace
@@ -170,13 +182,13 @@ class Judge:
             for number in range(count)
         ]
         start = places.get(tag, 0)
-        if log[start : start + len(wanted)] != wanted:
+        if order.kind != "Errand" and log[start : start + len(wanted)] != wanted:
             ledger.violate(f"I11 {tag} wrote {wanted[:5]} and {len(wanted)} lines are not there")
         ops = dict(_walk(order.ops))
         for path, kind, got in trace:
             self._check_op(tag, id_, path, kind, got, ops[path], places)
 
-    def _check_op(  # noqa: PLR0913, PLR0917  # one op, from all sides
+    def _check_op(  # noqa: C901, PLR0913, PLR0917  # one op, from all sides
         self,
         tag: str,
         id_: str,
@@ -192,10 +204,20 @@ class Judge:
             child = op[2]["tag"]
             if not failed and child not in places and not self.ledger.is_touched(child):
                 ledger.violate(f"I10 {child}, a {kind} of {tag}, has left no mark")
-        elif kind == "awake" and isinstance(got, str) and got != f"{tag} {path}":
-            ledger.violate(f"I18 {tag} was woken with {got!r}")
+        elif kind == "serve" and not is_failure(got) and got != op[1]["tag"]:
+            ledger.violate(f"I2 {tag} was answered by {got} and not by {op[1]['tag']}")
+        elif kind == "join" and len(got) == 2 and ledger.ids.get(got[0]) != got[1]:
+            ledger.violate(f"I2 {tag} heard of {got[0]} what {got[1]} had to tell")
+        elif kind == "awake" and isinstance(got, str):
+            no = "no " if op[3].startswith("no") else ""
+            if got != f"{no}{tag} {path}":
+                ledger.violate(f"I18 {tag} was woken with {got!r}")
+        elif kind == "promise" and isinstance(got, str):
+            no = "no " if op[2] else ""
+            if got != f"{no}{tag} {path}":
+                ledger.violate(f"I18 {tag} was promised {got!r}")
         elif kind == "hear" and got != ["TimeoutError"]:
-            wanted = [f"{tag} {path} {number}" for number in range(op[1])]
+            wanted = wanted_signals(tag, path, op[1])
             is_doubled = (id_, f"s{path}") in ledger.doubled
             if got != wanted and not (is_doubled and _is_stuttered(got, wanted)):
                 ledger.violate(f"I18 {tag} heard {got} and not {wanted}")
@@ -221,6 +243,33 @@ class Judge:
                 self.ledger.violate(f"I10 the message {order.tag} was read twice")
             if order.tag in places and (is_read or order.tag in readers):
                 self.ledger.violate(f"I10 the message {order.tag} was read, and ran as well")
+
+    def _check_sagas(self) -> None:
+        """I10: the effects of a saga stand, or all of them were taken back."""
+        traces = {id_: trace for found in self.results.values() for id_, trace in found}
+        for place in self.ledger.sagas:
+            id_, at = place
+            tag = self.ledger.ids.get(id_, "")
+            if self.ledger.may_be_killed(tag) or tag in self.ledger.repeated_tags:
+                continue
+            said = [got for path, _, got in traces.get(id_, []) if path == at]
+            stood = isinstance(said[0], int) if said else None
+            if place in self.given_up:
+                stood = False
+            for problem in self.ledger.sagas.judge(place, stood=stood):
+                self.ledger.violate(problem)
+
+    def _check_told(self) -> None:
+        """I10: whoever is to be told how an invocation has ended was told so once."""
+        self.ledger.counters["an outcome was told to a handler"] += len(self.heard)
+        told = set(self.heard)
+        if len(told) != len(self.heard):
+            self.ledger.violate("I10 the desk was told twice how an invocation has ended")
+        for tag, found in self.results.items():
+            for _, trace in found:
+                for _, kind, got in trace:
+                    if kind == "send" and isinstance(got, str) and got not in told:
+                        self.ledger.violate(f"I10 nobody was told how {got}, sent by {tag}, ended")
 
     def _check_order(self, places: dict[str, int]) -> None:
         """I6: what a client asked for after an answer comes after it."""

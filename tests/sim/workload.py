@@ -24,6 +24,9 @@ _OPS = {
     "both": 5,
     "within": 4,
     "trip": 3,
+    "serve": 3,
+    "join": 2,
+    "saga": 5,
 }
 _KINDS, _WEIGHTS = [*_OPS], [*_OPS.values()]
 _UNKNOWN = ("retry", "retry", "retry", "fail", "pause", "verify")
@@ -49,9 +52,20 @@ class Workload:
         self.is_long = is_long
         self.children: list[Child] = []
         self._number = 0
+        # Whether the order that is drawn is for a service.
+        self._is_errand = False
 
-    def draw_order(self, prefix: str, key: str, depth: int = 0) -> dict[str, Any]:
+    def draw_order(
+        self, prefix: str, key: str, depth: int = 0, *, is_errand: bool = False
+    ) -> dict[str, Any]:
         """An order for the object at ``key``; it begins with a note, so that it leaves a mark."""
+        before, self._is_errand = self._is_errand, is_errand
+        try:
+            return self._draw_order(prefix, key, depth)
+        finally:
+            self._is_errand = before
+
+    def _draw_order(self, prefix: str, key: str, depth: int) -> dict[str, Any]:
         random = self.random
         self._number += 1
         tag = f"{prefix}.{self._number}"
@@ -89,8 +103,8 @@ class Workload:
             case "call" | "send" | "attach" | "part" if depth < DEPTH_MAX:
                 return self._draw_child(kind, tag, key, depth)
             case "awake":
-                timeout_ms = random.choice((0, 0, 50))
-                return ["awake", random.randrange(1, 300), timeout_ms]
+                how = random.choice(("yes", "yes", "no", "yes by link", "no by link"))
+                return ["awake", random.randrange(1, 300), random.choice((0, 0, 50)), how]
             case "hear":
                 return self._draw_hearing()
             case "peek":
@@ -107,14 +121,37 @@ class Workload:
                 return ["within", random.randrange(1, 200), op]
             case "trip":
                 return ["trip", random.choice((1, 1, 2)), random.choice((0, 0, 20))]
+            case "serve" if depth < DEPTH_MAX:
+                order = self.draw_order(tag, key, depth + 1, is_errand=True)
+                self.children.append(Child(tag, "", order, "serve"))
+                return ["serve", order]
+            case "join":
+                return ["join", random.randrange(100), random.randrange(1, 500)]
+            case "saga":
+                how = random.choice(
+                    ("stand", "fail", "fail", "call", "trip" if self._is_errand else "fail")
+                )
+                fails = random.choice((0, 0, 1))
+                return ["saga", how, random.randrange(1, 4), random.randrange(0, 30), fails]
             case _:
-                options: dict[str, Any] = {"ms": random.randrange(0, 60)}
-                options["unknown"] = random.choice(_UNKNOWN)
-                if random.random() < 0.15:
-                    options["fails"] = random.choice((1, 2, 3))
-                if random.random() < 0.2:
-                    options["plain"] = True
-                return ["step", options]
+                return ["step", self._draw_step()]
+
+    def _draw_step(self) -> dict[str, Any]:
+        random = self.random
+        options: dict[str, Any] = {"ms": random.randrange(0, 60)}
+        options["unknown"] = random.choice(_UNKNOWN)
+        if random.random() < 0.15:
+            options["fails"] = random.choice((1, 2, 3))
+        draw = random.random()
+        if draw < 0.2:
+            options["plain"] = True
+        elif draw < 0.35:
+            # The first attempts are slower than they may, or silent for longer.
+            options |= {"limit": random.randrange(40, 90), "slow": random.choice((0, 1, 1, 3))}
+            options["ms"] = min(options["ms"], options["limit"] // 4)
+            if draw < 0.27:
+                options["beats"] = random.randrange(1, 4)
+        return options
 
     def _draw_hearing(self) -> list[Any]:
         random = self.random

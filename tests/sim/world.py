@@ -23,7 +23,7 @@ from holdfast import RuntimeConfig
 from holdfast.journal import keys
 from holdfast.journal.memory import MemoryStore
 
-from .actors import Outside
+from .actions import Outside
 from .clients import Clients
 from .ledger import Ledger
 from .nemesis import Nemesis
@@ -140,6 +140,7 @@ class World:
     def exited(self, process: Process, *, is_power_cut: bool = False) -> None:
         """A process is gone."""
         process.is_ready = False
+        self.ledger.running.died()
         self.network.died(process)
         self.ledger.count("processes that died")
         if process.disk.written > process.disk.durable:
