@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -91,6 +92,26 @@ async def test_rows_agree_after_every_write_and_not_without_one_of_them(
             left = {name: row for name, row in rows.items() if name != key}
             assert verify_rows(MemoryStore(left)), f"nobody misses {describe_key(key)}"
     assert tried
+
+
+async def test_a_row_of_the_wrong_shape_is_told_and_the_look_goes_on(diary: Diary) -> None:
+    """Bits that flip turn a number into a text, which is decoded all the same."""
+    for name in SCRIPTS:
+        await play(name)
+    random = Random(5)
+    moments = [rows for rows in diary.moments if rows]
+    odd = 0
+    for _ in range(1_500):
+        rows = dict(random.choice(moments))
+        key = random.choice(list(rows))
+        row = bytearray(rows[key])
+        if row:
+            row[random.randrange(len(row))] ^= 1 << random.randrange(8)
+        rows[key] = bytes(row)
+        problems = verify_rows(MemoryStore(rows), epoch=1)
+        odd += any("holds something odd" in problem for problem in problems)
+
+    assert odd
 
 
 def _is_in_the_middle(rows: Rows, key: bytes) -> bool:
