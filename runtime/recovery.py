@@ -15,9 +15,9 @@ from ..journal import keys
 from ..objects.identity import InvocationId
 from .lifecycle import Lifecycle
 
-RECOVERING_AT_ONCE_MAX = 64
+RECOVERING_AT_ONCE_MAX = 16
 """As long as so many attempts wait to be run, or as many as a turn runs at most, only one more is
-taken up in a turn: a new call gets behind them, and waits for about ten milliseconds of their work,
+taken up in a turn: a new call gets behind them, and waits for a few milliseconds of their work,
 not for all of it."""
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from holdfast import Runtime
 
-MANY = 3 * RECOVERING_AT_ONCE_MAX
+MANY = 8 * RECOVERING_AT_ONCE_MAX
 
 
 class Model:
