@@ -8,6 +8,7 @@ import asyncio
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_parser import RawRequestMessage
 
 from ..objects.errors import InvalidArgumentError
 from .door import Door
@@ -31,7 +32,7 @@ async def respond_to(door: Door, request: web.BaseRequest, head: Head) -> Respon
     except RefusedError as error:
         return door.refuse(error, head)
     try:
-        _check_single(request)
+        check_single(request)
         # The body is nobody's here: a caller may wait for days, and his body should not.
         return await door.answer(
             opened,
@@ -84,7 +85,7 @@ async def _read_chunks(door: Door, request: web.BaseRequest) -> bytes:
         door.bounds.release(size)
 
 
-def _check_single(request: web.BaseRequest) -> None:
+def check_single(request: web.BaseRequest | RawRequestMessage) -> None:
     """Refuse two idempotency keys: whichever were taken, the sender may mean the other.
 
     Raises:

@@ -5,6 +5,7 @@ comes back as an error that names the field. So a call costs one look at the hea
 the body.
 """
 
+from asyncio import Future
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,9 +14,10 @@ from ..objects.definition import HandlerDefinition
 from ..objects.errors import ConflictError, HoldfastError, InvalidArgumentError
 from ..objects.identity import Target
 from ..objects.media import ANY
-from ..runtime.requests import CallRequest, WorkflowNamed
+from ..runtime.requests import Answer, CallRequest, WorkflowNamed
 from .answers import response_of_answer, response_of_send
 from .call_paths import NO_QUERY, NOT_PUBLIC, CallPath, parse_query
+from .door import Prompt
 from .durations import parse_delay
 from .headers import check_content_type, find_idempotency_key, missing_content_type, passed_headers
 from .messages import Head, Response
@@ -25,7 +27,7 @@ from .problems import Refusal, RefusedError, response_of_error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(Prompt):
     """A call or send whose head is in order; its body may not have arrived yet."""
 
     engine: IngressEngine
@@ -38,37 +40,56 @@ class Call:
     mode: Mode
 
     async def answer(self, body: bytes) -> Response:
-        """Make the call and answer it; see ``door.Opened``.
+        """Make the call and answer it; see ``door.Opened``."""
+        was_submitted = False
+        try:
+            future = self.begin(body)
+            was_submitted = True
+            del body  # The engine has it; here it would be kept for a long wait.
+            await future
+        except HoldfastError as error:
+            response = self._refusal(error, was_submitted=was_submitted)
+            if self.path.handler.is_run and isinstance(error, ConflictError):
+                return await _with_first_id(self.engine, self.path.target, response)
+            return response
+        return self.end(future)
+
+    @property
+    def is_prompt(self) -> bool:
+        """A workflow's second start is refused with the id of the first, which is looked up."""
+        return not self.path.handler.is_run
+
+    def begin(self, body: bytes) -> Future[Answer]:
+        """Make the call; see ``door.Prompt``.
 
         Raises:
             InvalidArgumentError: a body where there must be none, or none where there must be one.
+            HoldfastError: the engine has refused it.
         """
         _check_presence(self, body)
-        path = self.path
         request = CallRequest(
-            target=path.target,
+            target=self.path.target,
             argument=body,
             headers=self.headers,
             idempotency_key=self.idempotency_key,
             delay_ms=self.delay_ms,
             mode=self.mode,
         )
-        was_submitted = False
+        return self.engine.submit(request, wait=not self.path.is_send)
+
+    def end(self, future: Future[Answer]) -> Response:
+        """See ``door.Prompt``."""
         try:
-            future = self.engine.submit(request, wait=not path.is_send)
-            was_submitted = True
-            del request, body  # The engine has them; here they would be kept for a long wait.
-            answer = await future
+            answer = future.result()
         except HoldfastError as error:
-            response = response_of_error(
-                error, is_keyed=self.idempotency_key is not None, was_submitted=was_submitted
-            )
-            if path.handler.is_run and isinstance(error, ConflictError):
-                return await _with_first_id(self.engine, path.target, response)
-            return response
-        if path.is_send:
+            return self._refusal(error, was_submitted=True)
+        if self.path.is_send:
             return response_of_send(answer)
-        return response_of_answer(answer, path.handler.content_type)
+        return response_of_answer(answer, self.path.handler.content_type)
+
+    def _refusal(self, error: HoldfastError, *, was_submitted: bool) -> Response:
+        is_keyed = self.idempotency_key is not None
+        return response_of_error(error, is_keyed=is_keyed, was_submitted=was_submitted)
 
 
 def open_call(

@@ -18,10 +18,9 @@ all are at work, it may ask one request and is answered 503; when too many of th
 it is closed at once.
 """
 
-from asyncio import AbstractEventLoop, BaseTransport, Task, WriteTransport
+from asyncio import AbstractEventLoop, BaseTransport, Future, Task, WriteTransport
 from collections import deque
 from collections.abc import Awaitable, Callable
-from http import HTTPStatus
 from logging import getLogger
 from typing import Any, cast
 
@@ -29,11 +28,14 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.http_parser import RawRequestMessage
+from aiohttp.http_writer import HttpVersion11
 from aiohttp.streams import StreamReader
 
 from ..objects.errors import InvalidArgumentError
 from .bodies import to_aiohttp
 from .door import Door
+from .encoding import encode_response
+from .exchanges import Exchange, InFlight, begin_exchange
 from .messages import Head, Response
 from .problems import Refusal, RefusedError
 
@@ -46,6 +48,9 @@ _PATIENCE_SECONDS = 1.0
 _LOOK_SECONDS = 10e-6
 # Connections beyond the bound that are told so, and at most a quarter as many as are within it.
 TURNED_AWAY_MAX = 256
+
+# An answer to one of another method may have none, or is not the last thing that is sent.
+_WITH_BODY = frozenset({"DELETE", "GET", "PATCH", "POST", "PUT"})
 
 _log = getLogger("holdfast.ingress")
 
@@ -61,6 +66,7 @@ class Listener(web.Server):
             handler, request_factory=self._open_request, handler_cancellation=True, loop=loop
         )
         self.door = door
+        self.in_flight = InFlight()
         self.clock = loop.time
         self.connections_max = door.options.connections_max
         # Those within the bound, in the order in which they came.
@@ -148,13 +154,16 @@ class Connection(web.RequestHandler):
         "ahead_bytes",
         "clock",
         "door",
+        "exchange",
         "head_seconds_max",
         "head_since_s",
         "idle_since_s",
         "is_busy",
         "is_held",
+        "is_unwritten",
         "link",
         "listener",
+        "own_waiter",
         "payload",
         "unread_since_s",
     )
@@ -192,6 +201,13 @@ class Connection(web.RequestHandler):
         self.ahead_bytes = 0
         # Whether nothing is read until it is.
         self.is_held = False
+        # The request that is being answered without aiohttp's task.
+        self.exchange: Exchange | None = None
+        # What that task waits for. Invariant: ``None`` but from the begin of an exchange until its
+        # answer is written; meanwhile aiohttp's own place for it is empty.
+        self.own_waiter: Future[None] | None = None
+        # Whether the answer of an exchange is more than the system takes now.
+        self.is_unwritten = False
         # Since when the system has not taken all that was written; seen by the sweep only.
         self.unread_since_s: float | None = None
 
@@ -215,6 +231,9 @@ class Connection(web.RequestHandler):
         """Give the room back."""
         self.listener.forget(self)
         self.link = None
+        if self.exchange is not None:
+            self.exchange.abandon()
+            self.exchange = None
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -225,7 +244,12 @@ class Connection(web.RequestHandler):
             self.ahead_bytes += len(data)
             if self.head_since_s is None and not self.is_busy:
                 self.head_since_s = self.clock()
+        # aiohttp wakes its task for whatever has arrived, but for nearly all there is no need.
+        waiter, self._waiter = self._waiter, None
         super().data_received(data)
+        if waiter is not None:
+            self._waiter = waiter
+            self._take_up()
         if is_ahead and self.ahead_bytes > self.door.options.head_bytes_max:
             self._hold()
 
@@ -238,6 +262,14 @@ class Connection(web.RequestHandler):
             self.ahead_bytes = 0
             if self.is_held:
                 self._go_on()
+
+    def resume_writing(self) -> None:
+        """Go on to the next request once an answer was taken."""
+        super().resume_writing()
+        if self.is_unwritten:
+            self.is_unwritten = False
+            self._written()
+            self._take_up()
 
     def spare_since(self, now_s: float) -> tuple[bool, float] | None:
         """Since when nobody would miss this connection much, in the order of missing less."""
@@ -333,28 +365,95 @@ class Connection(web.RequestHandler):
             self.is_held = True
             self._pause_transport_reading()
         elif self.link is not None and not self._close and not self._force_close:
-            self.link.write(_encode(self.door.refusal(self._head_too_large())))
+            self.link.write(encode_response(self.door.refusal(self._head_too_large()), closes=True))
             # Not at once: it may still be sending, and would be told nothing but a reset.
             self.link.write_eof()
             self.close()
             self._loop.call_later(_LINGERING_SECONDS, self.abort)
+
+    def _take_up(self) -> None:
+        """Handle what has arrived, one request after the other, while none is being answered."""
+        while self._messages and self._waiter is not None and not self._waiter.done():
+            message, payload = self._messages[0]
+            if isinstance(message, RawRequestMessage) and self._is_whole(message, payload):
+                self._messages.popleft()
+                self.own_waiter, self._waiter = self._waiter, None
+                self._begin(message, payload)
+            else:
+                self._waiter.set_result(None)
+
+    def _is_whole(self, message: RawRequestMessage, payload: StreamReader) -> bool:
+        """Whether a request can be answered without a task, and its connection goes on after it."""
+        return (
+            payload.is_eof()
+            and message.method in _WITH_BODY
+            and message.version == HttpVersion11
+            and not message.should_close
+            and not message.upgrade
+            # Else to take the body is to read on, and more requests would arrive meanwhile.
+            and not self._reading_paused
+            and not self._close
+            and not self._force_close
+            and not self.listener.in_flight.is_closing
+            # Else it is beyond the bound.
+            and self._request_handler == self.listener.request_handler
+        )
+
+    def _begin(self, message: RawRequestMessage, payload: StreamReader) -> None:
+        assert self._parser is not None, "a connection that is lost takes nothing up"
+        self._parser.message_consumed()
+        self.head_arrived(payload)
+        if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
+            self._resume_reading_if_drained()
+        begun = begin_exchange(
+            self.door, self.listener.in_flight, message, payload.read_nowait(), self._end
+        )
+        if isinstance(begun, Response):
+            self._write(begun)
+        else:
+            self.exchange = begun
+
+    def _end(self, response: Response | None) -> None:
+        self.exchange = None
+        self._write(response)
+        self._take_up()
+
+    def _write(self, response: Response | None) -> None:
+        """Answer the request of an exchange; ``None``: that cannot be, so there is no other one."""
+        link = self.link
+        if link is None or self._force_close:
+            return
+        closes = self._close or self.listener.in_flight.is_closing
+        try:
+            answer = None if response is None else encode_response(response, closes=closes)
+        except ValueError as error:
+            self.log_exception("an answer cannot be sent", exc_info=error)
+            answer = None
+        if answer is None:
+            self.force_close()
+            return
+        link.write(answer)
+        if closes:
+            self._written()
+            self.close()
+            link.close()
+        elif self._paused:
+            self.is_unwritten = True
+        else:
+            self._written()
+
+    def _written(self) -> None:
+        """Be as aiohttp's task is between two requests."""
+        self._waiter, self.own_waiter = self.own_waiter, None
+        self.log_access()
+        self._next_keepalive_close_time = self.idle_since_s + self._keepalive_timeout
+        if self._keepalive_handle is None:
+            self._keepalive_handle = self._loop.call_at(
+                self._next_keepalive_close_time, self._process_keepalive
+            )
 
     def _go_on(self) -> None:
         self.is_held = False
         # aiohttp has reasons of its own to wait.
         if not self._reading_paused and not self._buffer_paused:
             self._resume_transport_reading()
-
-
-def _encode(response: Response) -> bytes:
-    """An answer that ends its connection, as bytes."""
-    headers = {
-        **response.headers,
-        "content-length": str(len(response.body)),
-        "server": "holdfast",
-        "connection": "close",
-    }
-    status = HTTPStatus(response.status)
-    lines = [f"HTTP/1.1 {status.value} {status.phrase}"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    return "\r\n".join([*lines, "", ""]).encode("latin-1") + response.body

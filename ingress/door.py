@@ -10,8 +10,9 @@ What is common to all doors is here: who is let in, by a token and from a browse
 body may be. ``callers`` is the door of those who call handlers.
 """
 
+from asyncio import Future, ensure_future
 from logging import getLogger
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..objects.errors import HoldfastError
 from .access import unauthorized
@@ -37,6 +38,25 @@ class Opened(Protocol):
             RefusedError, HoldfastError: it was refused, and left no trace.
         """
         ...
+
+
+class Prompt:
+    """An ``Opened`` that can be answered without a task: one future is all that it waits for."""
+
+    __slots__ = ()
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether that is so of this one."""
+        raise NotImplementedError
+
+    def begin(self, body: bytes) -> "Future[Any]":
+        """Do what it asks for; raises as ``answer``. Cancelling the future stops nothing."""
+        raise NotImplementedError
+
+    def end(self, future: "Future[Any]") -> Response:
+        """The answer, once the future is done and was not cancelled."""
+        raise NotImplementedError
 
 
 class Door:
@@ -77,6 +97,31 @@ class Door:
             answering = opened.answer(request.body)
             del request  # A caller may wait for days, and his body should not.
             response = await answering
+        except Exception as error:  # noqa: BLE001 - as in ``open``
+            response = self._answer_to(error, head)
+        return self._with_cors(response, head)
+
+    def begin(self, opened: Opened, request: Request) -> "Future[Any] | Response":
+        """As ``answer``, for a transport that has no task: ``end`` is for when this is done.
+
+        Cancelling it is as cancelling ``answer``.
+        """
+        if not isinstance(opened, Prompt) or not opened.is_prompt:
+            return ensure_future(self.answer(opened, request))
+        try:
+            if len(request.body) > self.options.body_bytes_max:
+                raise too_large(self.options)  # noqa: TRY301 - as in ``answer``
+            return opened.begin(request.body)
+        except Exception as error:  # noqa: BLE001 - as in ``open``
+            return self.refuse(error, request.head)
+
+    def end(self, opened: Opened, future: "Future[Any]", head: Head) -> Response:
+        """The answer to what ``begin`` has begun, now that it is done and was not cancelled."""
+        if not isinstance(opened, Prompt) or not opened.is_prompt:
+            response: Response = future.result()
+            return response
+        try:
+            response = opened.end(future)
         except Exception as error:  # noqa: BLE001 - as in ``open``
             response = self._answer_to(error, head)
         return self._with_cors(response, head)

@@ -12,11 +12,10 @@ import socket
 from dataclasses import dataclass
 from datetime import timedelta
 from errno import EADDRINUSE
-from typing import Any
 
 from aiohttp import web
 
-from ..objects.errors import InvalidArgumentError, RuntimeClosedError
+from ..objects.errors import InvalidArgumentError
 from .admin.door import AdminDoor
 from .admin.port import OperatedEngine
 from .admin.route import About
@@ -25,6 +24,7 @@ from .bodies import respond_to, to_aiohttp
 from .callers import CallersDoor
 from .connections import Listener
 from .door import Door
+from .exchanges import response_of_close
 from .messages import Head, Response
 from .options import DEFAULT_OPTIONS, HttpOptions
 from .port import IngressEngine
@@ -111,8 +111,7 @@ class HttpServer:
         # What accepts connections, and the files of those that are at paths.
         self._acceptors: list[asyncio.Server] = []
         self._unix_sockets: list[UnixSocket] = []
-        # The tasks of requests that have not been answered.
-        self._in_flight: set[asyncio.Task[Any]] = set()
+        self._in_flight = self._listener.in_flight
         self._sweep_handle: asyncio.TimerHandle | None = None
         # Set by the first ``close``; the others wait for the same one.
         self._closing: asyncio.Task[None] | None = None
@@ -163,7 +162,7 @@ class HttpServer:
         return HttpStatistics(
             connections=len(self._listener.connections),
             connections_max=self._listener.connections_max,
-            requests_in_flight=len(self._in_flight),
+            requests_in_flight=len(self._in_flight.waited_for),
             body_bytes=self._door.bounds.body_bytes,
         )
 
@@ -174,6 +173,7 @@ class HttpServer:
         on. Requests that arrive meanwhile on open connections get a 503 at once.
         """
         if self._closing is None:
+            self._in_flight.is_closing = True
             self._closing = self._loop.create_task(self._close(grace))
         await asyncio.shield(self._closing)
 
@@ -185,11 +185,12 @@ class HttpServer:
         for unix_socket in self._unix_sockets:
             unix_socket.remove_file()
         self._door.end_waits()
-        if self._in_flight:
-            await asyncio.wait(self._in_flight, timeout=grace.total_seconds())
-        late = set(self._in_flight)
-        for task in late:
-            task.cancel()
+        waited_for = self._in_flight.waited_for
+        if waited_for:
+            await asyncio.wait(waited_for, timeout=grace.total_seconds())
+        late = set(waited_for)
+        for future in late:
+            future.cancel()
         if late:
             await asyncio.wait(late, timeout=_GOODBYE_SECONDS)
         # What has just arrived is answered as well.
@@ -197,9 +198,6 @@ class HttpServer:
         self._listener.pre_shutdown()
         await self._listener.shutdown(_GOODBYE_SECONDS)
         self._listener.abort()
-
-    def _is_closing(self) -> bool:
-        return self._closing is not None
 
     def _begin(self, acceptor: asyncio.Server) -> None:
         self._acceptors.append(acceptor)
@@ -219,38 +217,30 @@ class HttpServer:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         task = asyncio.current_task()
         assert task is not None, "aiohttp handles each request in a task"
-        if self._is_closing():
-            return self._reply(request, self._response_of_close(request, was_submitted=False))
-        self._in_flight.add(task)
+        if self._in_flight.is_closing:
+            return self._reply(
+                request, response_of_close(self._door, request.headers, was_submitted=False)
+            )
+        self._in_flight.waited_for.add(task)
         try:
             response = await self._respond(request)
         except asyncio.CancelledError:
-            if not self._is_closing():
+            if not self._in_flight.is_closing:
                 raise
             task.uncancel()
-            response = self._response_of_close(request, was_submitted=True)
+            response = response_of_close(self._door, request.headers, was_submitted=True)
         finally:
-            self._in_flight.discard(task)
+            self._in_flight.waited_for.discard(task)
         return self._reply(request, response)
 
     async def _respond(self, request: web.BaseRequest) -> Response:
         head = Head(request.method, request.raw_path, request.headers)
         return await respond_to(self._door, request, head)
 
-    def _response_of_close(self, request: web.BaseRequest, *, was_submitted: bool) -> Response:
-        is_keyed = request.headers.get("idempotency-key") is not None
-        message = "the server is closing"
-        if was_submitted:
-            message += (
-                "; if the call was accepted it goes on, so ask again with the same idempotency key"
-            )
-        error = RuntimeClosedError(message)
-        return self._door.refusal(error, is_keyed=is_keyed, was_submitted=was_submitted)
-
     def _reply(self, request: web.BaseRequest, response: Response) -> web.Response:
         reply = to_aiohttp(response)
         # Nothing more is answered on a connection whose body was not worth reading to its end.
-        if self._is_closing() or not request.content.is_eof():
+        if self._in_flight.is_closing or not request.content.is_eof():
             reply.force_close()
         return reply
 

@@ -32,6 +32,8 @@ OWNERS: dict[str, set[str]] = {
         "ingress/server.py",
         "ingress/connections.py",
         "ingress/bodies.py",
+        "ingress/encoding.py",
+        "ingress/exchanges.py",
         "ingress/aiohttp_app.py",
         "ingress/callbacks.py",
         "holdfast/client/transport.py",

@@ -1,0 +1,239 @@
+"""Requests that are whole when they come are answered without a task, and like all others."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from holdfast.ingress.encoding import encode_response
+from holdfast.ingress.messages import Response
+from holdfast.ingress.options import HttpOptions
+from holdfast.ingress.server import HttpServer, serve
+from holdfast.objects.errors import (
+    ConflictError,
+    HoldfastError,
+    MailboxFullError,
+    RuntimeClosedError,
+    TerminalError,
+)
+from tests.ingress.fake_engine import AWAKEABLE, FakeEngine, error_of
+from tests.ingress.http_caller import Connection, Reply, connect, get, post
+
+AT_ONCE = timedelta(0)
+LARGE = b'"' + b"x" * 20_000_000 + b'"'
+
+
+@pytest.fixture
+def engine() -> FakeEngine:
+    return FakeEngine()
+
+
+@pytest.fixture
+async def server(engine: FakeEngine) -> AsyncIterator[HttpServer]:
+    server = await serve(engine, port=0)
+    yield server
+    await server.close(AT_ONCE)
+
+
+async def ask_in_two_parts(caller: Connection, request: bytes) -> Reply:
+    """Ask so that the request is not whole when its head is there."""
+    head, _, body = request.partition(b"\r\n\r\n")
+    assert body, "a request without a body is whole when its head is"
+    caller.writer.write(head + b"\r\nExpect: 100-continue\r\n\r\n")
+    assert await caller.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    return await caller.ask(body)
+
+
+def without_what_differs(reply: Reply) -> tuple[int, dict[str, str], bytes]:
+    headers = {name: value for name, value in reply.headers.items() if name != "date"}
+    return reply.status, headers, reply.body
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        post("/Counter/sam/add", b"5", "idempotency-key: one"),
+        post("/Counter/sam/add", b'"five"'),
+        post("/Counter/sam/add/send", b"5", "idempotency-key: one"),
+        post(f"/restate/awakeables/{AWAKEABLE}/resolve", b"5"),
+        post("/restate/lookup", b"{}"),
+    ],
+)
+async def test_a_request_is_answered_alike_in_one_piece_and_in_two(
+    server: HttpServer, request_: bytes
+) -> None:
+    async with connect(server.port) as caller:
+        await caller.ask(request_)
+        whole = without_what_differs(await caller.ask(request_))
+        assert whole == without_what_differs(await ask_in_two_parts(caller, request_))
+        assert whole == without_what_differs(await caller.ask(request_))
+
+
+@pytest.mark.parametrize(
+    "failure", [MailboxFullError("full"), RuntimeClosedError("closed"), ConflictError("no")]
+)
+async def test_a_failure_is_answered_alike_in_one_piece_and_in_two(
+    engine: FakeEngine, server: HttpServer, failure: HoldfastError
+) -> None:
+    engine.failure = failure
+    async with connect(server.port) as caller:
+        whole = await caller.ask(post("/Counter/sam/add", b"5"))
+        parts = await ask_in_two_parts(caller, post("/Counter/sam/add", b"5"))
+        assert without_what_differs(whole) == without_what_differs(parts)
+        assert whole.status >= 400
+
+
+async def test_a_bug_in_the_engine_is_a_500_and_the_connection_goes_on(
+    engine: FakeEngine, server: HttpServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine.refusal = RuntimeError("unforeseen")
+    async with connect(server.port) as caller:
+        reply = await caller.ask(post("/Counter/sam/add", b"5"))
+        assert (reply.status, error_of(reply.body)["source"]) == (500, "ingress")
+        assert "unforeseen" in caplog.text
+        assert server.statistics().requests_in_flight == 0
+        engine.refusal = None
+        assert (await caller.ask(post("/Counter/sam/add", b"5"))).status == 200
+
+
+async def test_callers_who_wait_cost_no_task_beyond_that_of_their_connection(
+    engine: FakeEngine, server: HttpServer
+) -> None:
+    async with connect(server.port) as caller:
+        await caller.ask(get("/Counter/sam/get"))
+        engine.is_holding = True
+        engine.arrived.clear()
+        before = len(asyncio.all_tasks())
+        caller.writer.write(get("/Mailer/wait"))
+        await engine.arrived.wait()
+        assert server.statistics().requests_in_flight == 1
+        assert len(asyncio.all_tasks()) == before
+        engine.finish()
+        assert (await caller.read()).body == b'"done"'
+
+
+async def test_requests_of_every_kind_on_one_connection_are_answered_in_their_order(
+    server: HttpServer,
+) -> None:
+    """One in a piece, one whose body comes in chunks, HEAD, one that waits, and the last one."""
+    chunked = (
+        b"POST /Counter/sam/add HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
+        b"Content-Type: application/json\r\n\r\n1\r\n2\r\n0\r\n\r\n"
+    )
+    head = b"HEAD /restate/health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    last = get("/Counter/sam/get").replace(b"1.1", b"1.0", 1)
+    async with connect(server.port) as caller:
+        caller.writer.write(
+            post("/Counter/sam/add", b"1")
+            + chunked
+            + post("/Counter/sam/add", b"3")
+            + head
+            + post("/Counter/nobody/", b"4")
+            + post("/Counter/sam/add", b"5")
+            + last
+        )
+        assert (await caller.read()).body == b"1"
+        assert (await caller.read()).body == b"2"
+        assert (await caller.read()).body == b"3"
+        refused = await caller.reader.readuntil(b"\r\n\r\n")
+        assert refused.startswith(b"HTTP/1.1 405 ")
+        assert (await caller.read()).status in {400, 404, 405}
+        assert (await caller.read()).body == b"5"
+        assert (await caller.read()).body == b"5"
+        assert await caller.is_closed_by_server()
+
+
+async def test_what_comes_while_a_caller_waits_is_answered_after_it(
+    engine: FakeEngine, server: HttpServer
+) -> None:
+    async with connect(server.port) as caller:
+        await caller.ask(get("/Counter/sam/get"))
+        engine.is_holding = True
+        engine.arrived.clear()
+        caller.writer.write(get("/Mailer/wait"))
+        await engine.arrived.wait()
+        engine.is_holding = False
+        async with connect(server.port) as other:
+            # Apart: what is malformed takes with it what came in the same piece.
+            for sent in (post("/Counter/sam/add", b"1"), b"not HTTP\r\n\r\n"):
+                caller.writer.write(sent)
+                assert (await other.ask(post("/Counter/sam/add", b"7"))).body == b"7"
+        engine.finish()
+        assert (await caller.read()).body == b'"done"'
+        assert (await caller.read()).body == b"1"
+        assert (await caller.read()).status == 400
+        assert await caller.is_closed_by_server()
+
+
+async def test_the_request_behind_a_large_answer_waits_until_that_was_taken(
+    engine: FakeEngine, server: HttpServer
+) -> None:
+    engine.outcome_of = lambda request: LARGE if request.target.key is None else b"5"
+    async with connect(server.port) as caller, connect(server.port) as other:
+        await caller.ask(get("/Counter/sam/get"))
+        await other.ask(get("/Counter/sam/get"))
+        engine.accepted.clear()
+        caller.writer.write(get("/Mailer/wait") + get("/Counter/sam/get"))
+        while not engine.accepted:
+            await other.ask(get("/restate/health"))
+        await other.ask(get("/restate/health"))
+        assert len(engine.accepted) == 1
+        assert (await caller.read()).body == LARGE
+        assert (await caller.read()).body == b"5"
+
+
+async def test_a_caller_may_wait_longer_than_a_connection_may_be_silent(
+    engine: FakeEngine,
+) -> None:
+    server = await serve(engine, port=0, options=HttpOptions(keepalive_seconds=0.05))
+    async with connect(server.port) as waiting, connect(server.port) as silent:
+        for caller in (waiting, silent):
+            await caller.ask(get("/Counter/sam/get"))
+        engine.is_holding = True
+        waiting.writer.write(get("/Mailer/wait"))
+        assert await silent.is_closed_by_server()
+        engine.finish()
+        assert (await waiting.read()).body == b'"done"'
+        assert await waiting.is_closed_by_server()
+    await server.close(AT_ONCE)
+
+
+async def test_the_last_answer_of_a_server_that_closes_says_so_and_ends_its_connection(
+    engine: FakeEngine,
+) -> None:
+    server = await serve(engine, port=0)
+    async with connect(server.port) as caller:
+        await caller.ask(get("/Counter/sam/get"))
+        engine.is_holding = True
+        engine.arrived.clear()
+        caller.writer.write(get("/Mailer/wait"))
+        await engine.arrived.wait()
+        closing = asyncio.ensure_future(server.close())
+        await asyncio.sleep(0)
+        engine.finish()
+        reply = await caller.read()
+        assert (reply.body, reply.headers["connection"]) == (b'"done"', "close")
+        assert await caller.is_closed_by_server()
+        await closing
+
+
+async def test_an_outcome_that_failed_is_answered_with_its_status(
+    engine: FakeEngine, server: HttpServer
+) -> None:
+    engine.outcome_of = lambda _: TerminalError("no such thing", status_code=470)
+    async with connect(server.port) as caller:
+        reply = await caller.ask(post("/Counter/sam/add", b"5"))
+        assert (reply.status, error_of(reply.body)["source"]) == (470, "invocation")
+
+
+def test_a_header_that_would_be_read_as_two_is_not_sent() -> None:
+    with pytest.raises(ValueError, match="control character"):
+        encode_response(Response(200, {"etag": "a\r\nb: c"}, b""), closes=False)
+    assert b"\xc3\xa9\t" in encode_response(Response(200, {"etag": "é\t"}, b""), closes=False)
+
+
+def test_an_answer_that_has_no_body_says_nothing_of_its_length() -> None:
+    encoded = encode_response(Response(304, {"etag": '"1"'}, b""), closes=False)
+    assert encoded.startswith(b"HTTP/1.1 304 Not Modified\r\n")
+    assert b"length" not in encoded
