@@ -109,6 +109,9 @@ def back_up(data_dir: str | os.PathLike[str], target: str | os.PathLike[str]) ->
 
 
 def _check_target(source: Path, target: str | os.PathLike[str]) -> Path:
+    if "\0" in os.fspath(target):
+        message = f"a backup cannot be named {target!r:.80}, for it holds a zero byte"
+        raise InvalidArgumentError(message)
     given = Path(os.path.abspath(target))  # noqa: PTH100 -- `resolve` would follow the last part
     path = Path(os.path.realpath(given.parent)) / given.name
     if not given.name:

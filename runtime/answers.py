@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from ..journal.entry import Failure
-from ..objects.errors import HoldfastError
 from ..objects.identity import InvocationId
 from .commits import Commits
 from .failures import error_of
@@ -53,7 +52,7 @@ class Answers:
         self._open.pop(future, None)
         if future.done():
             return  # The caller has gone; the invocation goes on.
-        if isinstance(answer, HoldfastError):
+        if isinstance(answer, Exception):
             future.set_exception(answer)
         else:
             future.set_result(answer)

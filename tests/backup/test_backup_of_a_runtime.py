@@ -24,6 +24,7 @@ from holdfast.journal import keys
 from holdfast.journal.directory_view import DirectoryView
 from holdfast.journal.rocks import RocksStore
 from holdfast.objects.identity import InvocationId
+from holdfast.runtime import engine
 from holdfast.runtime.verify import verify_rows
 from tests.cli.test_mistakes import CommandLine, command_line
 from tests.processes import ROOT, holdfast, post
@@ -147,6 +148,24 @@ async def test_a_backup_that_is_refused_leaves_the_runtime_as_it_was(tmp_path: P
         assert await runtime.object(Desk, "d").read() == ["goes on"]
     with pytest.raises(RuntimeClosedError):
         await runtime.backup(tmp_path / "later")
+
+
+async def test_a_backup_to_nowhere_is_an_error_and_not_an_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Runtime([Desk], data_dir=tmp_path / "data") as runtime:
+        with pytest.raises(InvalidArgumentError, match="zero byte"):
+            await runtime.backup("mon\0day")
+        with pytest.raises(TypeError):
+            await runtime.backup(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        monkeypatch.setattr(engine, "back_up", _run_out_of_memory)
+        with pytest.raises(MemoryError):
+            await runtime.backup(tmp_path / "monday")
+        await runtime.object(Desk, "d").note("goes on")
+
+
+def _run_out_of_memory(*_: object) -> None:
+    raise MemoryError
 
 
 async def test_rows_in_memory_have_no_backup(tmp_path: Path) -> None:
