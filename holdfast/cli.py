@@ -6,7 +6,7 @@ whoever starts a server again after a crash waits for everything that is loaded.
 
     0    done, or stopped by Ctrl-C or SIGTERM
     1    it cannot start: the target, the port, the data directory; or a server is away or refuses;
-         or ``verify`` has found something
+         or ``verify`` has found something; or what it prints cannot be written
     2    the command line is wrong
     3    ``check``: an open invocation would not follow its journal
     4    ``check``: none would not, but of one it cannot be told

@@ -12,7 +12,7 @@ import click
 from .checking_command import check_before_serving
 from .objects.errors import HoldfastError
 from .objects.mismatch import Mismatch
-from .output import say, tell
+from .output import LineHandler, say, tell
 from .serving_command import (
     Changed,
     ServeOptions,
@@ -86,7 +86,7 @@ class _InvocationLines(logging.Formatter):
 
 def _log_invocations() -> None:
     """Show a line per invocation on stdout."""
-    lines = logging.StreamHandler(sys.stdout)
+    lines = LineHandler(sys.stdout)
     lines.setFormatter(_InvocationLines())
     logger = logging.getLogger("holdfast.invocations")
     logger.addHandler(lines)

@@ -5,6 +5,7 @@ whoever looks on, and a log on a full disk must not end what still answers calls
 """
 
 import contextlib
+import logging
 import os
 import sys
 from collections.abc import Generator
@@ -23,6 +24,15 @@ def tell(line: str, *, err: bool = False) -> None:
 def say(sentence: str) -> None:
     """As ``tell``, on stderr: what is wrong, as one line."""
     tell(f"holdfast: {' '.join(sentence.split())}", err=True)
+
+
+class LineHandler(logging.StreamHandler[TextIO]):
+    """Writes log lines, and goes on without one that cannot be written."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
+        """Say nothing of a stream that takes nothing; any other error is told as always."""
+        if not isinstance(sys.exception(), OSError):
+            super().handleError(record)
 
 
 @contextlib.contextmanager

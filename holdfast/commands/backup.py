@@ -25,10 +25,12 @@ def backup(*, directory: Path, target: Path) -> None:
     info = back_up(directory, target)
     own = info.size_bytes - info.shared_bytes
     click.echo(
-        f"{info.path} holds {_mib(info.size_bytes)}, {_mib(own)} of them its own. "
+        f"{info.path} holds {_size(info.size_bytes)}, {_size(own)} of them its own. "
         f"`holdfast verify {info.path}` reads all of it"
     )
 
 
-def _mib(size_bytes: int) -> str:
+def _size(size_bytes: int) -> str:
+    if size_bytes < _MIB:
+        return f"{size_bytes / 1024:,.0f} KiB"
     return f"{size_bytes / _MIB:,.1f} MiB"

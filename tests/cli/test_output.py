@@ -40,8 +40,10 @@ def test_an_answer_that_cannot_be_written_is_missed_in_one_sentence(
     assert command.stderr == "holdfast: what it prints cannot be written: No space left on device\n"
 
 
-@pytest.mark.parametrize("what", [">", "2>"])
-def test_a_server_goes_on_although_nothing_can_be_printed(tmp_path: Path, what: str) -> None:
+@pytest.mark.parametrize(("name", "what"), [("serve", ">"), ("serve", "2>"), ("dev", ">")])
+def test_a_server_goes_on_although_nothing_can_be_printed(
+    tmp_path: Path, name: str, what: str
+) -> None:
     (tmp_path / "echo.py").write_text(ECHO)
     port = free_port()
 
@@ -54,7 +56,7 @@ def test_a_server_goes_on_although_nothing_can_be_printed(tmp_path: Path, what: 
         connection.close()
         return True
 
-    serve = ("serve", "echo.py", "--port", str(port), "--admin-port", "none")
+    serve = (name, "echo.py", "--port", str(port), "--admin-port", "none")
     with to_full_disk(what, *serve, cwd=tmp_path, env=BUFFERED) as server:
         wait_until(is_there, "the server")
         assert post(port, "/Echo/say", "hi") == (200, "hi")
