@@ -39,9 +39,8 @@ from ..objects.errors import (
 from .data_directory import DATABASE, explained_errors
 from .directory_lock import LOCK_FILE, DirectoryLock
 from .directory_view import TRIES_MAX, DirectoryView
-from .format import FORMAT_FILE, is_new_directory, stamp_directory, sync_directory
+from .format import FORMAT_FILE, is_new_directory, stamp_directory, sync_directory, sync_file
 from .log_files import find_manifest
-from .named_errors import naming
 from .staging import staging
 from .tide_mark import TIDE_FILE, TideMark, create_tide_mark, read_tide_mark
 
@@ -144,7 +143,7 @@ def _take(partial: Path) -> DirectoryLock:
     if strangers:
         message = f"{partial} is in the way: it holds {strangers[0]!r}; move it, or name another"
         raise StoreFormatError(message)
-    lock = DirectoryLock(partial, on_fork=_do_nothing)
+    lock = DirectoryLock(partial)
     shutil.rmtree(partial / DATABASE, ignore_errors=True)
     for name in _OURS - {LOCK_FILE, DATABASE}:
         (partial / name).unlink(missing_ok=True)
@@ -251,20 +250,11 @@ def _settle(source: Path, partial: Path, path: Path) -> BackupInfo:
                 size += status.st_size
                 if status.st_nlink > 1:
                     shared += status.st_size
-                _sync(file)
+                sync_file(file)
             _give(file, owner)
         sync_directory(folder)
     _give(partial, owner)
     return BackupInfo(path=path, size_bytes=size, shared_bytes=shared)
-
-
-def _sync(file: Path) -> None:
-    handle = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        with naming(file):
-            os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _give(file: Path, owner: os.stat_result) -> None:
@@ -290,7 +280,3 @@ def _explained(path: Path) -> Generator[None]:
             message = f"{message}; free some space, or name another disk"
             raise StoreFullError(message) from error
         raise StoreFailedError(message) from error
-
-
-def _do_nothing() -> None:
-    """In a forked child: its copy of the lock is let go of already."""

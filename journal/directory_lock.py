@@ -27,12 +27,13 @@ LOCK_FILE = "holdfast.lock"
 class DirectoryLock:
     """The exclusive right to a data directory, from construction to ``release``."""
 
-    def __init__(self, directory: Path, *, on_fork: Callable[[], None]) -> None:
+    def __init__(self, directory: Path, *, on_fork: Callable[[], None] = lambda: None) -> None:
         """Take the right, and leave this process's id in the file for whoever is refused.
 
         Args:
             directory: the resolved path of the data directory, which exists.
-            on_fork: called in a forked child, after the child's copy of the lock was let go.
+            on_fork: called in a forked child, after the child's copy of the lock was let go; for
+                whoever has more open in the directory than the lock.
 
         Raises:
             StoreLockedError: someone has it. Nothing was touched.

@@ -70,9 +70,18 @@ def stamp_directory(directory: Path) -> None:
 
 def sync_directory(directory: Path) -> None:
     """Make the names in ``directory`` durable."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    _sync(directory, os.O_DIRECTORY)
+
+
+def sync_file(file: Path) -> None:
+    """Make what ``file`` holds durable, whoever has written it."""
+    _sync(file, 0)
+
+
+def _sync(path: Path, flags: int) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
     try:
-        with naming(directory):
+        with naming(path):
             os.fsync(handle)
     finally:
         os.close(handle)

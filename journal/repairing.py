@@ -18,8 +18,7 @@ from pathlib import Path
 
 from .data_directory import DATABASE
 from .diagnosis import CURRENT, Repair
-from .format import sync_directory
-from .named_errors import naming
+from .format import sync_directory, sync_file
 
 KEPT = "holdfast.before-fix-"
 _PARTIAL = "holdfast.before-fix.partial"
@@ -39,7 +38,7 @@ def carry_out(path: Path, repair: Repair) -> Path:
         # The name of a file that RocksDB removes if it finds it.
         temporary = database / "000000.dbtmp"
         temporary.write_text(f"{repair.manifest}\n", "ascii")
-        _sync(temporary)
+        sync_file(temporary)
         temporary.replace(database / CURRENT)
         sync_directory(database)
     manifests = [each for each in repair.cuts if each[0].startswith("MANIFEST-")]
@@ -64,7 +63,7 @@ def _keep(path: Path, repair: Repair) -> Path:
         # A CURRENT that is to be written may be missing.
         if original.exists():
             shutil.copyfile(original, partial / name)
-            _sync(partial / name)
+            sync_file(partial / name)
     sync_directory(partial)
     number = 1
     while (kept := path / f"{KEPT}{number}").exists():
@@ -76,13 +75,4 @@ def _keep(path: Path, repair: Repair) -> Path:
 
 def _cut(file: Path, size: int) -> None:
     os.truncate(file, size)
-    _sync(file)
-
-
-def _sync(file: Path) -> None:
-    handle = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        with naming(file):
-            os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_file(file)

@@ -25,7 +25,7 @@ def staging(data_dir: Path) -> Generator[Path]:
         OSError: it cannot be made there.
     """
     path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=data_dir))
-    lock = DirectoryLock(path, on_fork=_do_nothing)
+    lock = DirectoryLock(path)
     try:
         yield path
     finally:
@@ -37,10 +37,6 @@ def remove_stale(data_dir: Path) -> None:
     """Remove what dead backups have left in ``data_dir``."""
     for path in data_dir.glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError, StoreLockedError):
-            lock = DirectoryLock(path, on_fork=_do_nothing)
+            lock = DirectoryLock(path)
             shutil.rmtree(path, ignore_errors=True)
             lock.release()
-
-
-def _do_nothing() -> None:
-    """In a forked child: its copy of the lock is let go of already."""

@@ -36,7 +36,7 @@ def doctor(*, directory: Path, fix: bool) -> int:
         if is_new_directory(path):
             message = f"there is no data directory at {directory}"
             raise StoreFormatError(message)
-        lock = DirectoryLock(path, on_fork=_do_nothing)
+        lock = DirectoryLock(path)
     try:
         with explained_errors(path):
             diagnosis = examine(path)
@@ -103,7 +103,3 @@ def _read_everything(path: Path) -> int:
         f"{path} is well: a start goes through, and all {verification.rows:,} rows are whole."
     )
     return 0
-
-
-def _do_nothing() -> None:
-    """In a forked child: its copy of the lock is let go of already."""
