@@ -73,7 +73,8 @@ class Actions:
         """The action has ended: nothing more will be done to it."""
         if step.alarm is not None:
             step.alarm.cancel()
-        self._heartbeats.finish(step)
+        if step.silence_alarm is not None or step.news_alarm is not None:
+            self._heartbeats.finish(step)
         if step.span is not None:
             end_span(step.span, error)
 
@@ -86,7 +87,9 @@ class Actions:
                 partial(self._returned, step),
             )
             return
-        self._set_alarms(step)
+        options = step.plan.options
+        if options.timeout is not None or options.heartbeat_timeout is not None:
+            self._set_alarms(step)
         try:
             coroutine = step.plan.context.run(function)
         except Exception as error:  # noqa: BLE001  # arguments that do not fit the function

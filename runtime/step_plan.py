@@ -48,6 +48,9 @@ class Step(Struct, kw_only=True, eq=False):
     here."""
     has_row: bool = False
     """Whether there may be a row about it; most steps complete without one."""
+    is_current: bool = False
+    """Whether ``Steps`` has it; not once it is over, killed, or cut off by a stop, and then what
+    becomes of its action is not recorded."""
     is_running: bool = False
     """The action has begun, and has not ended."""
     is_cancelled: bool = False

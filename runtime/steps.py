@@ -83,8 +83,8 @@ class Steps:
         # Invocations with a step that a stop left over, for the next start to take up.
         self._left_over: set[InvocationId] = set()
         self._is_stopping = False
-        self._idle = asyncio.Event()
-        self._idle.set()
+        # Set when no action runs any more; ``None`` while nobody waits for that.
+        self._idle: asyncio.Event | None = None
         self.started_count = 0
         self.on_launch: Callable[[Step], None] | None = None
         """Told of each action, and each ``verify``, just before it runs; for tests."""
@@ -154,6 +154,7 @@ class Steps:
         self._left_over.discard(invocation_id)
         steps = self._steps.pop(invocation_id, {}).values()
         for step in steps:
+            step.is_current = False
             self._abandoned.add(step)
             tell_to_end(step)
         self._launch_again(steps)
@@ -193,7 +194,9 @@ class Steps:
 
     async def wait_idle(self) -> None:
         """Return once no action runs."""
-        await self._idle.wait()
+        if self._steps or self._abandoned:
+            self._idle = self._idle or asyncio.Event()
+            await self._idle.wait()
 
     def cut_off(self) -> "list[asyncio.Task[Any]]":
         """Cancel what still runs and record nothing of it; gives the tasks that are ending."""
@@ -202,8 +205,9 @@ class Steps:
         self._steps.clear()
         self._abandoned.clear()
         self._when_ended.clear()
-        self._idle.set()
+        self._look_idle()
         for step in running:
+            step.is_current = False
             tell_to_end(step)
         return [step.task for step in running if step.task]
 
@@ -215,12 +219,12 @@ class Steps:
         self._gate(step)
 
     def _gate(self, step: Step) -> None:
+        step.is_current = True
         self._steps.setdefault(step.invocation_id, {})[step.index] = step
-        self._idle.clear()
         self._commits.when_durable(partial(self._launch, step))
 
     def _launch(self, step: Step) -> None:
-        if not self._is_current(step):
+        if not step.is_current:
             self._forget_abandoned(step)
             return  # Cut off before it began.
         if step.is_running:
@@ -262,7 +266,7 @@ class Steps:
     # -- How it ended ------------------------------------------------------------------------
 
     def _ended(self, step: Step, result: Any, error: BaseException | None) -> None:
-        if not self._is_current(step):
+        if not step.is_current:
             self._forget_abandoned(step)
             # Killed, or the runtime has stopped: what became of the action is not recorded.
             return
@@ -415,11 +419,8 @@ class Steps:
 
     def _write_details(self, step: Step) -> None:
         """Keep what a running action has said; a step that nobody wants has no row."""
-        if self._is_current(step) and not step.is_cancelled:
+        if step.is_current and not step.is_cancelled:
             self._commits.guard(lambda: self._put_row(step, step.record(StepState.STARTED)))
-
-    def _is_current(self, step: Step) -> bool:
-        return self._steps.get(step.invocation_id, {}).get(step.index) is step
 
     def _put_row(self, step: Step, record: StepRecord) -> None:
         step.has_row = True
@@ -436,6 +437,7 @@ class Steps:
             self._lifecycle.timers.remove(record.next_attempt_ms, invocation_id, index)
 
     def _leave(self, step: Step) -> None:
+        step.is_current = False
         steps = self._steps[step.invocation_id]
         del steps[step.index]
         if not steps:
@@ -457,8 +459,9 @@ class Steps:
             self._look_idle()
 
     def _look_idle(self) -> None:
-        if not self._steps and not self._abandoned:
+        if self._idle is not None and not self._steps and not self._abandoned:
             self._idle.set()
+            self._idle = None
 
     def _policy_of(self, invocation: OpenInvocation) -> RetryPolicy:
         own = None if invocation.handler is None else invocation.handler.options.retry
