@@ -252,13 +252,14 @@ class Attempt:
     def _run_to_quiescence(self, deadline: float) -> bool:
         """Pump and deliver until nothing is left to deliver; ``False`` if the attempt is over."""
         config, clock, watch = self._parts.config, self._parts.clock, self._parts.watch
-        deliveries = 0
+        commands, deliveries = self._commands, 0
         while not self.is_dead:
             assert self._main is not None, "the handler was not started"
-            watch.begin(self.invocation)
-            result = self._loop.pump(config.pump_callbacks_max, deadline, clock.monotonic)
-            watch.invocation = None
-            commands = self._commands
+            result = PumpResult.QUIESCENT
+            if self._loop.ready:
+                watch.begin(self.invocation)
+                result = self._loop.pump(config.pump_callbacks_max, deadline, clock.monotonic)
+                watch.invocation = None
             has_fault = commands.fault is not None
             if commands.is_frozen and not has_fault:
                 self._go_on_without_handler(take_give_up(commands))
@@ -272,12 +273,8 @@ class Attempt:
                 self._drain()
                 if self._has_remains:
                     continue
-            if self._is_draining and self._has_ended():
+            if (self._is_draining and self._has_ended()) or not commands.deliver_next():
                 return True
-            delivery = self._commands.next_delivery()
-            if delivery is None:
-                return True
-            self._commands.deliver(delivery)
             deliveries += 1
             if deliveries % DELIVERIES_PER_LOOK == 0 and clock.monotonic() > deadline:
                 self._parts.host.ready(self)  # A long replay; others get their turn.

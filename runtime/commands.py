@@ -19,7 +19,6 @@ from ..journal.entry import (
     Cancellation,
     Command,
     Completion,
-    Delivery,
     Entry,
     Failure,
     Input,
@@ -280,8 +279,10 @@ class Commands:
 
     # -- Delivering --------------------------------------------------------------------------
 
-    def next_delivery(self) -> Delivery | None:
-        """The next thing for the handler to see, which waits; ``None`` when there is none.
+    def deliver_next(self) -> bool:
+        """Let the handler, which waits, see the next thing; ``False`` when there is none.
+
+        A completion goes to whoever waits for it, a cancellation to the handler itself.
 
         Raises:
             JournalMismatchError: the handler waits without having asked for what it once did.
@@ -294,19 +295,19 @@ class Commands:
             self._waits.discard(self.cursor.deliveries)
             if isinstance(self.state, ExclusiveState):
                 self.state.settle_waiting()
-        return self.cursor.next_delivery()
-
-    def deliver(self, delivery: Delivery) -> None:
-        """Hand a completion to whoever waits for it, or a cancellation to the handler itself."""
+        delivery = self.cursor.next_delivery()
+        if delivery is None:
+            return False
         self.now_ms = max(self.now_ms, delivery.at_ms)
-        if not isinstance(delivery, Cancellation):
-            self._complete(delivery)
-            return
-        self.cancellation = delivery.reason
-        if self._shields:
-            self._is_held = True
+        if isinstance(delivery, Cancellation):
+            self.cancellation = delivery.reason
+            if self._shields:
+                self._is_held = True
+            else:
+                self._tell_to_end()
         else:
-            self._tell_to_end()
+            self._complete(delivery)
+        return True
 
     def hold_cancellation(self) -> None:
         """A section begins in which the handler is not told to end."""

@@ -102,7 +102,7 @@ class HandlerLoop(ScheduleLoop):
         handle = self._timers.pop(timer, None)
         if handle is not None:
             handle.timer = None
-            self._ready.append(handle.ready)
+            self.ready.append(handle.ready)
 
     def interrupt(self, message: str | None = None) -> bool:
         """Cancel the handler's own task, as the next thing that happens.
@@ -120,7 +120,7 @@ class HandlerLoop(ScheduleLoop):
         if _running_loop() is self and asyncio.current_task() is main:
             main.cancel(message)
             return True
-        self._ready.append(ReadyHandle(main.cancel, (message,), Context()))
+        self.ready.append(ReadyHandle(main.cancel, (message,), Context()))
         return False
 
     def cancel_remaining(self) -> None:
@@ -133,7 +133,7 @@ class HandlerLoop(ScheduleLoop):
         """
         if not self._is_closed:
             self._callbacks = 0
-            self._ready.append(ReadyHandle(self._cancel_remaining, (), Context()))
+            self.ready.append(ReadyHandle(self._cancel_remaining, (), Context()))
 
     @property
     def has_remains(self) -> bool:
@@ -150,19 +150,14 @@ class HandlerLoop(ScheduleLoop):
         return any(task is not main for task, _ in self._tasks)
 
     @property
-    def has_ready(self) -> bool:
-        """Whether a pump would run anything."""
-        return bool(self._ready)
-
-    @property
     def is_quiescent(self) -> bool:
         """Whether nothing happens before the next delivery."""
-        return not self._ready
+        return not self.ready
 
     @property
     def spinning_at(self) -> str:
         """The user's line, as ``file:line``, of what is ready to run next."""
-        for handle in self._ready:
+        for handle in self.ready:
             owner: Any = getattr(handle.callback, "__self__", None)
             if hasattr(owner, "get_coro"):
                 line = find_line(walk_suspended(owner.get_coro()), self._source_files)
@@ -196,7 +191,7 @@ class HandlerLoop(ScheduleLoop):
         assert not self._is_closed, "a closed loop was pumped"
         outer = _running_loop()
         assert not isinstance(outer, HandlerLoop), "a loop was pumped from inside another's pump"
-        if not self._ready:
+        if not self.ready:
             return PumpResult.QUIESCENT
         # From 3.14 on there is one current task per thread: ours could not be entered.
         assert outer is None or asyncio.current_task(outer) is None, "a loop was pumped by a task"
@@ -229,7 +224,7 @@ class HandlerLoop(ScheduleLoop):
         if _running_loop() is self:
             self.forbid("close", "the loop the handler runs on")
         self._is_closed = True
-        self._ready.clear()
+        self.ready.clear()
         self._timers.clear()
         host, self._host = self._host, DeadHost(self._host)
         has_unfinished = self._generators is not None
@@ -258,7 +253,7 @@ class HandlerLoop(ScheduleLoop):
     def _run_ready(
         self, callbacks_max: int, deadline: float, clock: Callable[[], float]
     ) -> PumpResult:
-        ready = self._ready
+        ready = self.ready
         take = ready.popleft
         count = 0
         while ready:

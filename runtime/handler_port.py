@@ -459,9 +459,13 @@ class HandlerPort(SagaVerbs):
 
     def _is_refused(self) -> bool:
         """As ``_check``; ``True`` once too many verbs were refused: what is asked never ends."""
-        if self._commands.is_over or self._commands.fault is not None:
-            if self._commands.is_frozen:
-                return True
+        commands = self._commands
+        if not commands.is_over and commands.fault is None:
+            if asyncio._get_running_loop() is self._loop:  # noqa: SLF001  # in asyncio.__all__
+                return False
+        elif commands.is_frozen:
+            return True
+        else:
             self._dead_calls += 1
             if self._dead_calls > DEAD_CALLS_MAX:
                 return True

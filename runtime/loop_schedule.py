@@ -102,7 +102,8 @@ class ScheduleLoop(LoopWithoutOutside):
         self._host = host
         self._source_files = source_files
         self._spin_callbacks_max = spin_callbacks_max
-        self._ready: deque[ReadyHandle] = deque()
+        self.ready: deque[ReadyHandle] = deque()
+        """What a pump would run, in order."""
         # Timers that have not fired, by what the host calls them.
         self._timers: dict[Hashable, DurableTimerHandle] = {}
         # Invariant: every task that is not done is here, in order of creation. asyncio itself
@@ -133,7 +134,7 @@ class ScheduleLoop(LoopWithoutOutside):
             self._check_may_schedule()
             return ReadyHandle(_nothing, (), Context())
         handle = ReadyHandle(callback, args, copy_context() if context is None else context)
-        self._ready.append(handle)
+        self.ready.append(handle)
         return handle
 
     def call_soon_threadsafe(
@@ -176,7 +177,7 @@ class ScheduleLoop(LoopWithoutOutside):
         if self._is_closed or _running_loop() is not self:
             self._check_may_schedule()
         elif when <= self._host.now():
-            self._ready.append(handle.ready)
+            self.ready.append(handle.ready)
         elif when != when:  # noqa: PLR0124  # NaN, which would be a timer that cannot be ordered
             message = f"a timer cannot be set for {when}"
             raise ValueError(message)

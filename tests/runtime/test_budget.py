@@ -101,9 +101,9 @@ class Cost:
 
 COUNTER = Cost(functions=210, callbacks=2, reads=1, rows=2, row_bytes=95)
 COUNTER_AT_THE_DOOR = Cost(functions=227, callbacks=2, reads=1, rows=2, row_bytes=95)
-THREE_STEPS = Cost(functions=538, callbacks=11, reads=1, rows=14, row_bytes=645)
-ONE_MORE_STEP = Cost(functions=123, callbacks=3, reads=0, rows=2, row_bytes=112)
-REPLAYED_STEP_FUNCTIONS = 43
+THREE_STEPS = Cost(functions=511, callbacks=11, reads=1, rows=14, row_bytes=645)
+ONE_MORE_STEP = Cost(functions=114, callbacks=3, reads=0, rows=2, row_bytes=112)
+REPLAYED_STEP_FUNCTIONS = 41
 
 
 async def _measure(call: Callable[[int], Awaitable[object]], store: CountingStore) -> Cost:

@@ -391,10 +391,10 @@ def test_a_pump_ends_at_its_bound_and_the_next_goes_on() -> None:
     world = LoopWorld()
     task = world.loop.start(handler())
     assert world.pump(callbacks_max=10) is PumpResult.BOUND
-    states = [(world.loop.has_ready, world.loop.is_quiescent)]
+    states = [(bool(world.loop.ready), world.loop.is_quiescent)]
     assert world.pump(callbacks_max=1_000) is PumpResult.QUIESCENT
     assert task.result() == 1
-    states.append((world.loop.has_ready, world.loop.is_quiescent))
+    states.append((bool(world.loop.ready), world.loop.is_quiescent))
     assert states == [(True, False), (False, True)]
     world.loop.close()
 
@@ -476,7 +476,7 @@ def test_a_delivered_result_is_what_the_handler_gets() -> None:
     future = world.loop.create_future()
     task = world.start(wait_for_one(future))
     world.loop.deliver(future, "answer")
-    assert world.loop.has_ready
+    assert world.loop.ready
     world.pump()
     assert task.result() == "answer"
     world.loop.close()
@@ -500,7 +500,7 @@ def test_a_delivery_to_a_future_nobody_waits_for_any_more_is_silent() -> None:
     world.pump()
     assert future.cancelled()
     world.loop.deliver(future, "late")
-    assert not world.loop.has_ready
+    assert not world.loop.ready
     world.loop.close()
     world.loop.deliver(future, "later still")
 

@@ -334,7 +334,7 @@ def test_a_dead_loop_ignores_what_arrives_late() -> None:
     world.loop.interrupt()
     world.loop.cancel_remaining()
     world.loop.fire_timer("nothing")
-    assert not world.loop.has_ready
+    assert not world.loop.ready
     assert not world.loop.has_tasks
 
 

@@ -199,7 +199,7 @@ def test_waking_a_handler_from_another_handler_is_refused_in_the_other() -> None
     )
     # The first would otherwise wait in silence for what it was never given.
     assert [type(error) for _, error in first.reports] == [ForbiddenInHandlerError]
-    assert not first.loop.has_ready
+    assert not first.loop.ready
     first.loop.close()
 
 
@@ -289,7 +289,7 @@ def test_a_task_made_from_outside_never_runs() -> None:
     with pytest.raises(ForbiddenInHandlerError):
         world.loop.call_later(1, print)
     assert world.commands == [("set", 1.0)]
-    assert not world.loop.has_ready
+    assert not world.loop.ready
     world.loop.close()
 
 
