@@ -259,6 +259,16 @@ WAKING = (
         ),
     ),
     _bug(
+        "recovery takes up one turn's worth",
+        "I15",
+        "takes up no more than fits into the first turn",
+        (
+            "runtime.recovery:Recovery.go_on",
+            "return len(rows) == count",
+            "return False",
+        ),
+    ),
+    _bug(
         "caller asleep",
         "I15",
         "tells the outcome of a call to a caller that is in memory",
