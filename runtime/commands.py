@@ -141,7 +141,9 @@ class Commands:
         if self.fault is not None:
             raise self.fault
         state = self.state
-        if self.cursor.has_recorded_commands and isinstance(state, ExclusiveState):
+        if not self.cursor.has_recorded_commands:
+            return None
+        if isinstance(state, ExclusiveState):
             state.check()
         try:
             match = self.cursor.match(command)

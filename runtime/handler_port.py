@@ -7,7 +7,7 @@ is over.
 
 import asyncio
 from asyncio import Future
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import copy_context
 from datetime import timedelta
 from logging import Logger
@@ -427,6 +427,11 @@ class HandlerPort(SagaVerbs):
     def describe(self) -> str:
         """As ``LoopHost.describe``."""
         return self._invocation.name
+
+    def describer(self) -> Callable[[], str]:
+        """As ``LoopHost.describer``."""
+        invocation = self._invocation
+        return lambda: invocation.name
 
     def report(self, message: str, exception: BaseException | None) -> None:
         """As ``LoopHost.report``."""

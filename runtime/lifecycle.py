@@ -243,7 +243,7 @@ class Lifecycle:
 
     def complete_command(self, id_: InvocationId, index: int, result: Result | None) -> None:
         """Accept the completion of a command; the caller has checked that it is still open."""
-        invocation = self.find(id_)
+        invocation = self._open.get(id_) or self.find(id_)
         if invocation is not None:
             completion = Completion(index, self.clock.now_ms(), result)
             self.deliver(invocation, completion, codec.encode_completion(completion))

@@ -1,6 +1,6 @@
 """What a handler's loop needs from the attempt it belongs to."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any, Protocol
 
 
@@ -23,6 +23,10 @@ class LoopHost(Protocol):
         """Name the handler and the invocation, for messages. Alike in every attempt."""
         ...
 
+    def describer(self) -> Callable[[], str]:
+        """Give what says the same when the attempt is over, and does not hold on to it."""
+        ...
+
     def report(self, message: str, exception: BaseException | None) -> None:
         """Log what went wrong in the background. It changes nothing."""
         ...
@@ -34,7 +38,8 @@ class DeadHost:
     def __init__(self, host: LoopHost) -> None:
         """Take over what may still be asked."""
         self._now = host.now()
-        self._description = host.describe()
+        # Few loops are asked anything once they are closed.
+        self._describe = host.describer()
 
     def now(self) -> float:
         """Give the time at which the attempt ended."""
@@ -49,7 +54,11 @@ class DeadHost:
 
     def describe(self) -> str:
         """As ``LoopHost.describe``."""
-        return self._description
+        return self._describe()
+
+    def describer(self) -> Callable[[], str]:
+        """As ``LoopHost.describer``."""
+        return self._describe
 
     def report(self, message: str, exception: BaseException | None) -> None:
         """Do nothing."""

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from types import FunctionType, MethodType
 from typing import Any
+from weakref import ref
 
 from ..objects.identity import format_invocation_id
 from ..objects.step_info import StepInfo, current_step, decode_details
@@ -50,7 +51,7 @@ class Actions:
             idempotency_key=step.idempotency_key,
             invocation_id=format_invocation_id(step.invocation_id),
             details=details,
-            beat=partial(self._heartbeats.beat, step),
+            beat=partial(self._heartbeats.beat, ref(step)),
         )
         plan.context.run(current_step.set, info)
         if self._tracing.is_on:

@@ -12,6 +12,7 @@ since the last write, a power cut also what no sync has covered since.
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from weakref import ref
 
 from .seams import Clock, Threads
 from .step_plan import Step
@@ -39,13 +40,19 @@ class Heartbeats:
             step.heard_at = self._clock.monotonic()
             self._listen(step, limit.total_seconds(), silent)
 
-    def beat(self, step: Step, details: bytes | None) -> None:
+    def beat(self, beating: "ref[Step]", details: bytes | None) -> None:
         """The action says that it is alive, and with ``details`` how far it has come.
+
+        The action's context holds this, and the step holds the action's task: were it not a weak
+        reference, each step would be left to the garbage collector.
 
         Raises:
             asyncio.CancelledError: nobody wants the result any more. A task is cancelled for
                 that; a thread has no other way to learn it.
         """
+        step = beating()
+        if step is None:
+            return  # The action has ended; what says so is what it has left running.
         step.heard_at = self._clock.monotonic()
         if step.task is None and (step.is_cancelled or step.timed_out):
             message = f"step {step.plan.name!r} was told to end"

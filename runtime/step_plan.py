@@ -35,7 +35,7 @@ def idempotency_key_of(id_: InvocationId, index: int) -> str:
     return f"{format_invocation_id(id_)}-{index}"
 
 
-class Step(Struct, kw_only=True, eq=False):
+class Step(Struct, kw_only=True, eq=False, weakref=True):
     """One attempt of an action, from its intent to its end."""
 
     invocation_id: InvocationId

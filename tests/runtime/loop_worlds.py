@@ -47,6 +47,10 @@ class LoopWorld:
         self.timers.remove(timer)
         self.commands.append(("cancel", timer.when - BEGIN))
 
+    def describer(self) -> Callable[[], str]:
+        name = self.name
+        return lambda: name
+
     def describe(self) -> str:
         return self.name
 
