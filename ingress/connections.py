@@ -154,6 +154,7 @@ class Connection(web.RequestHandler):
         "ahead_bytes",
         "clock",
         "door",
+        "early",
         "exchange",
         "head_seconds_max",
         "head_since_s",
@@ -208,6 +209,8 @@ class Connection(web.RequestHandler):
         self.own_waiter: Future[None] | None = None
         # Whether the answer of an exchange is more than the system takes now.
         self.is_unwritten = False
+        # What has come before aiohttp's task waits for it; looked at in the next round of the loop.
+        self.early = b""
         # Since when the system has not taken all that was written; seen by the sweep only.
         self.unread_since_s: float | None = None
 
@@ -231,6 +234,7 @@ class Connection(web.RequestHandler):
         """Give the room back."""
         self.listener.forget(self)
         self.link = None
+        self.early = b""
         if self.exchange is not None:
             self.exchange.abandon()
             self.exchange = None
@@ -238,8 +242,18 @@ class Connection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Hand bytes to aiohttp's parser, as many as may be here before their turn."""
+        if self.early:
+            self.early += data
+        elif self._waiter is None and not self.is_busy and data and self._owes_head():
+            # It is about to wait, and would take this up itself, at its price, and so the next one.
+            self.early = data
+            self._loop.call_soon(self._receive_early)
+        else:
+            self._receive(data)
+
+    def _receive(self, data: bytes) -> None:
         # Else it is of a body, which whoever reads it counts, or throws away.
-        is_ahead = self.payload is None or self.payload.is_eof()
+        is_ahead = self._owes_head()
         if is_ahead:
             self.ahead_bytes += len(data)
             if self.head_since_s is None and not self.is_busy:
@@ -263,6 +277,11 @@ class Connection(web.RequestHandler):
             if self.is_held:
                 self._go_on()
 
+    def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - aiohttp's
+        """Read on, where that was stopped: aiohttp asks for it with every body that is taken."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
     def resume_writing(self) -> None:
         """Go on to the next request once an answer was taken."""
         super().resume_writing()
@@ -273,7 +292,7 @@ class Connection(web.RequestHandler):
 
     def spare_since(self, now_s: float) -> tuple[bool, float] | None:
         """Since when nobody would miss this connection much, in the order of missing less."""
-        if self.is_busy or self._messages or self.link is None:
+        if self.is_busy or self._messages or self.early or self.link is None:
             return None
         if self.link.get_write_buffer_size():
             return None  # Its last answer is not taken yet; it is not forgotten before it is.
@@ -370,6 +389,15 @@ class Connection(web.RequestHandler):
             self.link.write_eof()
             self.close()
             self._loop.call_later(_LINGERING_SECONDS, self.abort)
+
+    def _owes_head(self) -> bool:
+        """Whether what comes now is of a head, and not of the body of what is being answered."""
+        return self.payload is None or self.payload.is_eof()
+
+    def _receive_early(self) -> None:
+        if self.early:
+            data, self.early = self.early, b""
+            self._receive(data)
 
     def _take_up(self) -> None:
         """Handle what has arrived, one request after the other, while none is being answered."""

@@ -5,7 +5,10 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
+from aiohttp import web
 
+from holdfast.ingress.callers import CallersDoor
+from holdfast.ingress.connections import Listener
 from holdfast.ingress.encoding import encode_response
 from holdfast.ingress.messages import Response
 from holdfast.ingress.options import HttpOptions
@@ -97,20 +100,68 @@ async def test_a_bug_in_the_engine_is_a_500_and_the_connection_goes_on(
         assert (await caller.ask(post("/Counter/sam/add", b"5"))).status == 200
 
 
-async def test_callers_who_wait_cost_no_task_beyond_that_of_their_connection(
-    engine: FakeEngine, server: HttpServer
+HEAD = b"HEAD /restate/health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@pytest.mark.parametrize("before", [b"", get("/Counter/sam/get"), HEAD])
+async def test_a_caller_who_waits_costs_no_task_whatever_was_asked_before(
+    engine: FakeEngine, server: HttpServer, before: bytes
 ) -> None:
     async with connect(server.port) as caller:
-        await caller.ask(get("/Counter/sam/get"))
+        if before:
+            caller.writer.write(before)
+            assert (await caller.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 ")
+            await caller.reader.read(0 if before is HEAD else 1)
         engine.is_holding = True
         engine.arrived.clear()
-        before = len(asyncio.all_tasks())
-        caller.writer.write(get("/Mailer/wait"))
+        caller.writer.write(post("/Counter/sam/add", b"5"))
         await engine.arrived.wait()
         assert server.statistics().requests_in_flight == 1
-        assert len(asyncio.all_tasks()) == before
+        names = {getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()}
+        assert "RequestHandler.start" in names
+        assert "RequestHandler._handle_request" not in names
         engine.finish()
-        assert (await caller.read()).body == b'"done"'
+        assert (await caller.read()).body == b"5"
+
+
+class Written(asyncio.Transport):
+    """A transport whose peer sends when the test says so, and what was written to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += bytes(data)
+
+    def is_closing(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+
+async def test_a_request_that_comes_with_its_connection_costs_no_task_either(
+    engine: FakeEngine,
+) -> None:
+    async def handle(_: web.BaseRequest) -> web.StreamResponse:
+        raise AssertionError
+
+    listener = Listener(handle, CallersDoor(engine), asyncio.get_running_loop())
+    connection, transport = listener(), Written()
+    connection.connection_made(transport)
+    request = post("/Counter/sam/add", b"5")
+    # Before aiohttp's task has begun, and in pieces.
+    connection.data_received(request[:20])
+    connection.data_received(request[20:] + request)
+    async with asyncio.timeout(10):
+        while transport.written.count(b"HTTP/1.1 200 OK") < 2:  # noqa: ASYNC110 - as below
+            await asyncio.sleep(0)  # Nothing announces it.
+    connection.connection_lost(None)
+    await asyncio.sleep(0)
 
 
 async def test_requests_of_every_kind_on_one_connection_are_answered_in_their_order(
@@ -121,14 +172,13 @@ async def test_requests_of_every_kind_on_one_connection_are_answered_in_their_or
         b"POST /Counter/sam/add HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
         b"Content-Type: application/json\r\n\r\n1\r\n2\r\n0\r\n\r\n"
     )
-    head = b"HEAD /restate/health HTTP/1.1\r\nHost: localhost\r\n\r\n"
     last = get("/Counter/sam/get").replace(b"1.1", b"1.0", 1)
     async with connect(server.port) as caller:
         caller.writer.write(
             post("/Counter/sam/add", b"1")
             + chunked
             + post("/Counter/sam/add", b"3")
-            + head
+            + HEAD
             + post("/Counter/nobody/", b"4")
             + post("/Counter/sam/add", b"5")
             + last
