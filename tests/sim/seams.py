@@ -263,7 +263,9 @@ class SimDisk:
         """Whether an invocation is completed, or gone, for good."""
         position = self._closed.get(id_)
         if position is None:
-            return self.memory.get(keys.INVOCATION + id_) is None
+            # Past its own door, which is shut once it has failed: what was durable is still told.
+            rows = self.memory._rows  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+            return keys.INVOCATION + id_ not in rows
         return position <= self.durable
 
     def crash(self, *, is_power_cut: bool) -> tuple[MemoryStore, int]:
