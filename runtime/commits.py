@@ -214,9 +214,14 @@ class Commits:
 
     def _release(self) -> None:
         gated = self._gated
-        while gated and gated[0][0] <= self._durable:
-            for effect in gated.popleft()[1]:
-                self.guard(effect)
+        try:
+            while gated and gated[0][0] <= self._durable:
+                for effect in gated.popleft()[1]:
+                    effect()
+                    if self.has_failed:
+                        return  # A decision that the effect has taken was the last.
+        except Exception as error:  # noqa: BLE001  # as in ``guard``
+            self._stop(error)
 
     def _stop(self, error: BaseException) -> None:
         self.has_failed = True

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable
+from functools import lru_cache
 from types import CodeType, FunctionType, MethodType
 from typing import Any
 
@@ -20,6 +21,7 @@ _INTERNAL = (
 )
 
 
+@lru_cache(maxsize=4096)  # Of each frame that a command comes through, and files are few.
 def is_internal(file: str) -> bool:
     """Whether a file is Holdfast's or asyncio's."""
     return file.startswith(_INTERNAL)
@@ -43,7 +45,7 @@ class SourceFinder:
         that the handler called. Empty where it cannot be told.
         """
         frame = sys._getframe(1)  # noqa: SLF001  # CPython's only way; for messages only
-        while frame.f_code.co_filename.startswith(_INTERNAL):
+        while is_internal(frame.f_code.co_filename):
             if frame.f_back is None:
                 return ""
             frame = frame.f_back
