@@ -136,10 +136,9 @@ class ReplayCursor:
     @property
     def is_at_give_up(self) -> bool:
         """Whether everything before a recorded ``GiveUp`` was issued again, and it is next."""
-        if self.gives_up:
-            for _, issued in self._recorded:
-                if type(issued.command) is not Patched:
-                    return type(issued.command) is GiveUp
+        for _, issued in self._recorded:
+            if type(issued.command) is not Patched:
+                return type(issued.command) is GiveUp
         return False
 
     def take_give_up(self) -> tuple[GiveUp, list[Delivery]]:

@@ -140,13 +140,13 @@ class Commands:
         """
         if self.fault is not None:
             raise self.fault
-        state = self.state
-        if not self.cursor.has_recorded_commands:
+        cursor, state = self.cursor, self.state
+        if not cursor.has_recorded_commands:
             return None
         if isinstance(state, ExclusiveState):
             state.check()
         try:
-            match = self.cursor.match(command)
+            match = cursor.match(command)
         except JournalMismatchError as error:
             # The handler may catch it, but must not get any further.
             self.fault = error
@@ -154,7 +154,7 @@ class Commands:
         if match is not None:
             if isinstance(state, ExclusiveState):
                 state.settle()
-            if self.cursor.is_at_give_up:
+            if cursor.gives_up and cursor.is_at_give_up:
                 self.is_frozen = self.is_over = True
         return match
 

@@ -143,8 +143,8 @@ class ExclusiveState:
         Raises:
             TerminalError: a value cannot be stored; the values stored before stay.
         """
-        if self._is_untouched:
-            return
+        if not self._touched and self._replayed is None:
+            return  # Nothing was read, set or cleared, and no replay has anything to compare.
         changes = self._collect()
         self._unsaved = []
         if self._replayed is not None:
@@ -166,7 +166,7 @@ class ExclusiveState:
         Raises:
             TerminalError: a value cannot be stored; the values stored before stay.
         """
-        if self._is_untouched:
+        if not self._touched and self._replayed is None:
             return
         changes = self._collect()
         self._unsaved = []
@@ -185,7 +185,7 @@ class ExclusiveState:
         A default that was only read is not stored: without a further command nothing depends
         on it.
         """
-        if self._is_untouched:
+        if not self._touched and self._replayed is None:
             return
         changes = self._collect()
         if self._replayed is not None and index is not None:
@@ -218,7 +218,8 @@ class ExclusiveState:
             TerminalError: a value cannot be stored. ``save`` has said so in the same place before,
                 so the journal holds whatever was asked for instead.
         """
-        self._collect()
+        if self._touched:
+            self._collect()
 
     def settle(self) -> None:
         """A recorded command was issued again: what changed before it is in the rows already.
@@ -231,11 +232,6 @@ class ExclusiveState:
             self._take_for_stored(name, [change])
         self._unsaved = []
         self._defaults.clear()
-
-    @property
-    def _is_untouched(self) -> bool:
-        """Nothing was read, set or cleared, and no replay has anything to compare."""
-        return not self._touched and self._replayed is None
 
     def _take_for_stored(self, name: str, changes: list[RowChange]) -> None:
         if self._replayed is not None:
