@@ -600,9 +600,6 @@ _ALL = (
 _TOO_WELL_HIDDEN = frozenset(
     {
         "woken but not live",
-        "kill leaves its callees",
-        "retention in a hurry",
-        "key forgotten of a later call",
     }
 )
 

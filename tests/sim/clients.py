@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from holdfast.ingress.messages import Response
 
 from .ledger import Asked
+from .nags import Nag
 from .network import Ask, LostError
 from .workload import KEYS, Workload
 
@@ -18,6 +19,8 @@ PATIENCE_SECONDS = 20.0
 TRIES_MAX = 60
 PAUSE_SECONDS_MAX = 60.0
 WAITS_MAX = 2
+NAG_SHARE = 0.1
+"""How many worlds have a client that asks for the same again and again."""
 _AGAIN = frozenset({429, 503, 507})
 
 
@@ -41,6 +44,9 @@ class Clients:
         for number in range(self.world.options.clients):
             self.open += 1
             self.world.clients_loop.spawn(self._live(number))
+        if self.random.random() < NAG_SHARE:
+            self.open += 1
+            self.world.clients_loop.spawn(self._nag())
 
     async def _live(self, client: int) -> None:
         random = self.random
@@ -50,6 +56,12 @@ class Clients:
                 await self._call(client, number)
                 if random.random() < 0.2:
                     await self._read(random.choice(KEYS))
+        finally:
+            self.open -= 1
+
+    async def _nag(self) -> None:
+        try:
+            await Nag(self.world, self.random).live()
         finally:
             self.open -= 1
 

@@ -7,7 +7,7 @@ at that moment, and what must hold in the end by ``verdict``. A violation is kep
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -102,6 +102,12 @@ class Ledger:
     _raised: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     _happened: dict[str, str] = field(default_factory=dict[str, str])
     _holders: dict[str, str] = field(default_factory=dict[str, str])
+    rewound: set[str] = field(default_factory=set[str])
+    """Tags of those that an operator may have restarted from an entry, at their key."""
+    forked: set[str] = field(default_factory=set[str])
+    """Tags of those that an operator may have restarted from an entry, at another key."""
+    put_back: set[str] = field(default_factory=set[str])
+    """Objects whose state may have been put back, so that it has been what it is not any more."""
     kills: set[str] = field(default_factory=set[str])
     """Tags of those that somebody has tried to kill."""
     killed: set[str] = field(default_factory=set[str])
@@ -173,7 +179,7 @@ class Ledger:
         self._check_repetition(effect)
         if order is not None:
             self.name(id_, tag)
-            if order.kind == "Cell":
+            if order.kind == "Cell" and tag not in self.forked:
                 self._check_turn(id_, tag, f"{order.kind}/{order.key}")
             is_early = self.get_wall_ms() < order.not_before_ms
             # One that an operator has started again does not wait for its time again.
@@ -287,6 +293,10 @@ class Ledger:
             tag = "" if order is None else order.parent
         return False
 
+    def forbid(self, places: Iterable[tuple[str, str]]) -> None:
+        """Steps whose results an invocation begins with, so that they must not run in it."""
+        self._seen.update(places)
+
     def find_id(self, number: int) -> str:
         """The id of some invocation that a client has heard of; empty if there is none."""
         known = [order.id for order in self.orders.values() if order.id]
@@ -295,7 +305,8 @@ class Ledger:
     def _find_object(self, tag: str) -> str:
         """Where an order is followed; what has no key is at no other's place."""
         order = self.orders.get(tag)
-        return f"{order.kind}/{order.key}" if order is not None and order.kind == "Cell" else tag
+        is_there = order is not None and order.kind == "Cell" and tag not in self.forked
+        return f"Cell/{order.key}" if order is not None and is_there else tag
 
     def _may_overlap(self, id_: str) -> bool:
         """Whether nobody waits for the actions of an invocation, because it may be killed."""
@@ -307,6 +318,7 @@ class Ledger:
             order = self.orders.get(tag)
             # The key of an errand is forgotten sooner than some clients ask again.
             is_again = order is not None and order.kind == "Errand" and order.client >= 0
+            is_again = is_again or tag in self.rewound or tag in self.forked
             if is_again or tag in self.repeated_tags or self.is_forgetful:
                 return True
             tag = "" if order is None else order.parent

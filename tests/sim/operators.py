@@ -14,6 +14,7 @@ from holdfast.runtime.invocation_handle import InvocationHandle
 
 from .actors import HELPERS, Cell
 from .process import Process
+from .rewinding import Rewinder
 from .workload import KEYS
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Operator:
     def __init__(self, world: "World", random: Random) -> None:
         self.world = world
         self.random = random
+        self.rewinder = Rewinder(world, random)
 
     def begin(self) -> None:
         """Set to work, and have what is paused resumed in the end."""
@@ -46,6 +48,8 @@ class Operator:
                 return
             if process.is_serving and random.random() < 0.1:
                 process.spawn(self._edit(process, random.choice(KEYS)))
+            elif process.is_serving and random.random() < 0.15:
+                process.spawn(self.rewinder.act(process))
             elif process.is_serving:
                 verb = random.choice(_VERBS)
                 ids = self._find_victims(process, verb)
@@ -90,6 +94,8 @@ class Operator:
                 if decode_invocation(row).state is InvocationState.PAUSED:
                     self.world.ledger.count("a paused invocation was resumed")
                     process.spawn(self._do(process, key[1:17], "resume"))
+            for id_ in self.rewinder.find_left(process):
+                process.spawn(self._do(process, id_, "kill"))
 
     async def _do(self, process: Process, raw: bytes, verb: str) -> None:
         ledger = self.world.ledger

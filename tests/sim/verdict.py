@@ -35,6 +35,8 @@ class Judge:
 
         self.given_up: set[tuple[str, str]] = set()
         """Sagas in which an errand stumbled until nobody tried again."""
+        self.forks: dict[str, list[str]] = {}
+        """Final logs of objects that were begun by an operator."""
         self.heard: list[str] = []
         """Of whom the desk was told that they have ended."""
         self.read_ids: set[str] = set()
@@ -59,6 +61,9 @@ class Judge:
         self._check_messages(places)
         self._check_sagas()
         self._check_told()
+        rewinder = self.world.operator.rewinder
+        for problem in rewinder.judge({**self.logs, **self.forks}, self.results):
+            self.ledger.violate(problem)
 
     def _check_open(self) -> None:
         scan = self.world.rows.scan(*keys.prefix_range(keys.INVOCATION))
@@ -95,6 +100,11 @@ class Judge:
                     self.ledger.violate(f"I17 {kind}/{key} answers {response.status}")
             states = world.process.runtime.state(Cell if kind == "Cell" else Flow, key)
             self.logs[f"{kind}/{key}"] = list((await _of(world, states)).get("log", []))
+        rewinder = world.operator.rewinder
+        new = {fork.key for fork in rewinder.forks} | {each.key for each in rewinder.restarted}
+        for key in sorted(new - set(KEYS)):
+            state = await _of(world, world.process.runtime.state(Cell, key))
+            self.forks[f"Cell/{key}"] = list(state.get("log", []))
         heard = await _of(world, world.process.runtime.state(Desk, DESK))
         self.heard = list(heard.get("heard", []))
 
@@ -159,7 +169,7 @@ class Judge:
                 places.setdefault(tag, place)
                 last = tag
             for before, read in self.ledger.reads.get(object_, []):
-                if log[: len(read)] != read:
+                if log[: len(read)] != read and object_ not in self.ledger.put_back:
                     self.ledger.violate(f"I19 {object_} was read at {before} as what it never was")
         return places
 
@@ -250,7 +260,8 @@ class Judge:
         for place in self.ledger.sagas:
             id_, at = place
             tag = self.ledger.ids.get(id_, "")
-            if self.ledger.may_be_killed(tag) or tag in self.ledger.repeated_tags:
+            is_again = tag in self.ledger.repeated_tags | self.ledger.rewound | self.ledger.forked
+            if self.ledger.may_be_killed(tag) or is_again:
                 continue
             said = [got for path, _, got in traces.get(id_, []) if path == at]
             stood = isinstance(said[0], int) if said else None

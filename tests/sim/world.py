@@ -239,7 +239,7 @@ def draw_config(random: Random, options: Options) -> RuntimeConfig:
         )
     if random.random() < 0.1:
         config = replace(config, mailbox_invocations_max=2)
-    if random.random() < 0.3:
+    if random.random() < 0.4:
         # What is woken in one turn runs in a later one, behind a commit.
         config = replace(config, turn_pumps_max=1)
     return config
