@@ -123,7 +123,7 @@ class Cost:
 
 
 COUNTER = Cost(functions=204, callbacks=2, reads=1, rows=2, row_bytes=95)
-COUNTER_AT_THE_DOOR = Cost(functions=221, callbacks=2, reads=1, rows=2, row_bytes=95)
+COUNTER_AT_THE_DOOR = Cost(functions=223, callbacks=2, reads=1, rows=2, row_bytes=95)
 THREE_STEPS = Cost(functions=484, callbacks=11, reads=1, rows=14, row_bytes=645)
 ONE_MORE_STEP = Cost(functions=107, callbacks=3, reads=0, rows=2, row_bytes=112)
 REPLAYED_STEP_FUNCTIONS = 37
