@@ -142,8 +142,8 @@ class Rewinder:
         """What is wrong in the end, by final logs and by the traces of those that succeeded."""
         for fork in self.forks:
             log, old = logs.get(f"Cell/{fork.key}", []), logs.get(f"Cell/{fork.of}", [])
-            if not log or f"Cell/{fork.of}" in self.world.ledger.put_back:
-                continue
+            if not log or not old or f"Cell/{fork.of}" in self.world.ledger.put_back:
+                continue  # Nobody knows of a fork whose reply was lost.
             if old[: len(log)] != log:
                 yield f"I19 {fork.key} was forked of {fork.of} as that never was"
             places = [n for n, line in enumerate(old) if line.partition(" ")[0] == fork.tag]
