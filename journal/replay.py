@@ -2,7 +2,7 @@
 
 Pure: it compares entries with entries and knows no store, loop or handler, nor the words for what
 it finds. The attempt asks it about each command the handler issues and for each completion to
-deliver; at the end of the recorded part it turns from checking into numbering.
+deliver; where the recorded part ends, there is nothing left to check.
 
 The rules, which together make the order of everything the handler saw the same again:
 
@@ -17,7 +17,7 @@ recorded ``Patched``, and one that the code does not ask for any more is stepped
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -69,6 +69,21 @@ def _refuse_plainly(difference: Difference) -> JournalMismatchError:
 class ReplayCursor:
     """The recorded part of one journal, and how far the current attempt has followed it."""
 
+    # What a call without a journal never changes begins here.
+
+    input: Input | None = None
+    deliveries = 0
+    """How many completions the handler has been given."""
+    gives_up = False
+    """Whether the journal says that the handler was given up."""
+    # Completions of the recorded part that are still to be delivered: the log is silent and no
+    # action starts before the last of them.
+    _recorded_deliveries = 0
+    # Commands whose completion is in the recorded part.
+    _answered: Container[int] = ()
+    # Where the completions of the recorded part stand, in order.
+    _completion_indexes: Sequence[int] = ()
+
     def __init__(
         self, entries: Iterable[tuple[int, Entry]] = (), *, refuse: Refuse = _refuse_plainly
     ) -> None:
@@ -83,39 +98,33 @@ class ReplayCursor:
         self._recorded: deque[tuple[int, Issued]] = deque()
         # Deliveries that are still to be made, recorded or accepted since, in order.
         self._undelivered: deque[Delivery] = deque()
-        # Commands whose completion is in the recorded part.
-        self._answered: set[int] = set()
-        self.input: Input | None = None
         self.reads: dict[int, Reads] = {}
         """What a shared handler read, by the number of deliveries before."""
-        self.next_index = 0
-        """The index that the next entry appended to the journal gets."""
-        self._completion_indexes: list[int] = []
-        self.deliveries = 0
-        """How many completions the handler has been given."""
         self.patches: dict[str, bool] = {}
         """By id: whether the code behind a patch runs in this attempt."""
-        self.gives_up = False
-        """Whether the journal says that the handler was given up."""
+        if entries:
+            self._read(entries)
+
+    def _read(self, entries: Iterable[tuple[int, Entry]]) -> None:
+        answered: set[int] = set()
+        completion_indexes: list[int] = []
         for index, entry in entries:
-            self.next_index = index + 1
             match entry:
                 case Issued():
                     self._recorded.append((index, entry))
                     self.gives_up |= isinstance(entry.command, GiveUp)
                 case Completion():
                     self._undelivered.append(entry)
-                    self._answered.add(entry.index)
-                    self._completion_indexes.append(index)
+                    answered.add(entry.index)
+                    completion_indexes.append(index)
                 case Cancellation():
                     self._undelivered.append(entry)
-                    self._completion_indexes.append(index)
+                    completion_indexes.append(index)
                 case Reads():
                     self._add_reads(entry)
                 case Input():
                     self.input = entry
-        # Completions of the recorded part that are still to be delivered: the log is silent and
-        # no action starts before the last of them.
+        self._answered, self._completion_indexes = answered, completion_indexes
         self._recorded_deliveries = len(self._undelivered)
 
     @property
@@ -229,12 +238,6 @@ class ReplayCursor:
             # The journal passed this place without it.
             self.patches[name] = False
         return self.patches.get(name)
-
-    def append(self) -> int:
-        """Take the next index for an entry that is written to the journal now."""
-        index = self.next_index
-        self.next_index = index + 1
-        return index
 
     def is_answered(self, index: int) -> bool:
         """Whether the recorded part holds the completion of command ``index``, still undelivered.
