@@ -2,7 +2,7 @@
 
     python -m tests.sim --worlds 1000 --seed 7     worlds 7/0 to 7/999, on both cores with --jobs 2
     python -m tests.sim --one 7/12                 one of them, with its story
-    python -m tests.sim --shrink 7/12              the smallest world that still breaks a promise
+    python -m tests.sim --shrink 7/12              a small world that breaks the same promise
 
 The exit code is 1 if a promise was broken, or if the worlds were too weak to break one.
 """
@@ -30,9 +30,9 @@ def main() -> int:
     if options.one is not None:
         return _show(options.one, Options())
     if options.shrink is not None:
-        smallest = shrink(options.shrink)
-        print(f"fails with {smallest}")
-        return _show(options.shrink, smallest)
+        seed, smallest = shrink(options.shrink)
+        print(f"{seed} fails with {smallest}")
+        return _show(seed, smallest)
     totals = run_many(options.seed, options.worlds, jobs=options.jobs)
     _print(options.seed, totals)
     return 1 if totals.violations or totals.missing else 0

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +14,7 @@ from typing import Any, Final
 from .world import Options, clear_away, quiet, run_world
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+NEIGHBOURS = 12
 WEAK_WORLDS_MIN = 500
 """So many worlds and more are too weak where one of ``SOMETIMES`` never happened."""
 
@@ -129,32 +131,47 @@ def finish_part(run: "subprocess.Popen[str]") -> Totals:
     return Totals(**said)
 
 
-def shrink(seed: str) -> Options:
-    """The smallest world of this seed that breaks a promise.
+def shrink(seed: str) -> tuple[str, Options]:
+    """A small world that breaks the same promise as the world of this seed, and its seed.
+
+    A smaller world of the same seed is another world, in which the same may not happen; so a few
+    of its neighbours are tried as well, ``seed~1`` and so on.
 
     Raises:
         AssertionError: it breaks none.
     """
     options = Options()
-    assert _fails(seed, options), f"the world {seed} breaks no promise"
+    wanted = _find_broken(seed, options)
+    assert wanted, f"the world {seed} breaks no promise"
+    at, is_smaller = seed, True
+    while is_smaller:
+        is_smaller = False
+        for fewer in _make_smaller(options):
+            names = [at, seed, *(f"{seed}~{number}" for number in range(1, NEIGHBOURS))]
+            found = next((name for name in names if _find_broken(name, fewer) == wanted), None)
+            if found is not None:
+                at, options, is_smaller = found, fewer, True
+                break
+    return at, options
+
+
+def _make_smaller(options: Options) -> Iterator[Options]:
+    """Worlds with less, those with much less first."""
+    if options.faults:
+        yield replace(options, faults=frozenset())
+    for clients in sorted({1, options.clients - 1} - {0, options.clients}):
+        yield replace(options, clients=clients)
+    for requests in sorted({1, options.requests // 2, options.requests - 1} - {0}):
+        if requests < options.requests:
+            yield replace(options, requests=requests)
     for fault in sorted(options.faults):
-        fewer = replace(options, faults=options.faults - {fault})
-        if _fails(seed, fewer):
-            options = fewer
-    for clients in range(1, options.clients):
-        fewer = replace(options, clients=clients)
-        if _fails(seed, fewer):
-            options = fewer
-            break
-    for requests in range(1, options.requests):
-        fewer = replace(options, requests=requests)
-        if _fails(seed, fewer):
-            return fewer
-    return options
+        yield replace(options, faults=options.faults - {fault})
 
 
-def _fails(seed: str, options: Options) -> bool:
-    return bool(run_world(seed, options).violations)
+def _find_broken(seed: str, options: Options) -> str:
+    """The number of the promise that a world breaks first; empty if it breaks none."""
+    violations = run_world(seed, options).violations
+    return violations[0].partition(" ")[0] if violations else ""
 
 
 def _run(seed: str, options: Options, totals: Totals) -> None:
