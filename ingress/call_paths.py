@@ -6,7 +6,7 @@
 Whether a second segment is a key is decided by what the first one names, never by counting alone.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from ..objects.call_options import Mode, check_mode
 from ..objects.definition import HandlerDefinition, ServiceDefinition
@@ -17,8 +17,7 @@ from .queries import parse_parameters
 from .unknown_names import misshapen, unknown_handler, unknown_service
 
 
-@dataclass(frozen=True, slots=True)
-class CallPath:
+class CallPath(Struct, frozen=True):
     """A call or a send of a handler that exists."""
 
     target: Target
@@ -26,8 +25,7 @@ class CallPath:
     is_send: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(Struct, frozen=True):
     """What a call or a send says behind its path."""
 
     delay: str | None = None

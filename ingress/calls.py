@@ -7,7 +7,6 @@ the body.
 
 from asyncio import Future
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from ..objects.call_options import Mode
 from ..objects.definition import HandlerDefinition
@@ -26,8 +25,7 @@ from .port import IngressEngine
 from .problems import Refusal, RefusedError, response_of_error
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call(Prompt):
+class Call(Prompt, frozen=True, kw_only=True):
     """A call or send whose head is in order; its body may not have arrived yet."""
 
     engine: IngressEngine
@@ -49,15 +47,10 @@ class Call(Prompt):
             await future
         except HoldfastError as error:
             response = self._refusal(error, was_submitted=was_submitted)
-            if self.path.handler.is_run and isinstance(error, ConflictError):
+            if not self.is_prompt and isinstance(error, ConflictError):
                 return await _with_first_id(self.engine, self.path.target, response)
             return response
         return self.end(future)
-
-    @property
-    def is_prompt(self) -> bool:
-        """A workflow's second start is refused with the id of the first, which is looked up."""
-        return not self.path.handler.is_run
 
     def begin(self, body: bytes) -> Future[Answer]:
         """Make the call; see ``door.Prompt``.
@@ -131,6 +124,8 @@ def open_call(
         idempotency_key=idempotency_key,
         delay_ms=0 if delay is None else parse_delay(delay),
         mode=said.mode,
+        # A workflow's second start is refused with the id of the first, which is looked up.
+        is_prompt=not handler.is_run,
     )
 
 

@@ -191,7 +191,7 @@ class Connection(web.RequestHandler):
         self.head_seconds_max = options.head_seconds_max
         # From the end of a head until its answer is written.
         self.is_busy = False
-        # The body of the request that is being answered, or was last.
+        # The body of the request that is being answered, or was last; ``None`` where it was whole.
         self.payload: StreamReader | None = None
         # Since when there has been nothing to do; looked at only while that is so.
         self.idle_since_s = 0.0
@@ -267,8 +267,11 @@ class Connection(web.RequestHandler):
         if is_ahead and self.ahead_bytes > self.door.options.head_bytes_max:
             self._hold()
 
-    def head_arrived(self, payload: StreamReader) -> None:
-        """Say that a whole head is here, and that its request is being handled from now on."""
+    def head_arrived(self, payload: StreamReader | None) -> None:
+        """Say that a whole head is here, and that its request is being handled from now on.
+
+        ``payload`` is where its body arrives; ``None``: it is here as well.
+        """
         self.is_busy = True
         self.payload = payload
         self.head_since_s = None
@@ -430,7 +433,7 @@ class Connection(web.RequestHandler):
     def _begin(self, message: RawRequestMessage, payload: StreamReader) -> None:
         assert self._parser is not None, "a connection that is lost takes nothing up"
         self._parser.message_consumed()
-        self.head_arrived(payload)
+        self.head_arrived(None)
         if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
             self._resume_reading_if_drained()
         begun = begin_exchange(

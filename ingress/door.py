@@ -14,6 +14,8 @@ from asyncio import Future, ensure_future
 from logging import getLogger
 from typing import Any, Protocol
 
+from msgspec import Struct
+
 from ..objects.errors import HoldfastError
 from .access import unauthorized
 from .bounds import Bounds
@@ -40,15 +42,11 @@ class Opened(Protocol):
         ...
 
 
-class Prompt:
+class Prompt(Struct, frozen=True, kw_only=True):
     """An ``Opened`` that can be answered without a task: one future is all that it waits for."""
 
-    __slots__ = ()
-
-    @property
-    def is_prompt(self) -> bool:
-        """Whether that is so of this one."""
-        raise NotImplementedError
+    is_prompt: bool
+    """Whether that is so of this one."""
 
     def begin(self, body: bytes) -> "Future[Any]":
         """Do what it asks for; raises as ``answer``. Cancelling the future stops nothing."""
@@ -71,6 +69,7 @@ class Door:
         """Nothing is opened here."""
         self.options = options
         self._tokens = tokens_of(options)
+        self._asks_for_token = len(self._tokens) > 0
         self.bounds = Bounds(options)
 
     async def respond(self, request: Request) -> Response:
@@ -175,7 +174,7 @@ class Door:
 
     def is_known(self, head: Head) -> bool:
         """Whether whoever sent this may be told more than a stranger."""
-        return not self._tokens or self._tokens.admit(head.headers)
+        return not self._asks_for_token or self._tokens.admit(head.headers)
 
     def _open(self, head: Head) -> Opened | Response:
         options = self.options
@@ -188,7 +187,11 @@ class Door:
             if link is not None:
                 return link
         # Before all else: a stranger is not told what there is, not even by what is refused.
-        if self._tokens and not self._tokens.admit(head.headers) and not self._is_let_in(head):
+        if (
+            self._asks_for_token
+            and not self._tokens.admit(head.headers)
+            and not self._is_let_in(head)
+        ):
             raise unauthorized()
         check_browser(head.headers, options)
         check_not_encoded(head.headers)

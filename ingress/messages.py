@@ -1,11 +1,11 @@
 """A request and a response as plain values, whatever carries them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Struct, frozen=True):
     """All of a request but its body.
 
     Attributes:
@@ -19,16 +19,14 @@ class Head:
     headers: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """A whole request."""
 
     head: Head
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Struct, frozen=True):
     """What to answer. Names of headers are in lower case."""
 
     status: int

@@ -10,8 +10,10 @@ Calls from the same process need no signature: they never come by here.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from logging import getLogger
+
+from msgspec.structs import replace
 
 from ..objects.errors import InvalidArgumentError
 from ..objects.registry import Registry

@@ -18,10 +18,12 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 import holdfast
 from holdfast import Context, Runtime, VirtualObject, handler, state
 from holdfast.ingress.callers import CallersDoor
+from holdfast.ingress.connections import Listener
 from holdfast.ingress.messages import Head, Request
 from holdfast.journal.memory import MemoryStore
 
@@ -123,7 +125,8 @@ class Cost:
 
 
 COUNTER = Cost(functions=204, callbacks=2, reads=1, rows=2, row_bytes=95)
-COUNTER_AT_THE_DOOR = Cost(functions=223, callbacks=2, reads=1, rows=2, row_bytes=95)
+COUNTER_AT_THE_DOOR = Cost(functions=222, callbacks=2, reads=1, rows=2, row_bytes=95)
+COUNTER_OVER_HTTP = Cost(functions=241, callbacks=3, reads=1, rows=2, row_bytes=95)
 THREE_STEPS = Cost(functions=484, callbacks=11, reads=1, rows=14, row_bytes=645)
 ONE_MORE_STEP = Cost(functions=107, callbacks=3, reads=0, rows=2, row_bytes=112)
 REPLAYED_STEP_FUNCTIONS = 37
@@ -187,6 +190,47 @@ async def test_a_call_at_the_door_costs_no_more_than_its_budget() -> None:
 
         cost = await _measure(call, store)
     assert cost.fits(COUNTER_AT_THE_DOOR), f"{cost} is more than {COUNTER_AT_THE_DOOR}"
+
+
+class Caller(asyncio.Transport):
+    """The server's end of a connection whose caller waits for each answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answered: asyncio.Future[bytes]
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """One answer comes in one piece, or this fails."""
+        self.answered.set_result(bytes(data))
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+async def test_a_call_over_http_costs_no_more_than_its_budget() -> None:
+    """Without a task, a stream to read from or one to write to: see ``ingress.exchanges``."""
+
+    async def handle(_: web.BaseRequest) -> web.StreamResponse:
+        raise AssertionError
+
+    store = CountingStore()
+    loop = asyncio.get_running_loop()
+    async with Runtime([Counter], store=store) as runtime:
+        connection, caller = Listener(handle, CallersDoor(runtime), loop)(), Caller()
+        connection.connection_made(caller)
+
+        async def call(number: int) -> None:
+            caller.answered = loop.create_future()
+            connection.data_received(
+                f"POST /Counter/k{number:03}/add HTTP/1.1\r\nhost: localhost\r\n"
+                f"content-type: application/json\r\ncontent-length: 1\r\n\r\n1".encode()
+            )
+            assert (await caller.answered).startswith(b"HTTP/1.1 200 OK")
+
+        cost = await _measure(call, store)
+        connection.connection_lost(None)
+        await asyncio.sleep(0)
+    assert cost.fits(COUNTER_OVER_HTTP), f"{cost} is more than {COUNTER_OVER_HTTP}"
 
 
 @pytest.mark.parametrize("steps", [3, _STEPS_MANY])
