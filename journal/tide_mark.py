@@ -138,14 +138,14 @@ class TideFollower:
         # Only one thread records; ``flush`` may do it in place of the thread.
         self._recording = threading.Lock()
         # The first failure is the last: the mark would otherwise lag without anybody knowing.
-        self.failure: OSError | None = None
+        self.failure: Exception | None = None
         (start_thread or _start_daemon)(self._run)
 
     def follow(self, sequence: int) -> None:
         """Note that the log is durable up to ``sequence``.
 
         Raises:
-            OSError: recording an earlier mark failed. Nothing was noted.
+            Exception: what recording an earlier mark failed with. Nothing was noted.
         """
         if self.failure is not None:
             raise self.failure
@@ -180,7 +180,7 @@ class TideFollower:
                 return
             try:
                 self._mark.record(target)
-            except OSError as failure:
+            except Exception as failure:  # noqa: BLE001 -- whatever it is, the next sync tells
                 self.failure = failure
 
 

@@ -57,7 +57,7 @@ def verify(*, directory: Path, most: int, as_json: bool) -> int:
 
 def _summary(path: Path, verification: Verification, problems: list[str], most: int) -> str:
     read = (
-        f"{verification.rows:,} rows, {verification.open:,} invocations open and "
+        f"{verification.rows:,} rows, of invocations {verification.open:,} open and "
         f"{verification.completed:,} completed"
     )
     if len(problems) == most:

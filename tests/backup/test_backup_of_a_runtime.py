@@ -203,7 +203,7 @@ def test_a_directory_that_a_server_has_open_is_backed_up_and_verified(
         for name in ("data", "copy"):
             assert command_line.run("verify", name) == 0
             assert "nothing is wrong, in" in command_line.printed
-            assert "0 invocations open and 1 completed" in command_line.printed
+            assert "of invocations 0 open and 1 completed" in command_line.printed
         said = command_line.run_wrong("backup", "data", "copy", code=1)
         assert "copy exists" in said
 

@@ -166,3 +166,18 @@ def test_a_mark_that_cannot_be_written_is_not_forgotten(path: Path) -> None:
         follower.flush()
     with pytest.raises(OSError, match="Bad file descriptor"):
         follower.follow(6)
+
+
+def test_a_mark_that_fails_in_an_odd_way_is_not_forgotten_either(path: Path) -> None:
+    class OddMark(TideMark):
+        def record(self, sequence: int, *, epoch: int | None = None) -> None:
+            message = f"no memory for {sequence}"
+            raise MemoryError(message)
+
+    mark = OddMark(path)
+    follower = TideFollower(mark, never_start)
+    follower.follow(5)
+
+    with pytest.raises(StoreFailedError, match="no memory for 5"):
+        follower.flush()
+    mark.close()
