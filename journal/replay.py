@@ -72,13 +72,8 @@ class ReplayCursor:
     # What a call without a journal never changes begins here.
 
     input: Input | None = None
-    deliveries = 0
-    """How many completions the handler has been given."""
     gives_up = False
     """Whether the journal says that the handler was given up."""
-    # Completions of the recorded part that are still to be delivered: the log is silent and no
-    # action starts before the last of them.
-    _recorded_deliveries = 0
     # Commands whose completion is in the recorded part.
     _answered: Container[int] = ()
     # Where the completions of the recorded part stand, in order.
@@ -98,6 +93,11 @@ class ReplayCursor:
         self._recorded: deque[tuple[int, Issued]] = deque()
         # Deliveries that are still to be made, recorded or accepted since, in order.
         self._undelivered: deque[Delivery] = deque()
+        # Completions of the recorded part that are still to be delivered: the log is silent and
+        # no action starts before the last of them.
+        self._recorded_deliveries = 0
+        self.deliveries = 0
+        """How many completions the handler has been given."""
         self.reads: dict[int, Reads] = {}
         """What a shared handler read, by the number of deliveries before."""
         self.patches: dict[str, bool] = {}

@@ -50,18 +50,14 @@ DIGEST_BYTES = 8
 class Commands:
     """What one attempt has issued, and how far it has followed the journal."""
 
-    # What few attempts ever need begins here.
+    # What few attempts ask for begins here; to read it takes longer than to read what is set below.
 
     compensations: Compensations | None = None
     """What was registered to be taken back; ``None`` while nothing was."""
-    failing: BaseException | None = None
-    """What left a saga although it is no outcome; the attempt must end with it."""
-    is_compensating = False
-    """Whether what is issued takes something back."""
-    unwritten: Unwritten | None = None
-    """What the handler has given up since it last asked for something, or waited."""
-    is_frozen = False
-    """A replay has come to where the handler was given up: what it asks for is not heard."""
+    # A cancellation that came while a section held it back is not applied yet.
+    _is_held = False
+    # Sections that hold cancellations back and were not left, in all tasks of the handler.
+    _shields = 0
 
     def __init__(
         self,
@@ -92,10 +88,14 @@ class Commands:
         """From which command on messages are handed over; ``None``: none has asked for any."""
         self.cancellation: str | None = None
         """Why, once the handler was told to end."""
-        # A cancellation that came while a section held it back is not applied yet.
-        self._is_held = False
-        # Sections that hold cancellations back and were not left, in all tasks of the handler.
-        self._shields = 0
+        self.failing: BaseException | None = None
+        """What left a saga although it is no outcome; the attempt must end with it."""
+        self.is_compensating = False
+        """Whether what is issued takes something back."""
+        self.unwritten: Unwritten | None = None
+        """What the handler has given up since it last asked for something, or waited."""
+        self.is_frozen = False
+        """A replay has come to where the handler was given up: what it asks for is not heard."""
         # What the handler gives up now it gives up because it was told to end.
         self._hands_on = False
         # The handler has ended, and what it left behind ends.

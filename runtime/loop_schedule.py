@@ -59,21 +59,17 @@ _frame = sys._getframe  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  #
 class ScheduleLoop(LoopWithoutOutside):
     """The part of a handler's loop that is asyncio's interface."""
 
-    # Fields that few attempts ever set begin here: an invocation that awaits nothing costs about
-    # as much as its fields.
+    # Fields that few attempts ever ask for begin here: an invocation that awaits nothing costs
+    # about as much as its fields.
 
     # The handler's own task, from ``start`` on.
     _main: asyncio.Task[Any] | None = None
-    # Set first of all when the attempt ends, and never taken back.
-    _is_closed = False
     # Whether the attempt itself is scheduling something between two pumps.
     _is_delivering = False
     # Callbacks since the last delivery.
     _callbacks = 0
     # Beyond this many, finished tasks are looked for and forgotten.
     _tasks_kept_max = _TASKS_KEPT
-    # ``None`` until an async generator begins.
-    _generators: AsyncGenerators | None = None
     # The call of ``as_completed`` whose coroutines are being started.
     _start_order: StartOrder | None = None
     # The handler's own exception handler.
@@ -102,6 +98,10 @@ class ScheduleLoop(LoopWithoutOutside):
         self._host = host
         self._source_files = source_files
         self._spin_callbacks_max = spin_callbacks_max
+        # Set first of all when the attempt ends, and never taken back.
+        self._is_closed = False
+        # ``None`` until an async generator begins.
+        self._generators: AsyncGenerators | None = None
         self.ready: deque[ReadyHandle] = deque()
         """What a pump would run, in order."""
         # Timers that have not fired, by what the host calls them.
