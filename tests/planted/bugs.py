@@ -585,6 +585,69 @@ KEEPING = (
     ),
 )
 
+BEYOND = (
+    _bug(
+        "first thing taken back first",
+        "I10",
+        "takes back the effects of a saga in the order in which they happened",
+        (
+            "runtime.compensations:Compensations.run",
+            "for each in reversed(entries) if",
+            "for each in entries if",
+        ),
+    ),
+    _bug(
+        "nothing heard of the last attempt",
+        "I3",
+        "does not tell an attempt of a step how far the last one came",
+        (
+            "runtime.step_actions:Actions.run",
+            "None if step.details is None else decode_details(step.details)",
+            "None",
+        ),
+    ),
+    _bug(
+        "failure told to nobody",
+        "I10",
+        "tells a callback of results, and not of failures",
+        (
+            "runtime.lifecycle:Lifecycle.complete",
+            "record.details.callback is not None:",
+            "record.details.callback is not None and isinstance(result, bytes):",
+        ),
+    ),
+    _bug(
+        "outcome told to nobody who attached",
+        "I15",
+        "does not tell a handler the outcome that it waits for, unless it made the call",
+        (
+            "runtime.lifecycle:Lifecycle._complete_rare",
+            "in self.outcomes.take_attached(id_):",
+            "in list(self.outcomes.take_attached(id_))[:0]:",
+        ),
+    ),
+    _bug(
+        "restarted on top of itself",
+        "I11",
+        "leaves the state as it is when a turn is restarted from an entry",
+        (
+            "runtime.rewinds:_Rewind.stage",
+            "self._put_back(sequence, name, part, olds, cut)",
+            "pass",
+        ),
+    ),
+    _bug(
+        "forked as it is now",
+        "I11",
+        "begins a fork with the state of now, whatever moment was named",
+        (
+            "runtime.past:Past.fork",
+            "rows = self._find(definition, key, id_, entry)",
+            "rows = self._find(definition, key, None, None)",
+        ),
+    ),
+)
+
 _ALL = (
     *DURABILITY,
     *MAILBOXES,
@@ -595,6 +658,7 @@ _ALL = (
     *ENDING,
     *WAITING,
     *KEEPING,
+    *BEYOND,
 )
 
 _TOO_WELL_HIDDEN = frozenset(

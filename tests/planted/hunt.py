@@ -41,7 +41,7 @@ class Found:
     caught: str
     """The first broken promise; empty if the bug was not found."""
     wrong: tuple[str, ...] = ()
-    """Worlds that broke a promise without the bug as well, so that they found nothing."""
+    """What found nothing: worlds that are broken without the bug as well; a hunt that failed."""
 
 
 @dataclass(slots=True)
@@ -137,11 +137,13 @@ def _look(running: Sequence[_Hunt]) -> Iterator[tuple[_Hunt, Found]]:
 def _died(each: _Hunt) -> Found:
     """A hunt whose process has ended in the middle of a world."""
     code = each.process.exitcode
-    caught = "I15 the world never ends" if code == -signal.SIGXCPU else f"it died with {code}"
+    caught = "I15 the world never ends" if code == -signal.SIGXCPU else ""
     return Found(
         bug=each.bug,
         worlds=each.worlds,
         seconds=each.seconds + WORLD_SECONDS_MAX,
         seed=each.world,
         caught=caught,
+        # A hunt that ends by a mistake of its own has found nothing.
+        wrong=(*each.wrong, *(() if caught else (f"the hunt ended with {code}",))),
     )

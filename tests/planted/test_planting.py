@@ -6,6 +6,7 @@ from holdfast.objects.identity import InvocationId
 from holdfast.runtime.step_plan import idempotency_key_of
 from holdfast.runtime.timers import Timers
 from tests.planted.bugs import BUGS, HIDDEN, Bug
+from tests.planted.hunt import hunt
 from tests.planted.planting import Edit, GoneError, planted
 from tests.proof.invariants import INVARIANTS
 
@@ -47,3 +48,17 @@ def test_an_edit_that_does_not_fit_is_refused_and_nothing_is_changed(edit: Edit)
     with pytest.raises(GoneError), planted([fits, edit]):
         pass
     assert Timers.close.__code__ is sound
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # it forks, as a hunt does
+def test_a_hunt_that_ends_by_a_mistake_has_found_nothing(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """A bug that did not fit the code any more was counted as found."""
+    bug = Bug("gone", "does nothing", "I1", (Edit("runtime.timers:Timers.close", "gone", ""),))
+
+    found = hunt(bug, "1")
+
+    assert not found.caught
+    assert found.wrong == ("the hunt ended with 1",)
+    assert "GoneError" in capfd.readouterr().err
