@@ -88,8 +88,9 @@ async def test_a_failure_is_answered_alike_in_one_piece_and_in_two(
 
 
 async def test_a_bug_in_the_engine_is_a_500_and_the_connection_goes_on(
-    engine: FakeEngine, server: HttpServer, caplog: pytest.LogCaptureFixture
+    engine: FakeEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
+    server = await serve(engine, port=0, options=HttpOptions(requests_max=1))
     engine.refusal = RuntimeError("unforeseen")
     async with connect(server.port) as caller:
         reply = await caller.ask(post("/Counter/sam/add", b"5"))
@@ -97,7 +98,17 @@ async def test_a_bug_in_the_engine_is_a_500_and_the_connection_goes_on(
         assert "unforeseen" in caplog.text
         assert server.statistics().requests_in_flight == 0
         engine.refusal = None
+        # It has given its place back.
         assert (await caller.ask(post("/Counter/sam/add", b"5"))).status == 200
+    await server.close(AT_ONCE)
+
+
+async def test_a_caller_who_asks_for_the_end_of_his_connection_gets_it(server: HttpServer) -> None:
+    async with connect(server.port) as caller, asyncio.timeout(10):
+        await caller.ask(post("/Counter/sam/add", b"5"))
+        reply = await caller.ask(post("/Counter/sam/add", b"5", "Connection: close"))
+        assert (reply.status, reply.headers["connection"]) == (200, "close")
+        assert await caller.is_closed_by_server()
 
 
 HEAD = b"HEAD /restate/health HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -249,22 +260,30 @@ async def test_a_caller_may_wait_longer_than_a_connection_may_be_silent(
     await server.close(AT_ONCE)
 
 
-async def test_the_last_answer_of_a_server_that_closes_says_so_and_ends_its_connection(
+async def test_the_last_answer_of_a_server_that_closes_ends_its_connection_at_once(
     engine: FakeEngine,
 ) -> None:
     server = await serve(engine, port=0)
-    async with connect(server.port) as caller:
+    async with connect(server.port) as caller, connect(server.port) as other:
         await caller.ask(get("/Counter/sam/get"))
         engine.is_holding = True
         engine.arrived.clear()
+        other.writer.write(post("/Counter/sam/add", b"7")[:-1])
         caller.writer.write(get("/Mailer/wait"))
-        await engine.arrived.wait()
-        closing = asyncio.ensure_future(server.close())
+        async with asyncio.timeout(10):
+            await engine.arrived.wait()
+            while server.statistics().requests_in_flight < 2:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0)
+        closing = asyncio.ensure_future(server.close(timedelta(seconds=60)))
         await asyncio.sleep(0)
+        engine.is_holding = False
         engine.finish()
         reply = await caller.read()
         assert (reply.body, reply.headers["connection"]) == (b'"done"', "close")
-        assert await caller.is_closed_by_server()
+        async with asyncio.timeout(10):
+            assert await caller.is_closed_by_server()
+        assert not closing.done()
+        assert (await other.ask(b"7")).body == b"7"
         await closing
 
 
