@@ -671,4 +671,4 @@ BUGS = tuple(bug for bug in _ALL if bug.name not in _TOO_WELL_HIDDEN)
 """Those that are found, each within a minute of one core."""
 
 HIDDEN = tuple(bug for bug in _ALL if bug.name in _TOO_WELL_HIDDEN)
-"""Those that sixty worlds did not find, which says what the worlds are too weak for."""
+"""Those that a minute does not find from every seed: what the worlds are too weak for."""
