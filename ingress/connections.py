@@ -465,8 +465,8 @@ class Connection(web.RequestHandler):
             return
         link.write(answer)
         if closes:
+            self.close()  # First: nothing is said any more of what has come behind it.
             self._written()
-            self.close()
             link.close()
         elif self._paused:
             self.is_unwritten = True

@@ -287,6 +287,30 @@ async def test_the_last_answer_of_a_server_that_closes_ends_its_connection_at_on
         await closing
 
 
+async def test_nothing_is_said_behind_the_last_answer_of_a_server_that_closes(
+    engine: FakeEngine,
+) -> None:
+    """Not even that the head which has begun behind it has no end."""
+    server = await serve(engine, port=0, options=HttpOptions(head_bytes_max=16_384))
+    async with connect(server.port) as caller, connect(server.port) as other:
+        await caller.ask(get("/Counter/sam/get"))
+        engine.is_holding = True
+        engine.arrived.clear()
+        caller.writer.write(get("/Mailer/wait"))
+        await engine.arrived.wait()
+        header = b": " + 10_000 * b"y" + b"\r\n"
+        caller.writer.write(b"GET / HTTP/1.1\r\na" + header + b"b" + header)
+        await other.ask(get("/restate/health"))
+        await other.ask(get("/restate/health"))
+        closing = asyncio.ensure_future(server.close(timedelta(seconds=60)))
+        await asyncio.sleep(0)
+        engine.finish()
+        reply = await caller.read()
+        assert (reply.body, reply.headers["connection"]) == (b'"done"', "close")
+        assert await caller.is_closed_by_server()
+        await closing
+
+
 async def test_an_outcome_that_failed_is_answered_with_its_status(
     engine: FakeEngine, server: HttpServer
 ) -> None:
