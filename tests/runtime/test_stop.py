@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -45,6 +46,22 @@ class Uneven(VirtualObject):
         return await ctx.run("next", act, "next") + await long
 
 
+class Deaf(VirtualObject):
+    """Has a step that ends well although it was cut off."""
+
+    @handler
+    async def run(self, ctx: Context) -> str:
+        return await ctx.run("deaf", act_deaf)
+
+
+async def act_deaf() -> str:
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        Ledger.lines.append("cut off")
+    return "done"
+
+
 async def act_long() -> str:
     for _ in range(LONG_ROUNDS):
         await asyncio.sleep(0)
@@ -84,12 +101,12 @@ class SlowThreads(InlineThreads):
 @pytest.fixture
 def world() -> World:
     Ledger.lines.clear()
-    return World([Agent, Hurried, Uneven])
+    return World([Agent, Deaf, Hurried, Uneven])
 
 
 def make_engine(world: World, threads: SlowThreads) -> Engine:
     return Engine(
-        [Agent, Hurried, Uneven],
+        [Agent, Deaf, Hurried, Uneven],
         store=world.store,
         clock=world.clock,
         randomness=SeededRandomness(),
@@ -136,6 +153,24 @@ async def test_a_step_that_a_stop_kept_from_starting_runs_at_the_next_start(
     runtime = await world.start()
     assert (await world.finish(runtime.submit(request, wait=True), 1)).outcome == b'"nextlong"'
     assert sorted(Ledger.lines) == ["long", "next", "short"]
+
+
+async def test_what_becomes_of_an_action_that_a_stop_cut_off_is_not_recorded(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    runtime = make_engine(world, SlowThreads("store", 8))
+    await runtime.start()
+    answer = asyncio.ensure_future(runtime.object(Deaf, "d").run())
+    await settle()
+    stopping = asyncio.ensure_future(runtime.stop(timedelta(seconds=1)))
+    await world.clock.advance(2)
+    await asyncio.wait_for(stopping, 5)
+
+    with pytest.raises(RuntimeClosedError):
+        await answer
+    assert Ledger.lines == ["cut off"]
+    assert runtime.health == "stopped"
+    assert not [record for record in caplog.records if record.levelname == "CRITICAL"]
 
 
 async def test_an_action_that_is_cancelled_before_its_coroutine_began_leaves_no_warning(
