@@ -31,7 +31,7 @@ NOT_BEFORE_IT_IS_USED = (
 )
 
 MODULES_MAX = 660
-"""All of them, Python's own and those of aiohttp too; a few more or less from release to release."""
+"""All of them, Python's own and those of aiohttp too; a few more or less by release."""
 
 
 def test_a_server_that_answers_has_loaded_only_what_it_needs(tmp_path: Path) -> None:
