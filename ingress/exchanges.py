@@ -58,6 +58,8 @@ class Exchange:
 
     def abandon(self) -> None:
         """Stop to wait, because the caller has gone; what was called goes on."""
+        if self._future.done():
+            return  # ``_end`` is on its way, and nothing can take it back.
         self._future.remove_done_callback(self._end)
         self._leave()
         self._future.cancel()

@@ -111,6 +111,29 @@ async def test_a_caller_who_asks_for_the_end_of_his_connection_gets_it(server: H
         assert await caller.is_closed_by_server()
 
 
+@pytest.mark.parametrize("failure", [None, MailboxFullError("full")])
+async def test_a_caller_gone_as_its_answer_comes_gives_its_room_back_once(
+    engine: FakeEngine, failure: HoldfastError | None
+) -> None:
+    async def handle(_: web.BaseRequest) -> web.StreamResponse:
+        raise AssertionError
+
+    engine.is_holding, engine.failure = True, failure
+    door, loop = CallersDoor(engine), asyncio.get_running_loop()
+    listener = Listener(handle, door, loop)
+    connection = listener()
+    connection.connection_made(Written())
+    await asyncio.sleep(0)
+    connection.data_received(post("/Counter/sam/add", b"5"))
+    assert door.bounds.requests == 1
+    engine.finish()  # Who waits is told in the next round of the loop.
+    connection.connection_lost(None)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert door.bounds.requests == 0
+    assert not listener.in_flight.waited_for
+
+
 HEAD = b"HEAD /restate/health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
