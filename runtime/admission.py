@@ -120,7 +120,9 @@ class Admission:
             MailboxFullError: too many wait at its key.
         """
         if self._core.store.is_nearly_full:
-            if request is not None and is_let_in(request, handler, wait=wait):
+            is_read = request is not None and is_let_in(request, handler, wait=wait)
+            # What waits for room is nothing but rows, which do not say that it may only read.
+            if is_read and not self._core.attempts.is_full:
                 return True
             message = "the disk is nearly full, so no new work is accepted; free some space"
             raise StoreFullError(message)

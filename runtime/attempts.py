@@ -88,6 +88,11 @@ class Attempts:
         """How many attempts wait to be run, or to begin when there is room."""
         return len(self._ready) + len(self._late)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether another attempt would have to wait for room, as rows."""
+        return bool(self._late or (self._ready and len(self._resident) >= self._resident_max))
+
     def run_turn(self) -> None:
         """Run what is ready, within the bounds of one turn."""
         ready = self._ready
@@ -166,9 +171,7 @@ class Attempts:
     def start(self, invocation: OpenInvocation) -> bool:
         """As ``Host.start``."""
         # Where nothing is ready, what fills the memory may wait for this one: then it begins.
-        if not self._is_beginning_late and (
-            self._late or (self._ready and len(self._resident) >= self._resident_max)
-        ):
+        if not self._is_beginning_late and self.is_full:
             self._late[invocation.id] = None
             self._request_turn()
             return False

@@ -2,7 +2,8 @@
 
 Whether a shared handler only reads is known when it has. So one that somebody waits for is let in:
 its rows are new and gone in one batch, which is not written, and no outcome is kept. Its first
-command, which would be new work, is refused as that is at the door.
+command, which would be new work, is refused as that is at the door; so is what it would need rows
+for otherwise, which is another attempt of it, and to wait for room in memory.
 """
 
 from typing import ClassVar, NoReturn
@@ -12,6 +13,7 @@ from ..objects.definition import HandlerDefinition
 from ..objects.errors import StoreFullError, TerminalError
 from .attempt import Attempt
 from .commands import Commands
+from .failures import failure_of
 from .requests import CallRequest
 
 
@@ -47,3 +49,12 @@ class ReadAttempt(Attempt):
     """An attempt that may read."""
 
     commands_type: ClassVar[type[Commands]] = ReadCommands
+
+    def _fail_attempt(self, error: BaseException) -> None:
+        """As ``Attempt``'s, but nothing is tried again: that would be rows."""
+        self._error = error
+        try:
+            self._commands.save()
+        except TerminalError as refusal:
+            refusal.__cause__ = error
+            self._end_badly(failure_of(refusal), "the disk is nearly full")

@@ -7,6 +7,7 @@ import pytest
 
 from holdfast import (
     Context,
+    RuntimeConfig,
     StoreFullError,
     TerminalError,
     VirtualObject,
@@ -46,6 +47,9 @@ class Cart(VirtualObject):
                 return str(await ctx.object(Cart, "other").add("tea"))
             case "sleep":
                 await asyncio.sleep(1)
+            case "flaky":
+                message = "not this time"
+                raise ValueError(message)
             case "patch":
                 ctx.patched("new price")
             case _:
@@ -85,6 +89,40 @@ async def test_a_shared_handler_that_does_more_is_refused_and_leaves_nothing(
     assert (refused.value.status_code, refused.value.type_name) == (507, "StoreFullError")
     await settle()
     assert rows(world) == before
+    assert Ledger.lines == []
+
+
+async def test_a_read_that_fails_is_not_tried_again_and_leaves_nothing(world: World) -> None:
+    before = rows(world)
+    request = CallRequest(target=Target("Cart", "sam", "price"), argument=b'"flaky"')
+    answer = world.runtime.submit(request, wait=True)
+    await settle()
+    assert answer.done()
+    outcome = answer.result().outcome
+    assert isinstance(outcome, TerminalError)
+    assert (outcome.status_code, outcome.type_name) == (507, "StoreFullError")
+    assert rows(world) == before
+
+
+@pytest.mark.parametrize(("name", "argument"), [("look", b""), ("price", b'"step"')])
+async def test_reads_beyond_the_room_in_memory_are_refused_and_leave_nothing(
+    world: World, name: str, argument: bytes
+) -> None:
+    world.config = RuntimeConfig(resident_attempts_max=3)
+    await world.restart()
+    world.store.is_nearly_full = True
+    before, statistics = rows(world), world.runtime.statistics()
+    target = Target("Cart", "sam", name)
+    for number in range(9):
+        request = CallRequest(target=target, argument=argument)
+        if number < 3:
+            world.runtime.submit(request, wait=True)
+        else:
+            with pytest.raises(StoreFullError):
+                world.runtime.submit(request, wait=True)
+    await settle()
+    assert rows(world) == before
+    assert world.runtime.statistics().rows_written == statistics.rows_written
     assert Ledger.lines == []
 
 
