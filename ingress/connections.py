@@ -18,7 +18,7 @@ all are at work, it may ask one request and is answered 503; when too many of th
 it is closed at once.
 """
 
-from asyncio import AbstractEventLoop, BaseTransport, Future, Task, WriteTransport
+from asyncio import AbstractEventLoop, BaseTransport, Future, Task, WriteTransport, wait
 from collections import deque
 from collections.abc import Awaitable, Callable
 from logging import getLogger
@@ -26,16 +26,16 @@ from typing import Any, cast
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
-from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.http_writer import HttpVersion11
 from aiohttp.streams import StreamReader
 
-from ..objects.errors import InvalidArgumentError
 from .bodies import to_aiohttp
 from .door import Door
 from .encoding import encode_response
 from .exchanges import Exchange, InFlight, begin_exchange
+from .malformed import explain, head_too_large
 from .messages import Head, Response
 from .problems import Refusal, RefusedError
 
@@ -166,6 +166,7 @@ class Connection(web.RequestHandler):
         "listener",
         "own_waiter",
         "payload",
+        "taken",
         "unread_since_s",
     )
 
@@ -209,6 +210,8 @@ class Connection(web.RequestHandler):
         self.own_waiter: Future[None] | None = None
         # Whether the answer of an exchange is more than the system takes now.
         self.is_unwritten = False
+        # At the close: done when that is taken, or the connection is lost.
+        self.taken: Future[None] | None = None
         # What has come before aiohttp's task waits for it; looked at in the next round of the loop.
         self.early = b""
         # Since when the system has not taken all that was written; seen by the sweep only.
@@ -238,6 +241,8 @@ class Connection(web.RequestHandler):
         if self.exchange is not None:
             self.exchange.abandon()
             self.exchange = None
+        if self.taken is not None and not self.taken.done():
+            self.taken.set_result(None)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -291,7 +296,22 @@ class Connection(web.RequestHandler):
         if self.is_unwritten:
             self.is_unwritten = False
             self._written()
-            self._take_up()
+            if self.taken is not None:
+                self.taken.set_result(None)
+            if self._close:
+                # Not here: asyncio's transport looks itself at what is to happen now.
+                self._loop.call_soon(self._leave)
+            else:
+                self._take_up()
+
+    async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109 - aiohttp's
+        """As aiohttp's, which knows nothing of an answer that is not written by its task."""
+        if self.is_unwritten and self.link is not None:
+            self.taken = self._loop.create_future()
+            # Resume when there is nothing left of it, for what is left is cut off.
+            self.link.set_write_buffer_limits(0)
+            await wait([self.taken], timeout=timeout)
+        await super().shutdown(timeout)
 
     def spare_since(self, now_s: float) -> tuple[bool, float] | None:
         """Since when nobody would miss this connection much, in the order of missing less."""
@@ -352,7 +372,7 @@ class Connection(web.RequestHandler):
             raise ConnectionError(broken)
         error: Exception
         if isinstance(exc, HttpProcessingError):
-            error = self._explain(exc, message or "")
+            error = explain(exc, message or "", self.door.options)
         else:
             self.log_exception("a request failed with status %s", status, exc_info=exc)
             error = RuntimeError("unforeseen")
@@ -362,32 +382,15 @@ class Connection(web.RequestHandler):
         reply.headers["connection"] = "close"
         return reply
 
-    def _explain(self, error: HttpProcessingError, message: str) -> Exception:
-        options = self.door.options
-        if isinstance(error, LineTooLong):
-            # It says which limit was passed, and that of the target is always the lower one.
-            if error.args[1] == options.target_bytes_max:
-                said = f"the request target is longer than {options.target_bytes_max} bytes"
-                return RefusedError(Refusal.TARGET_TOO_LONG, said)
-            return self._head_too_large()
-        if message == "Too many headers received":
-            said = f"the request has more than {options.headers_max} headers"
-            return RefusedError(Refusal.HEAD_TOO_LARGE, said)
-        # The further lines quote the request.
-        detail = message.strip().partition("\n")[0].rstrip(":")
-        return InvalidArgumentError(f"malformed HTTP request: {detail:.200}")
-
-    def _head_too_large(self) -> RefusedError:
-        said = f"the head of the request is longer than {self.door.options.head_bytes_max} bytes"
-        return RefusedError(Refusal.HEAD_TOO_LARGE, said)
-
     def _hold(self) -> None:
         """Read no further until what has arrived was answered, or refuse a head that has no end."""
         if self.is_busy or self._messages:
             self.is_held = True
             self._pause_transport_reading()
         elif self.link is not None and not self._close and not self._force_close:
-            self.link.write(encode_response(self.door.refusal(self._head_too_large()), closes=True))
+            self.link.write(
+                encode_response(self.door.refusal(head_too_large(self.door.options)), closes=True)
+            )
             # Not at once: it may still be sending, and would be told nothing but a reset.
             self.link.write_eof()
             self.close()
@@ -466,12 +469,19 @@ class Connection(web.RequestHandler):
         link.write(answer)
         if closes:
             self.close()  # First: nothing is said any more of what has come behind it.
-            self._written()
-            link.close()
-        elif self._paused:
+            link.set_write_buffer_limits(0)  # As in ``shutdown``.
+        if self._paused:
             self.is_unwritten = True
         else:
             self._written()
+            if closes:
+                self._leave()
+
+    def _leave(self) -> None:
+        """End the connection, whose last answer was taken."""
+        self.close()
+        if self.link is not None:
+            self.link.close()
 
     def _written(self) -> None:
         """Be as aiohttp's task is between two requests."""

@@ -34,6 +34,7 @@ OWNERS: dict[str, set[str]] = {
         "ingress/bodies.py",
         "ingress/encoding.py",
         "ingress/exchanges.py",
+        "ingress/malformed.py",
         "ingress/aiohttp_app.py",
         "ingress/callbacks.py",
         "holdfast/client/transport.py",

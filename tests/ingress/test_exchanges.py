@@ -334,6 +334,33 @@ async def test_nothing_is_said_behind_the_last_answer_of_a_server_that_closes(
         await closing
 
 
+@pytest.mark.parametrize("is_begun", [True, False])
+async def test_a_large_answer_is_sent_whole_by_a_server_that_closes(
+    engine: FakeEngine, caplog: pytest.LogCaptureFixture, *, is_begun: bool
+) -> None:
+    server = await serve(engine, port=0)
+    engine.outcome_of = lambda _: LARGE
+    engine.is_holding = True
+    async with connect(server.port) as caller:
+        caller.writer.write(get("/Mailer/wait"))
+        await engine.arrived.wait()
+        if is_begun:
+            engine.finish()
+            await asyncio.sleep(0)  # It is written now, and more than the system takes.
+            await asyncio.sleep(0)
+            assert server.statistics().requests_in_flight == 0
+        closing = asyncio.ensure_future(server.close())
+        await asyncio.sleep(0)
+        engine.finish()
+        assert (await caller.read()).body == LARGE
+        began = asyncio.get_running_loop().time()
+        assert await caller.is_closed_by_server()
+        await closing
+        # Nobody waits for the whole time that a caller gets to take its answer.
+        assert asyncio.get_running_loop().time() - began < 0.5
+    assert not caplog.records
+
+
 async def test_an_outcome_that_failed_is_answered_with_its_status(
     engine: FakeEngine, server: HttpServer
 ) -> None:
