@@ -35,7 +35,7 @@ from .bodies import to_aiohttp
 from .door import Door
 from .encoding import encode_response
 from .exchanges import Exchange, InFlight, begin_exchange
-from .malformed import explain, head_too_large
+from .malformed import explain, head_too_large, last_reply
 from .messages import Head, Response
 from .problems import Refusal, RefusedError
 
@@ -192,7 +192,7 @@ class Connection(web.RequestHandler):
         self.head_seconds_max = options.head_seconds_max
         # From the end of a head until its answer is written.
         self.is_busy = False
-        # The body of the request that is being answered, or was last; ``None`` where it was whole.
+        # The body of the request that is being answered; ``None`` where that was whole.
         self.payload: StreamReader | None = None
         # Since when there has been nothing to do; looked at only while that is so.
         self.idle_since_s = 0.0
@@ -208,9 +208,8 @@ class Connection(web.RequestHandler):
         # What that task waits for. Invariant: ``None`` but from the begin of an exchange until its
         # answer is written; meanwhile aiohttp's own place for it is empty.
         self.own_waiter: Future[None] | None = None
-        # Whether the answer of an exchange is more than the system takes now.
-        self.is_unwritten = False
-        # At the close: done when that is taken, or the connection is lost.
+        # Whether the answer of an exchange is more than the system takes now; at the close, what is
+        self.is_unwritten = False  # done when that is taken, or the connection is lost.
         self.taken: Future[None] | None = None
         # What has come before aiohttp's task waits for it; looked at in the next round of the loop.
         self.early = b""
@@ -278,7 +277,7 @@ class Connection(web.RequestHandler):
         ``payload`` is where its body arrives; ``None``: it is here as well.
         """
         self.is_busy = True
-        self.payload = payload
+        self.payload = None if payload is None or payload.is_eof() else payload
         self.head_since_s = None
         if not self._messages:
             self.ahead_bytes = 0
@@ -350,6 +349,11 @@ class Connection(web.RequestHandler):
         self.is_busy = False
         self.idle_since_s = self.clock()
         self.unread_since_s = None
+        if self.payload is not None and self.payload.is_eof() and self._parser is not None:
+            # The parser counts it since its body was whole, and aiohttp took it before that.
+            self.payload = None
+            self._parser.message_consumed()
+            self._loop.call_soon(self._receive, b"")  # What it held back for want of room.
         if self.is_held:
             self._hold()
 
@@ -376,11 +380,7 @@ class Connection(web.RequestHandler):
         else:
             self.log_exception("a request failed with status %s", status, exc_info=exc)
             error = RuntimeError("unforeseen")
-        reply = to_aiohttp(self.door.refusal(error))
-        reply.force_close()
-        # aiohttp takes what it could not parse for HTTP/1.0, and says nothing there.
-        reply.headers["connection"] = "close"
-        return reply
+        return last_reply(self.door.refusal(error))
 
     def _hold(self) -> None:
         """Read no further until what has arrived was answered, or refuse a head that has no end."""

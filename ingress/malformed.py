@@ -1,8 +1,11 @@
 """What is told to whoever sent what aiohttp cannot take for a request."""
 
+from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from ..objects.errors import InvalidArgumentError
+from .bodies import to_aiohttp
+from .messages import Response
 from .options import HttpOptions
 from .problems import Refusal, RefusedError
 
@@ -27,3 +30,12 @@ def head_too_large(options: HttpOptions) -> RefusedError:
     """The refusal of a head that is longer than one may be."""
     said = f"the head of the request is longer than {options.head_bytes_max} bytes"
     return RefusedError(Refusal.HEAD_TOO_LARGE, said)
+
+
+def last_reply(response: Response) -> web.Response:
+    """``response`` as the last one of its connection, which it says."""
+    reply = to_aiohttp(response)
+    reply.force_close()
+    # aiohttp takes what it could not parse for HTTP/1.0, and says nothing there.
+    reply.headers["connection"] = "close"
+    return reply

@@ -228,6 +228,33 @@ async def test_requests_of_every_kind_on_one_connection_are_answered_in_their_or
         assert await caller.is_closed_by_server()
 
 
+PIPELINED = get("/Counter/sam/get") * 40
+
+
+async def test_many_requests_behind_a_body_that_comes_later_are_all_answered(
+    server: HttpServer,
+) -> None:
+    async with connect(server.port) as caller:
+        request = post("/Counter/sam/add", b" " * 150_000 + b"5")
+        caller.writer.write(request[:-1000])
+        await caller.writer.drain()
+        await asyncio.sleep(0)
+        caller.writer.write(request[-1000:] + PIPELINED)
+        for _ in range(41):
+            assert (await caller.read()).status == 200
+
+
+async def test_requests_in_one_piece_are_answered_after_many_whose_bodies_came_later(
+    server: HttpServer,
+) -> None:
+    async with connect(server.port) as caller:
+        for _ in range(40):
+            assert (await ask_in_two_parts(caller, post("/Counter/sam/add", b"5"))).body == b"5"
+        caller.writer.write(PIPELINED)
+        for _ in range(40):
+            assert (await caller.read()).body == b"5"
+
+
 async def test_what_comes_while_a_caller_waits_is_answered_after_it(
     engine: FakeEngine, server: HttpServer
 ) -> None:
