@@ -208,8 +208,9 @@ class Connection(web.RequestHandler):
         # What that task waits for. Invariant: ``None`` but from the begin of an exchange until its
         # answer is written; meanwhile aiohttp's own place for it is empty.
         self.own_waiter: Future[None] | None = None
-        # Whether the answer of an exchange is more than the system takes now; at the close, what is
-        self.is_unwritten = False  # done when that is taken, or the connection is lost.
+        # Whether the answer of an exchange is more than the system takes now.
+        self.is_unwritten = False
+        # At the close: done when that answer is taken, or the connection is lost.
         self.taken: Future[None] | None = None
         # What has come before aiohttp's task waits for it; looked at in the next round of the loop.
         self.early = b""
@@ -388,9 +389,8 @@ class Connection(web.RequestHandler):
             self.is_held = True
             self._pause_transport_reading()
         elif self.link is not None and not self._close and not self._force_close:
-            self.link.write(
-                encode_response(self.door.refusal(head_too_large(self.door.options)), closes=True)
-            )
+            refusal = self.door.refusal(head_too_large(self.door.options))
+            self.link.write(encode_response(refusal, closes=True))
             # Not at once: it may still be sending, and would be told nothing but a reset.
             self.link.write_eof()
             self.close()

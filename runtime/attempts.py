@@ -171,7 +171,8 @@ class Attempts:
     def start(self, invocation: OpenInvocation) -> bool:
         """As ``Host.start``."""
         # Where nothing is ready, what fills the memory may wait for this one: then it begins.
-        if not self._is_beginning_late and self.is_full:
+        may_be_full = self._late or len(self._resident) >= self._resident_max
+        if may_be_full and not self._is_beginning_late and self.is_full:
             self._late[invocation.id] = None
             self._request_turn()
             return False
