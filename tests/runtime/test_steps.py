@@ -25,6 +25,7 @@ from holdfast.journal import keys
 from holdfast.objects.identity import Target, parse_invocation_id
 from holdfast.objects.syscalls import OnUnknown
 from holdfast.runtime.requests import Answer, CallRequest
+from holdfast.runtime.step_plan import Step
 from holdfast.runtime.testing import settle
 from holdfast.testing.dying_store import DyingStore
 
@@ -294,3 +295,17 @@ async def test_a_plain_function_is_a_step_too(world: World) -> None:
     await world.start()
 
     assert isinstance((await ask(world, "plain", b"")).outcome, bytes)
+
+
+async def test_a_step_is_current_until_its_action_has_ended(world: World) -> None:
+    """A second launch of it, as of one that waited for others to end, must find that it is over."""
+    runtime = await world.start()
+    seen: list[Step] = []
+    runtime.watch_steps(seen.append)
+    asked = ask(world, "buy", b'"fail"')
+    await settle()
+    assert [step.is_current for step in seen] == [True]
+    Outside.may_end.set()
+    await settle()
+    assert (await asked).outcome == b'"7"'
+    assert [step.is_current for step in seen] == [False]
