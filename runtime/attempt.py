@@ -103,9 +103,7 @@ class Attempt:
     """What answers its verbs; ``checking`` has another one."""
 
     def __init__(self, invocation: OpenInvocation, parts: AttemptParts) -> None:
-        """Prepare; the journal is read when ``advance`` is first called."""
-        assert invocation.handler is not None, "an attempt without code to run"
-        assert invocation.service is not None, "an attempt without code to run"
+        """Take a place; all else is made, or read, when ``advance`` is first called."""
         self.invocation = invocation
         self.is_dead = False
         self.is_queued = False
@@ -114,18 +112,6 @@ class Attempt:
         """When it began to wait for others only; kept by the host."""
         self._parts = parts
         self._lifecycle = parts.lifecycle
-        self._handler = invocation.handler
-        self._service = invocation.service
-        self._port = HandlerPort(invocation)
-        self._loop = self._make_loop()
-        self._commands = self.commands_type(
-            invocation,
-            self._loop,
-            lifecycle=parts.lifecycle,
-            steps=parts.steps,
-            sources=parts.sources,
-        )
-        self._port.connect(self._loop, self._commands)
         # Completions accepted before the journal was read are read with it.
         self._is_loaded = False
         # It has waited with everything delivered, and ``always_replay`` is on: another attempt
@@ -186,34 +172,51 @@ class Attempt:
 
     def step_due(self, index: int) -> None:
         """The next attempt of a step is due."""
-        if self._commands.step_due(index):
+        if self._is_loaded and self._commands.step_due(index):
             self._parts.host.ready(self)
 
     @property
     def was_told_to_end(self) -> bool:
         """Whether a cancellation came during this attempt that its handler has not seen."""
-        return self._missed_cancellation or self._commands.cursor.has_new_cancellation
+        return self._missed_cancellation or (
+            self._is_loaded and self._commands.cursor.has_new_cancellation
+        )
 
     def drop(self) -> None:
         """End the attempt without an outcome. What the handler's clean-up asks for is refused."""
         if self.is_dead:
             return
         self.is_dead = True
-        self._commands.end()
-        self._loop.close()
-        if self._port.span is not None:
-            end_span(self._port.span, self._error)
+        if self._is_loaded:
+            self._commands.end()
+            self._loop.close()
+            if self._port.span is not None:
+                end_span(self._port.span, self._error)
         self._parts.host.left(self)
 
     # -- The run -----------------------------------------------------------------------------
 
     def _load(self) -> None:
-        invocation, commands = self.invocation, self._commands
-        commands.read_journal()
+        invocation, parts = self.invocation, self._parts
+        assert invocation.handler is not None, "an attempt without code to run"
+        assert invocation.service is not None, "an attempt without code to run"
+        # Made not before its turn, or it would have left the processor's cache by then.
+        self._handler = invocation.handler
+        self._service = invocation.service
+        self._port = HandlerPort(invocation)
+        self._loop = self._make_loop()
+        self._commands = commands = self.commands_type(
+            invocation,
+            self._loop,
+            lifecycle=parts.lifecycle,
+            steps=parts.steps,
+            sources=parts.sources,
+        )
+        self._port.connect(self._loop, commands)
         self._is_loaded = True
         commands.use_state(self._make_state())
-        if self._parts.tracing.is_on:
-            self._port.span = self._parts.tracing.begin_attempt(
+        if parts.tracing.is_on:
+            self._port.span = parts.tracing.begin_attempt(
                 str(self._port.target), self._port.invocation_id, commands.input.headers
             )
         try:

@@ -50,6 +50,9 @@ DIGEST_BYTES = 8
 class Commands:
     """What one attempt has issued, and how far it has followed the journal."""
 
+    state: ExclusiveState | SharedState | NoState
+    """Set by ``use_state``, before the handler starts."""
+
     # What few attempts ask for begins here; to read it takes longer than to read what is set below.
 
     compensations: Compensations | None = None
@@ -68,15 +71,13 @@ class Commands:
         steps: Steps,
         sources: SourceFinder,
     ) -> None:
-        """Begin with an empty journal; ``read_journal`` before the handler starts."""
+        """Read what earlier attempts recorded; ``use_state`` before the handler starts."""
         self.invocation = invocation
         self.lifecycle = lifecycle
         self._loop = loop
         self._steps = steps
         self.sources = sources
-        self.cursor = ReplayCursor()
-        self.state: ExclusiveState | SharedState | NoState = NoState()
-        self.input = Input(argument=b"", headers={})
+        self.input, self.cursor = self._read_journal()
         self.now_ms = invocation.record.begun_ms
         """The recorded time of the last delivery."""
         self.fault: HoldfastError | None = None
@@ -105,24 +106,22 @@ class Commands:
         # Numbers of deliveries at which earlier attempts waited and stored changes.
         self._waits: set[int] = set()
 
-    def read_journal(self) -> None:
-        """Read what earlier attempts recorded; completions accepted until now are part of it."""
+    def _read_journal(self) -> tuple[Input, ReplayCursor]:
         invocation = self.invocation
-        if invocation.input is not None and invocation.next_index == 1:
+        input_, invocation.input = invocation.input, None
+        if input_ is not None and invocation.next_index == 1:
             # Accepted in this process and not begun before: there is nothing else to read.
-            self.input = invocation.input
-        else:
-            start, end = keys.prefix_range(keys.JOURNAL + invocation.id)
-            entries: list[tuple[int, Entry]] = []
-            stored_bytes = 0
-            for key, row in self.lifecycle.commits.scan(start, end):
-                stored_bytes += len(key) + len(row)
-                entries.append((int.from_bytes(key[-4:], "big"), codec.decode_entry(row)))
-            invocation.stored_bytes = stored_bytes
-            self.cursor = ReplayCursor(entries, refuse=self._refuse)
-            assert self.cursor.input is not None, "a journal without its input"
-            self.input = self.cursor.input
-        invocation.input = None
+            return input_, ReplayCursor()
+        start, end = keys.prefix_range(keys.JOURNAL + invocation.id)
+        entries: list[tuple[int, Entry]] = []
+        stored_bytes = 0
+        for key, row in self.lifecycle.commits.scan(start, end):
+            stored_bytes += len(key) + len(row)
+            entries.append((int.from_bytes(key[-4:], "big"), codec.decode_entry(row)))
+        invocation.stored_bytes = stored_bytes
+        cursor = ReplayCursor(entries, refuse=self._refuse)
+        assert cursor.input is not None, "a journal without its input"
+        return cursor.input, cursor
 
     def use_state(self, state: ExclusiveState | SharedState | NoState) -> None:
         """Read and change the object's state through ``state`` from now on."""

@@ -60,6 +60,11 @@ class Busy(VirtualObject):
             return f"{error.type_name}: {error.message}"
 
     @handler
+    async def timed(self, ctx: Context) -> Any:
+        _, said = await asyncio.gather(ctx.sleep(SECOND), ctx.step().run("act", Script.act))
+        return said
+
+    @handler
     async def slow(self, ctx: Context) -> Any:
         step = ctx.step(retry=Script.policy, timeout=5 * SECOND)
         try:
@@ -243,6 +248,17 @@ async def test_a_step_that_waits_for_its_next_attempt_leaves_memory(world: World
 
     assert (await world.finish(answer)).outcome == b'"done"'
     assert Script.times == [0, 20 * 3600]
+
+
+async def test_a_next_attempt_may_be_due_with_what_brings_the_handler_back(world: World) -> None:
+    """Its handler's attempt has a place then, and has read nothing yet."""
+    Script.outcomes = [RetryableError("busy", retry_after=1)]
+    answer = ask(world, "timed")
+    await world.clock.advance(0.5)
+    world.runtime.suspend_idle()
+
+    assert (await world.finish(answer)).outcome == b'"done"'
+    assert Script.times == [0, 1]
 
 
 # -- Handlers -----------------------------------------------------------------------------------
