@@ -112,6 +112,9 @@ class MemoryStore:
             self._durable_position = position
             return position
 
+    def settle(self, *, aside: bool) -> None:
+        """See ``Store.settle``. Nothing is left over."""
+
     def maintain(self) -> None:
         """See ``Store.maintain``. There is nothing to do."""
         self._check()

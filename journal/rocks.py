@@ -4,9 +4,9 @@ How it is opened, which is what makes an open store mean something, is in ``rock
 how rows are read in ``rocks_reading``; what was measured, and why the settings are what they are,
 is in ``STORE.md``. These three modules are the only ones that import rocksdict.
 
-Threads: the methods belong to the thread that opened the store, but ``sync`` may run in one other
-thread, ``maintain`` in a third and ``compact`` in a fourth. What they share is written by one side
-only.
+Threads: the methods belong to the thread that opened the store, but ``sync`` and ``settle`` may run
+in one other thread, ``maintain`` in a third and ``compact`` in a fourth. What they share is written
+by one side only.
 """
 
 import ctypes
@@ -209,6 +209,11 @@ class RocksStore:
                 raise self._refusal()
             self._durable_position = position
             return position
+
+    def settle(self, *, aside: bool) -> None:
+        """See ``Store.settle``: the tide mark follows, where ``sync`` does not write it itself."""
+        if self._follower is not None:
+            self._follower.settle(aside=aside)
 
     def flush_tide_mark(self) -> None:
         """Return once the tide mark covers every sync that has returned.

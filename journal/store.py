@@ -66,10 +66,11 @@ class StoreView(Protocol):
 class Store(Protocol):
     """An ordered map of bytes that changes by whole batches.
 
-    All methods belong to the thread that opened the store, but ``sync`` may run in one other
-    thread at the same time, ``maintain`` in a third and ``compact`` in a fourth. The first failure
-    of any of them is the last: from then on every method but ``statistics`` and ``close`` raises
-    ``StoreFailedError``. So it is after ``close``, and in a forked child.
+    All methods belong to the thread that opened the store, but ``sync`` and ``settle`` may run in
+    one other thread at the same time, ``maintain`` in a third and ``compact`` in a fourth. The
+    first failure of any of them is the last: from then on every method but ``settle``,
+    ``statistics`` and ``close`` raises ``StoreFailedError``. So it is after ``close``, and in a
+    forked child.
     """
 
     @property
@@ -146,6 +147,16 @@ class Store(Protocol):
         Raises:
             StoreFailedError: the store failed. What was written since the last sync may or may
                 not be there after the next start.
+        """
+        ...
+
+    def settle(self, *, aside: bool) -> None:
+        """Do what a ``sync`` has left over, once whoever waited for it was told.
+
+        To be called in the thread that called ``sync``; where it is not, the next ``sync`` does it.
+        It may block for one more fsync, without the interpreter lock, or have that done ``aside``,
+        in a thread of the store's own, while the next ``sync`` is under way. It does not raise:
+        what fails is told by the next ``sync``.
         """
         ...
 

@@ -16,7 +16,7 @@ The file ``holdfast.tide``, integers little-endian:
 The checksum covers what stands before it. A new mark goes over the older slot, in place, and the
 slot with the highest generation counts; so a write that is torn by a power cut leaves the mark
 before it, and no epoch that it may have counted is given out again. The file never changes its
-size, so ``fdatasync`` has no metadata to write.
+size, so a durable write has no metadata to write.
 """
 
 import os
@@ -73,7 +73,8 @@ class TideMark:
         """
         self._path = path
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            # A write that is durable when it returns is one system call in place of two.
+            self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_DSYNC)
         except FileNotFoundError:
             raise _missing(path) from None
         try:
@@ -108,7 +109,6 @@ class TideMark:
         slot = (self._slot + 1) % _SLOTS
         with naming(self._path):
             os.pwrite(self._file, _encode(mark), slot * _SLOT_STRIDE)
-            os.fdatasync(self._file)
         self._mark, self._slot = mark, slot
 
     def close(self) -> None:
@@ -121,9 +121,10 @@ class TideMark:
 class TideFollower:
     """Keeps a tide mark behind the syncs of the log, off their path.
 
-    ``follow`` only notes how far the log is durable and returns; a daemon thread records it while
-    the next sync is under way. Several notes become one record, so the mark is at most one record
-    behind, never a queue.
+    ``follow`` only notes how far the log is durable and returns; ``settle`` records that, here, or
+    aside in a daemon thread while the next sync is under way. To wake a thread takes longer than
+    to write to a fast disk, and less than to a slow one. Several notes become one record, so the
+    mark is at most one record behind, never a queue.
     """
 
     def __init__(
@@ -131,8 +132,9 @@ class TideFollower:
     ) -> None:
         """Follow into ``mark``. ``start_thread`` is for tests that want to decide when."""
         self._mark = mark
-        # Invariant: a wake-up lies in the queue whenever the target is ahead of the mark.
         self._target = mark.sequence
+        # Whether nobody has recorded the target yet, or was told to.
+        self._is_left_over = False
         # A number wakes the thread, None ends it. A SimpleQueue waits without the interpreter lock.
         self._wake_ups: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         # Only one thread records; ``flush`` may do it in place of the thread.
@@ -149,8 +151,19 @@ class TideFollower:
         """
         if self.failure is not None:
             raise self.failure
+        self.settle(aside=True)
         self._target = sequence
-        self._wake_ups.put(sequence)
+        self._is_left_over = True
+
+    def settle(self, *, aside: bool) -> None:
+        """Record what was noted last, or have it recorded; a failure is told by ``follow``."""
+        if not self._is_left_over:
+            return
+        self._is_left_over = False
+        if aside:
+            self._wake_ups.put(self._target)
+        else:
+            self._record()
 
     def flush(self) -> None:
         """Return once all that was noted is recorded, recording it here if need be.

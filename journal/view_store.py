@@ -39,6 +39,10 @@ class ViewStore:
         """Refuse."""
         raise _refusal()
 
+    def settle(self, *, aside: bool) -> NoReturn:  # noqa: ARG002  # a store's
+        """Refuse."""
+        raise _refusal()
+
     def maintain(self) -> NoReturn:
         """Refuse."""
         raise _refusal()

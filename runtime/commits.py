@@ -193,7 +193,7 @@ class Commits:
             self._slow_syncs.end()
             self._synced(position, error)
         else:
-            self._threads.run("store", self._sync_store, self._synced)
+            self._threads.run("store", self._sync_store, self._synced, self._settle)
 
     def _sync_store(self) -> int:
         """In the thread, so that a loop that is slow to hear of it is not taken for a slow disk."""
@@ -201,6 +201,9 @@ class Commits:
             return self._store.sync()
         finally:
             self._slow_syncs.end()
+
+    def _settle(self) -> None:
+        self._store.settle(aside=self._slow_syncs.was_long)
 
     def _synced(self, position: int | None, error: BaseException | None) -> None:
         self._is_syncing = False

@@ -60,11 +60,13 @@ class Threads(Protocol):
         lane: str,
         function: Callable[[], Any],
         done: Callable[[Any, BaseException | None], None],
+        afterwards: Callable[[], None] | None = None,
     ) -> None:
         """Run ``function`` in a thread of ``lane``, then call ``done`` on the loop.
 
-        ``done`` is given the result, or ``None`` and the exception. Lane ``"store"`` has one
-        thread and keeps order; lane ``"actions"`` has many.
+        ``done`` is given the result, or ``None`` and the exception. ``afterwards`` runs in the same
+        thread once ``done`` is on its way; it must not raise. Lane ``"store"`` has one thread and
+        keeps order; lane ``"actions"`` has many.
         """
         ...
 
@@ -124,7 +126,9 @@ class SystemRandomness:
         return token
 
 
-_Work = tuple[Callable[[], Any], Callable[[Any, BaseException | None], None]]
+_Work = tuple[
+    Callable[[], Any], Callable[[Any, BaseException | None], None], Callable[[], None] | None
+]
 
 
 class SystemThreads:
@@ -147,6 +151,7 @@ class SystemThreads:
         lane: str,
         function: Callable[[], Any],
         done: Callable[[Any, BaseException | None], None],
+        afterwards: Callable[[], None] | None = None,
     ) -> None:
         """As ``Threads.run``."""
         self._loop = self._loop or asyncio.get_running_loop()
@@ -160,7 +165,7 @@ class SystemThreads:
             start = self._started[lane] < min(self._unfinished[lane], threads_max)
             if start:
                 self._started[lane] += 1
-        queue.put((function, done))
+        queue.put((function, done, afterwards))
         if start:
             threading.Thread(
                 target=self._work, args=(lane, queue), name=f"holdfast-{lane}", daemon=True
@@ -190,7 +195,7 @@ class SystemThreads:
             work = queue.get()
             if work is None:
                 return
-            function, done = work
+            function, done, afterwards = work
             result, error = None, None
             try:
                 result = function()
@@ -199,6 +204,8 @@ class SystemThreads:
             with self._lock:
                 self._unfinished[lane] -= 1
             self._report(done, result, error)
+            if afterwards is not None:
+                afterwards()
 
     def _report(
         self,

@@ -184,6 +184,7 @@ class InlineThreads:
         lane: str,
         function: Callable[[], Any],
         done: Callable[[Any, BaseException | None], None],
+        afterwards: Callable[[], None] | None = None,
     ) -> None:
         """As ``Threads.run``."""
         del lane
@@ -193,6 +194,8 @@ class InlineThreads:
         except (Exception, asyncio.CancelledError) as raised:  # noqa: BLE001  # `done` decides
             error = raised
         self.post(partial(done, result, error))
+        if afterwards is not None:
+            afterwards()
 
     def post(self, callback: Callable[[], None]) -> None:
         """As ``Threads.post``."""

@@ -75,6 +75,10 @@ class DyingStore:
         """As ``Store.sync``."""
         return self.inner.sync()
 
+    def settle(self, *, aside: bool) -> None:
+        """As ``Store.settle``."""
+        self.inner.settle(aside=aside)
+
     def maintain(self) -> None:
         """As ``Store.maintain``."""
         self.inner.maintain()

@@ -68,8 +68,9 @@ class _SlowThreads(InlineThreads):
         lane: str,
         function: Callable[[], Any],
         done: Callable[[Any, BaseException | None], None],
+        afterwards: Callable[[], None] | None = None,
     ) -> None:
-        again = partial(super().run, lane, function, done)
+        again = partial(super().run, lane, function, done, afterwards)
         self._wait(self._random.randrange(SYNC_ROUNDS_MAX) if lane == "store" else 0, again)
 
     def _wait(self, rounds: int, then: Callable[[], None]) -> None:

@@ -698,7 +698,7 @@ def test_a_start_on_a_full_disk_drops_the_ballast(
         ("pwrite", 1, "holdfast.lock"),
         ("fsync", 1, "holdfast.tide.new"),
         ("fsync", 2, "holdfast.format.new"),
-        ("fdatasync", 1, "holdfast.tide"),
+        ("pwrite", 2, "holdfast.tide"),
         ("pread", 1, "holdfast.tide"),
     ],
 )

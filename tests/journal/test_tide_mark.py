@@ -1,5 +1,6 @@
 """The tide mark: what it keeps, what it survives, and what it refuses."""
 
+import os
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -116,6 +117,23 @@ def never_start(run: Callable[[], None]) -> None:
     """A thread that the scheduler never lets run."""
 
 
+def end(follower: TideFollower) -> None:
+    """Have its thread end when it has done what it was told before."""
+    follower._wake_ups.put(None)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+
+
+def is_of(descriptor: Path, path: Path) -> bool:
+    try:
+        return descriptor.readlink() == path
+    except FileNotFoundError:  # It was the one that lists them.
+        return False
+
+
+def flags_of(descriptor: Path) -> list[str]:
+    said = Path(f"/proc/self/fdinfo/{descriptor.name}").read_text(encoding="utf-8")
+    return [line for line in said.splitlines() if line.startswith("flags:")]
+
+
 def test_a_follower_that_did_not_run_leaves_the_mark_behind(path: Path) -> None:
     mark = TideMark(path)
     follower = TideFollower(mark, never_start)
@@ -135,11 +153,46 @@ def test_a_follower_records_by_itself(path: Path) -> None:
     follower = TideFollower(mark, threads.append)
     follower.follow(5)
     follower.follow(8)
-    follower._wake_ups.put(None)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- ends it
+    end(follower)
 
     threads[0]()
 
     assert mark.sequence == 8
+    mark.close()
+
+
+def test_what_is_settled_is_recorded_by_whoever_settles_it(path: Path) -> None:
+    mark = TideMark(path)
+    follower = TideFollower(mark, never_start)
+    follower.follow(5)
+    follower.settle(aside=False)
+
+    assert mark.sequence == 5
+    follower.stop()
+    mark.close()
+
+
+def test_what_is_settled_aside_is_recorded_by_the_follower(path: Path) -> None:
+    threads: list[Callable[[], None]] = []
+    mark = TideMark(path)
+    follower = TideFollower(mark, threads.append)
+    follower.follow(5)
+    follower.settle(aside=True)
+    end(follower)
+
+    assert mark.sequence == 0
+    threads[0]()
+    assert mark.sequence == 5
+    mark.close()
+
+
+def test_a_mark_is_durable_when_it_is_recorded(path: Path) -> None:
+    """By the flag of its file, as no other call follows the write."""
+    mark = TideMark(path)
+
+    opened = [number for number in Path("/proc/self/fd").iterdir() if is_of(number, path)]
+    [flags] = [int(line.split()[1], 8) for number in opened for line in flags_of(number)]
+    assert flags & os.O_DSYNC
     mark.close()
 
 

@@ -53,11 +53,12 @@ class HeldThreads(InlineThreads):
         lane: str,
         function: Callable[[], Any],
         done: Callable[[Any, BaseException | None], None],
+        afterwards: Callable[[], None] | None = None,
     ) -> None:
         if lane == "store":
             self.held.append(partial(done, function(), None))
         else:
-            super().run(lane, function, done)
+            super().run(lane, function, done, afterwards)
 
     async def let_sync_end(self) -> None:
         held, self.held = self.held, []
@@ -74,11 +75,12 @@ class SlowDisk(HeldThreads):
         lane: str,
         function: Callable[[], Any],
         done: Callable[[Any, BaseException | None], None],
+        afterwards: Callable[[], None] | None = None,
     ) -> None:
         if lane == "store":
             self.held.append(lambda: done(function(), None))
         else:
-            super().run(lane, function, done)
+            super().run(lane, function, done, afterwards)
 
 
 @pytest.fixture
@@ -119,6 +121,36 @@ async def test_an_answer_waits_until_its_outcome_is_durable(threads: HeldThreads
     await threads.let_sync_end()
 
     assert answer.result() == 1
+
+
+class LeavingOver(MemoryStore):
+    """Syncs take as long as the test says, and what they leave over is noted."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__()
+        self._clock = clock
+        self.sync_seconds = 0.0
+        self.settled: list[tuple[int, bool]] = []
+
+    def sync(self) -> int:
+        self._clock.jump(self.sync_seconds)
+        return super().sync()
+
+    def settle(self, *, aside: bool) -> None:
+        self.settled.append((self.statistics().syncs, aside))
+
+
+async def test_what_a_sync_leaves_over_is_settled_after_it_and_aside_where_it_took_long() -> None:
+    clock = ManualClock()
+    store = LeavingOver(clock)
+    async with Engine([Ledger], store=store, clock=clock, threads=InlineThreads()) as runtime:
+        await runtime.object(Ledger, "a").add(1)
+        store.sync_seconds = 0.002
+        await runtime.object(Ledger, "a").add(1)
+        store.sync_seconds = 0.0005
+        await runtime.object(Ledger, "a").add(1)
+
+        assert store.settled == [(1, False), (2, True), (3, False)]
 
 
 def test_a_disk_is_slow_while_a_sync_takes_a_tenth_of_a_second_and_a_while_after() -> None:

@@ -81,9 +81,10 @@ class SlowThreads(InlineThreads):
         lane: str,
         function: Callable[[], Any],
         done: Callable[[Any, BaseException | None], None],
+        afterwards: Callable[[], None] | None = None,
     ) -> None:
         rounds = self._rounds if lane == self._slow_lane else 0
-        super().run(lane, function, self._later(done, rounds))
+        super().run(lane, function, self._later(done, rounds), afterwards)
 
     def _later(
         self, done: Callable[[Any, BaseException | None], None], rounds: int

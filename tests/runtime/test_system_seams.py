@@ -63,6 +63,27 @@ async def test_no_action_waits_for_another_one_while_a_thread_could_be_had(
     threads.close()
 
 
+async def test_what_is_done_afterwards_keeps_nobody_waiting() -> None:
+    threads = SystemThreads()
+    told, did = threading.Event(), asyncio.Event()
+    loop, order = asyncio.get_running_loop(), list[str]()
+
+    def done(result: str, _error: BaseException | None) -> None:
+        order.append(result)
+        told.set()
+
+    def afterwards() -> None:
+        assert told.wait(30)
+        order.append("afterwards")
+        loop.call_soon_threadsafe(did.set)
+
+    threads.run("store", lambda: "done", done, afterwards)
+    async with asyncio.timeout(60):
+        await did.wait()
+    assert order == ["done", "afterwards"]
+    threads.close()
+
+
 async def test_threads_that_are_free_are_used_again() -> None:
     threads = SystemThreads()
     used: list[int] = []

@@ -97,6 +97,7 @@ class SimThreads:
         lane: str,
         function: Callable[[], Any],
         done: Callable[[Any, BaseException | None], None],
+        afterwards: Callable[[], None] | None = None,
     ) -> None:
         random, universe = self._random, self._universe
         before_us = 1 + int(random.random() * 100)
@@ -112,7 +113,7 @@ class SimThreads:
             begin_us = max(universe.now_us, self._free_us.get(lane, 0))
             before_us += begin_us - universe.now_us
             self._free_us[lane] = universe.now_us + before_us + after_us
-        universe.after_us(before_us, partial(self._work, function, done, after_us))
+        universe.after_us(before_us, partial(self._work, function, done, afterwards, after_us))
 
     def post(self, callback: Callable[[], None]) -> None:
         if not self._is_closed:
@@ -125,6 +126,7 @@ class SimThreads:
         self,
         function: Callable[[], Any],
         done: Callable[[Any, BaseException | None], None],
+        afterwards: Callable[[], None] | None,
         after_us: int,
     ) -> None:
         if not self._loop.is_alive:
@@ -142,6 +144,8 @@ class SimThreads:
         finally:
             self._universe.running = None
         self._universe.after_us(after_us, partial(self._report, partial(done, result, error)))
+        if afterwards is not None:
+            afterwards()
 
     def _report(self, callback: Callable[[], None]) -> None:
         if self._loop.is_alive:
@@ -222,6 +226,9 @@ class SimDisk:
             self._fail()
             raise
         return self.durable
+
+    def settle(self, *, aside: bool) -> None:
+        self.memory.settle(aside=aside)
 
     def maintain(self) -> None:
         self.memory.maintain()

@@ -33,11 +33,12 @@ class HeldSync(InlineThreads):
         lane: str,
         function: Callable[[], Any],
         done: Callable[[Any, BaseException | None], None],
+        afterwards: Callable[[], None] | None = None,
     ) -> None:
         if lane == "store":
             self.held.append(partial(done, function(), None))
         else:
-            super().run(lane, function, done)
+            super().run(lane, function, done, afterwards)
 
     async def let_sync_end(self) -> None:
         held, self.held = self.held, []
