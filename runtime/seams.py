@@ -141,7 +141,7 @@ class SystemThreads:
         self._queues: dict[str, SimpleQueue[_Work | None]] = {}
         self._started: dict[str, int] = {}
         # Work that was given and is not done. Invariant: a lane has as many threads, or all that it
-        # may have; so nothing waits for work before it while another thread could do it.
+        # may have or can get; so nothing waits for work before it while another could do it.
         self._unfinished: dict[str, int] = {}
         self._lock = threading.Lock()
         self._closed = False
@@ -167,9 +167,7 @@ class SystemThreads:
                 self._started[lane] += 1
         queue.put((function, done, afterwards))
         if start:
-            threading.Thread(
-                target=self._work, args=(lane, queue), name=f"holdfast-{lane}", daemon=True
-            ).start()
+            self._start(lane, queue)
 
     def post(self, callback: Callable[[], None]) -> None:
         """As ``Threads.post``."""
@@ -189,6 +187,24 @@ class SystemThreads:
         for lane, queue in self._queues.items():
             for _ in range(self._started[lane]):
                 queue.put(None)
+
+    def _start(self, lane: str, queue: "SimpleQueue[_Work | None]") -> None:
+        thread = threading.Thread(
+            target=self._work, args=(lane, queue), name=f"holdfast-{lane}", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError as error:
+            # The system gives no more of them. Those that the lane has do it in their turn; where
+            # there is none, nobody would, so whoever waits for it is told.
+            with self._lock:
+                self._started[lane] -= 1
+                if self._started[lane]:
+                    return
+                self._unfinished[lane] -= 1
+            work = queue.get_nowait()
+            assert work is not None, "a lane without a thread was told to end"
+            self._report(work[1], None, error)
 
     def _work(self, lane: str, queue: "SimpleQueue[_Work | None]") -> None:
         while True:

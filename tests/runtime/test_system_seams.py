@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from holdfast import RuntimeConfig, StoreFailedError
 from holdfast.journal import keys
 from holdfast.journal.memory import MemoryStore
 from holdfast.runtime import seams
@@ -82,6 +83,54 @@ async def test_what_is_done_afterwards_keeps_nobody_waiting() -> None:
         await did.wait()
     assert order == ["done", "afterwards"]
     threads.close()
+
+
+class Refusing(threading.Thread):
+    """The system gives no more than so many of them."""
+
+    left = 0
+
+    def start(self) -> None:
+        if Refusing.left == 0:
+            message = "can't start new thread"
+            raise RuntimeError(message)
+        Refusing.left -= 1
+        super().start()
+
+
+@pytest.mark.parametrize("left", [0, 1])
+async def test_work_is_done_by_the_threads_that_can_be_had_or_is_refused(
+    monkeypatch: pytest.MonkeyPatch, left: int
+) -> None:
+    monkeypatch.setattr(Refusing, "left", left)
+    monkeypatch.setattr(threading, "Thread", Refusing)
+    threads, goes_on = SystemThreads(), threading.Event()
+    loop = asyncio.get_running_loop()
+    ends = [loop.create_future() for _ in range(3)]
+
+    for end in ends:
+        threads.run(
+            "actions", lambda: goes_on.wait(30), lambda *told, end=end: end.set_result(told)
+        )
+    goes_on.set()
+    async with asyncio.timeout(30):
+        told = await asyncio.gather(*ends)
+    if left:
+        assert told == [(True, None)] * 3
+    else:
+        assert [str(error) for _, error in told] == ["can't start new thread"] * 3
+    threads.close()
+
+
+async def test_a_runtime_that_gets_no_thread_to_sync_in_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    runtime = Engine([Agent], store=MemoryStore(), config=RuntimeConfig(blocking_ms_max=0))
+    monkeypatch.setattr(Refusing, "left", 0)
+    async with runtime, asyncio.timeout(30):
+        monkeypatch.setattr(threading, "Thread", Refusing)
+        with pytest.raises(StoreFailedError, match="can't start new thread"):
+            await runtime.object(Agent, "s").nap(0.01)
 
 
 async def test_threads_that_are_free_are_used_again() -> None:
