@@ -328,9 +328,9 @@ class Attempt:
     def _end(self) -> None:
         """Record the outcome, once no action of this invocation runs any more."""
         commands = self._commands
-        commands.cursor.finish()
         if commands.unwritten is not None:
             commands.unwritten.settle()
+        commands.cursor.finish()
         if commands.pending:
             commands.withdraw_all()
         if self._parts.steps.is_busy(self.invocation.id):

@@ -9,7 +9,6 @@ This module knows the journal, the state and the decisions that commands lead to
 what the user's verbs are called (``handler_port``), nor when anything runs (``attempt``).
 """
 
-import hashlib
 from collections.abc import Container
 
 from ..journal import codec, keys
@@ -37,14 +36,12 @@ from .lifecycle import Lifecycle
 from .loop_futures import is_shielded
 from .object_state import ExclusiveState, NoState, SharedState
 from .open_invocation import OpenInvocation, Result
-from .pending import Awaited, DurableFuture, Pending
+from .pending import Awaited, DurableFuture, Pending, find_callees
 from .promises import remove_waiter
 from .sources import SourceFinder
 from .steps import Steps
 from .unwritten import GivenUp, Unwritten
 from .withdrawal import close_awakeable
-
-DIGEST_BYTES = 8
 
 
 class Commands:
@@ -144,6 +141,8 @@ class Commands:
             return None
         if isinstance(state, ExclusiveState):
             state.check()
+        if self.unwritten is not None:
+            self.unwritten.check()
         try:
             match = cursor.match(command)
         except JournalMismatchError as error:
@@ -251,8 +250,14 @@ class Commands:
         """The handler no longer wants the completion of a command."""
         if self.is_over or index not in self.pending:
             return
-        command = Cancel(index)
-        match = self.follow(command)
+        command, fault = Cancel(index), self.fault
+        try:
+            match = self.follow(command)
+        except JournalMismatchError as departure:
+            if fault is not None:
+                raise
+            self.fault, self.unwritten = None, Unwritten(self, departure)
+            return
         pending = self.pending.pop(index)
         if match is None:
             self.state.check()
@@ -376,12 +381,7 @@ class Commands:
 
     def find_callees(self) -> list[InvocationId] | None:
         """The callees waited for, when nothing but their outcomes can move the handler."""
-        callees: list[InvocationId] = []
-        for pending in self.pending.values():
-            if pending.callee is None:
-                return None
-            callees.append(pending.callee)
-        return callees or None
+        return find_callees(self.pending.values())
 
     def is_outcome(self, error: BaseException) -> bool:
         """Whether the handler ends, or goes on, with ``error`` in every attempt alike.
@@ -492,8 +492,3 @@ class Commands:
         assert callee is not None, "a call without a callee"
         reason = self.cancellation or ""
         cancel_callee(self.lifecycle, callee, caller=self.invocation, reason=reason)
-
-
-def digest(data: bytes) -> bytes:
-    """What a command records of an argument, to compare it on replay."""
-    return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()

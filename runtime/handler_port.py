@@ -6,6 +6,7 @@ is over.
 """
 
 import asyncio
+import hashlib
 from asyncio import Future
 from collections.abc import Callable, Mapping
 from contextvars import copy_context
@@ -39,7 +40,7 @@ from ..objects.syscalls import NO_QUESTION, Action, Question, StepOptions
 from .attachments import attach
 from .awakeables import command_of, find_refusal, open_awakeable
 from .cancellation import cancel, check_reason
-from .commands import Commands, digest
+from .commands import Commands
 from .failures import conflict, failure_of
 from .handler_log import HandlerLogger
 from .handler_loop import HandlerLoop
@@ -60,6 +61,7 @@ DEAD_CALLS_MAX = 100
 instead, so that code which catches everything in a loop gives its thread back."""
 
 _NO_COMMAND = -1
+_DIGEST_BYTES = 8
 
 
 class HandlerPort(SagaVerbs):
@@ -128,7 +130,7 @@ class HandlerPort(SagaVerbs):
         """As ``Syscalls.call``."""
         if self._is_refused():
             return self._loop.create_future()
-        commands, argument_digest = self._commands, digest(argument)
+        commands, argument_digest = self._commands, _digest(argument)
         match = commands.follow(Call(target, argument_digest, NO_CALLEE))
         if match is not None and isinstance(match[1], Call):
             index, callee = match[0], match[1].callee
@@ -152,7 +154,7 @@ class HandlerPort(SagaVerbs):
         if self._is_refused():
             return future
         delay_ms = options.delay_ms
-        commands, argument_digest = self._commands, digest(argument)
+        commands, argument_digest = self._commands, _digest(argument)
         match = commands.follow(Send(target, argument_digest, delay_ms, NO_CALLEE))
         if match is not None and isinstance(match[1], Send):
             callee = match[1].callee
@@ -485,5 +487,10 @@ def _recorded(outcome: bytes | TerminalError) -> tuple[Result, bytes]:
     """What is recorded of a value or an error that is handed to others, and its digest."""
     if isinstance(outcome, TerminalError):
         failure = failure_of(outcome)
-        return failure, digest(repr(failure).encode())
-    return outcome, digest(outcome)
+        return failure, _digest(repr(failure).encode())
+    return outcome, _digest(outcome)
+
+
+def _digest(data: bytes) -> bytes:
+    """What a command records of an argument, to compare it on replay."""
+    return hashlib.blake2b(data, digest_size=_DIGEST_BYTES).digest()

@@ -1,5 +1,6 @@
 """A command that has no completion yet: what it waits for, and whom to tell."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Protocol
@@ -71,6 +72,25 @@ class Pending(Struct):
                 return keys.message(id_, index)
             case _:
                 return None
+
+
+def find_callees(pending: Iterable[Pending]) -> list[InvocationId] | None:
+    """The callees waited for, when nothing but their outcomes can move the handler.
+
+    A future that nobody awaits moves nobody: an awakeable that was asked for and then left.
+    """
+    callees: list[InvocationId] = []
+    for each in pending:
+        if each.future is not None and not _is_awaited(each.future):
+            continue
+        if each.callee is None:
+            return None
+        callees.append(each.callee)
+    return callees or None
+
+
+def _is_awaited(future: HandlerFuture[Any]) -> bool:
+    return bool(future._callbacks)  # noqa: SLF001  # asyncio tells nobody else
 
 
 class Issuer(Protocol):

@@ -8,12 +8,15 @@ the error, or it would have to give up the same things in the same place.
 So a cancellation is kept here until something is asked for after it, or the handler waits: then it
 is written, in its place, and what would bring the completion about is taken back. An attempt that
 fails before writes nothing, and what it gave up is still under way for the next one.
+
+The same error may come where an attempt still follows the journal, which then says something else
+than that these things were given up. That is no other way for the handler to go, unless it goes on.
 """
 
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..objects.errors import HoldfastError
+from ..objects.errors import HoldfastError, JournalMismatchError
 from .lifecycle import Lifecycle
 from .open_invocation import OpenInvocation
 from .pending import Awaited, Pending
@@ -25,6 +28,7 @@ class Issuer(Protocol):
 
     lifecycle: Lifecycle
     invocation: OpenInvocation
+    fault: HoldfastError | None
     pending: dict[int, Pending]
     unwritten: "Unwritten | None"
 
@@ -50,22 +54,38 @@ class GivenUp:
 
 
 class Unwritten:
-    """The cancellations of one attempt that are not written, in order; never empty.
+    """The cancellations of one attempt that are not written, in order.
 
-    ``Issuer.unwritten`` is this for as long as they are not.
+    ``Issuer.unwritten`` is this for as long as there are any.
     """
 
-    def __init__(self, commands: Issuer) -> None:
-        """Begin for ``commands``."""
+    def __init__(self, commands: Issuer, departure: JournalMismatchError | None = None) -> None:
+        """Begin for ``commands``; ``departure``: with one that the journal knows nothing of."""
         self._commands = commands
+        self._departure = departure
         self._given_up: list[GivenUp] = []
+
+    def check(self) -> None:
+        """The handler goes on.
+
+        Raises:
+            JournalMismatchError: it has left its journal before.
+        """
+        if self._departure is not None:
+            self._commands.fault = self._departure
+            raise self._departure
 
     def add(self, given_up: GivenUp) -> None:
         """The handler has given something up."""
         self._given_up.append(given_up)
 
     def settle(self) -> None:
-        """The handler waits, or has its outcome: save what has changed, and write."""
+        """The handler waits, or has its outcome: save what has changed, and write.
+
+        Raises:
+            JournalMismatchError: as ``check``.
+        """
+        self.check()
         try:
             self._commands.save()
         except HoldfastError:

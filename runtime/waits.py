@@ -1,11 +1,12 @@
 """Waiting that cannot end: found when an invocation begins to wait, and refused.
 
 An invocation that waits for nothing but calls, and for outcomes that it attached to, points at
-those; one that stands in a mailbox points at whoever holds the turn there. If, from an invocation
-that has just begun to wait, only such invocations can be reached, nobody in that set will ever
-move. Anything else that is reachable (a running attempt, a timer, a step, an awakeable, a promise,
-a signal, a delayed or a paused invocation) can still move, so nothing is refused that could have
-ended: a call under a timeout is no cycle, and neither is a send, which nobody waits for.
+those; what it has asked for and none of its tasks awaits moves nobody. One that stands in a mailbox
+points at whoever holds the turn there. If, from an invocation that has just begun to wait, only
+such invocations can be reached, nobody in that set will ever move. Anything else that is reachable
+(a running attempt, a timer, a step, an awakeable, a promise, a signal, a delayed or a paused
+invocation) can still move, so nothing is refused that could have ended: a call under a timeout is
+no cycle, and neither is a send, which nobody waits for.
 
 A cycle of calls always leads through a mailbox: somewhere in it a call stands behind its own
 caller's chain and has not begun, so that call can be taken back whole. One who attached waits for

@@ -122,6 +122,30 @@ class Cases(VirtualObject):
         await ctx.object(Cases, "other").count()
         return "ended"
 
+    @handler
+    async def stumbles_when_it_comes_by_again(self, ctx: Context, then: str) -> str:
+        try:
+            async with asyncio.timeout(100):
+                await ctx.run("s", act, "s", 0)
+                if OUTSIDE.count("came by") == 2:
+                    await stray(ctx, then)
+                await ctx.sleep(1)
+                await ctx.run("t", act, "t", 0)
+                await ctx.sleep(1)
+        except OSError:
+            match then:
+                case "fails":
+                    raise
+                case "asks":
+                    await ctx.run("other", act, "other", 0)
+                case "asks for a patch":
+                    ctx.patched("new")
+                case "waits":
+                    await asyncio.Event().wait()
+                case _:
+                    pass
+        return "done"
+
     @shared
     async def read_status(self, ctx: Context) -> str:
         return str(ctx.get("status"))
@@ -175,6 +199,13 @@ async def slow(seconds: int) -> None:
 async def slow_once(seconds: int) -> None:
     if step_info().attempt == 1:
         await OUTSIDE.pause(seconds * 1000)
+
+
+async def stray(ctx: Context, then: str) -> None:
+    if then == "asks at once":
+        await ctx.run("other", act, "other", 0)
+    message = "once"
+    raise OSError(message)
 
 
 @pytest.fixture
@@ -271,6 +302,45 @@ async def test_a_retry_that_is_due_after_a_pause_and_a_resume_begins_no_second_a
 
     assert not caplog.records
     assert runtime.statistics().invocations_completed == 1
+
+
+async def stumble(world: World, then: str) -> asyncio.Future[Answer]:
+    """In an attempt that follows the journal, and leaves a timeout by that."""
+    runtime = await world.start()
+    answer = submit(world, "Cases/a/stumbles_when_it_comes_by_again", f'"{then}"'.encode())
+    await world.clock.advance(1.5)
+    runtime.suspend_idle()
+    await world.clock.advance(10)
+    return answer
+
+
+async def test_an_attempt_that_fails_on_its_way_through_the_journal_is_tried_again(
+    world: World,
+) -> None:
+    answer = await stumble(world, "fails")
+
+    assert answer.done()
+    assert answer.result().outcome == b'"done"'
+    assert OUTSIDE.counts["came by"] == 3
+
+
+async def test_what_was_left_first_is_what_is_told(world: World) -> None:
+    answer = await stumble(world, "asks at once")
+
+    assert not answer.done()
+    [paused] = [line for line in world.runtime.describe_open() if "paused" in line]
+    assert "cancellation" not in paused
+
+
+@pytest.mark.parametrize("then", ["asks", "asks for a patch", "waits", "ends"])
+async def test_a_handler_that_goes_on_from_where_it_left_its_journal_is_paused(
+    world: World, then: str
+) -> None:
+    answer = await stumble(world, then)
+
+    assert not answer.done()
+    [paused] = [line for line in world.runtime.describe_open() if "paused" in line]
+    assert "asks for cancellation of entry 1" in paused
 
 
 async def test_a_status_that_is_set_back_after_a_wait_is_set_back_after_a_replay(

@@ -54,6 +54,15 @@ class Node(VirtualObject):
             return f"refused: {error.status_code}"
 
     @handler
+    async def catch_beside(self, ctx: Context, path: list[str]) -> str:
+        ctx.awakeable(str)
+        beside = ctx.object(Node, "z").nap_then_call("y")
+        try:
+            return await ctx.object(Node, path[0]).reach(path[1:])
+        except DeadlockError as error:
+            return f"refused: {error.status_code}, {await beside}"
+
+    @handler
     async def call_with_timeout(self, ctx: Context, path: list[str]) -> str:
         try:
             async with asyncio.timeout(5):
@@ -167,6 +176,15 @@ async def test_a_cycle_of_any_length_is_refused_at_once(world: World, path: list
 
     assert await runtime.object(Node, "a").catch(path) == "refused: 409"
     assert await runtime.object(Node, "a").reach([]) == "a"
+
+
+async def test_what_nobody_awaits_ends_no_cycle(world: World) -> None:
+    """An awakeable that is still open, and a call that goes on beside: both move nobody."""
+    runtime = await world.start()
+    answer = asyncio.ensure_future(runtime.object(Node, "a").catch_beside(["b", "a"]))
+    await world.clock.advance(20)
+
+    assert answer.result() == "refused: 409, y"
 
 
 async def test_a_cycle_through_suspended_handlers_is_refused(world: World) -> None:
