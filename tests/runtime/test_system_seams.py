@@ -105,20 +105,20 @@ async def test_work_is_done_by_the_threads_that_can_be_had_or_is_refused(
     monkeypatch.setattr(Refusing, "left", left)
     monkeypatch.setattr(threading, "Thread", Refusing)
     threads, goes_on = SystemThreads(), threading.Event()
-    loop = asyncio.get_running_loop()
-    ends = [loop.create_future() for _ in range(3)]
+    told: asyncio.Queue[str] = asyncio.Queue()
 
-    for end in ends:
-        threads.run(
-            "actions", lambda: goes_on.wait(30), lambda *told, end=end: end.set_result(told)
-        )
+    def done(result: str | None, error: BaseException | None) -> None:
+        told.put_nowait(result or str(error))
+
+    def work() -> str:
+        return "done" if goes_on.wait(30) else "not done"
+
+    for _ in range(3):
+        threads.run("actions", work, done)
     goes_on.set()
     async with asyncio.timeout(30):
-        told = await asyncio.gather(*ends)
-    if left:
-        assert told == [(True, None)] * 3
-    else:
-        assert [str(error) for _, error in told] == ["can't start new thread"] * 3
+        ends = [await told.get() for _ in range(3)]
+    assert ends == ["done" if left else "can't start new thread"] * 3
     threads.close()
 
 
