@@ -201,18 +201,18 @@ class RocksStore:
             # be part of it.
             position = self._position
             if not self._fsyncs or position == self._durable_position:
+                self.settle(aside=True)
                 return position
             sequence = self._db.latest_sequence_number()
             self._flush_log(sequence)
             if self._stopped is not None:
-                # A write failed meanwhile, and RocksDB may call a flush good after that.
                 raise self._refusal()
             self._durable_position = position
             return position
 
     def settle(self, *, aside: bool) -> None:
         """See ``Store.settle``: the tide mark follows, where ``sync`` does not write it itself."""
-        if self._follower is not None:
+        if self._follower is not None and not self._is_in_child:
             self._follower.settle(aside=aside)
 
     def flush_tide_mark(self) -> None:
@@ -307,10 +307,16 @@ class RocksStore:
             self._fail("scanning rows", cause)
 
     def _flush_log(self, sequence: int) -> None:
-        """Make the log durable, and move the tide mark to a number read before this call."""
+        """Make the log durable, and move the tide mark to a number read before this call.
+
+        Not where the store has stopped meanwhile: nobody is told of that sync either.
+        """
         try:
             self._db.flush_wal(True)  # noqa: FBT003 -- rocksdict's signature
             self._syncs += 1
+            if self._stopped is not None:
+                # A write failed meanwhile, and RocksDB may call a flush good after that.
+                return
             if self._follower is None:
                 self._directory.tide.record(sequence)
             else:
