@@ -112,7 +112,7 @@ class Attempt:
         """When it began to wait for others only; kept by the host."""
         self._parts = parts
         self._lifecycle = parts.lifecycle
-        # Completions accepted before the journal was read are read with it.
+        # What is accepted before the journal was read is read with it.
         self._is_loaded = False
         # It has waited with everything delivered, and ``always_replay`` is on: another attempt
         # takes what arrives next.
@@ -139,12 +139,12 @@ class Attempt:
 
     def accept(self, delivery: Delivery) -> None:
         """As ``Resident.accept``."""
-        if self._is_last_rest:
-            # Not here: handler code may be running, and dropping this attempt runs some too.
-            self._must_replay = True
-            self._missed_cancellation |= isinstance(delivery, Cancellation)
-        elif self._is_loaded:
+        if self._is_loaded and not self._is_last_rest:
             self._commands.cursor.accept(delivery)
+        else:
+            self._missed_cancellation |= isinstance(delivery, Cancellation)
+            # Not here: handler code may be running, and dropping this attempt runs some too.
+            self._must_replay = self._is_last_rest
         self._parts.host.ready(self)
 
     def look(self) -> None:
@@ -213,7 +213,7 @@ class Attempt:
             sources=parts.sources,
         )
         self._port.connect(self._loop, commands)
-        self._is_loaded = True
+        self._is_loaded, self._missed_cancellation = True, False
         commands.use_state(self._make_state())
         if parts.tracing.is_on:
             self._port.span = parts.tracing.begin_attempt(

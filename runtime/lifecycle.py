@@ -258,7 +258,8 @@ class Lifecycle:
         self.append(invocation, entry)
         if invocation.is_waiting:
             self._clear_waiting(invocation)
-        attempt = self.wake(invocation)
+        self.wake(invocation)
+        attempt = invocation.attempt
         if attempt is not None:
             attempt.accept(delivery)
 
