@@ -149,7 +149,9 @@ class Attempts:
         """
         attempt = self._resident.get(invocation.id)
         if attempt is None:
-            return False
+            # Whether one that waits for room has seen it nobody knows; at worst it looks again.
+            details = invocation.record.details
+            return invocation.id in self._late and details is not None and details.is_canceled
         was_told_to_end = attempt.was_told_to_end
         attempt.drop()
         return was_told_to_end

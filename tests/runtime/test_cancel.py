@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -400,6 +401,29 @@ async def test_a_cancellation_of_a_paused_one_and_a_step_that_pauses_it_again_in
     runtime.invocation(asked.id).cancel()
     await settle()
 
+    assert "was canceled" in await outcome_of(asked)
+    assert_nothing_is_open(world)
+
+
+@pytest.mark.parametrize("rounds", range(6))
+async def test_a_cancellation_is_heard_though_its_attempt_has_to_wait_for_room(
+    world: World, rounds: int
+) -> None:
+    world.config = replace(world.config, resident_attempts_max=1)
+    runtime = await world.start()
+    asked = await ask(world, "Worker/a/pauses_late", "x")
+    await settle()
+    await runtime.invocation(asked.id).pause()
+    await settle()
+    Outer.gate("x").set()
+    for _ in range(rounds):
+        await asyncio.sleep(0)
+    # It takes the room before the attempt that the cancellation begins can have it.
+    beside = world.runtime.submit(request_of("Worker/b/touch"), wait=True)
+    runtime.invocation(asked.id).cancel()
+    await settle()
+
+    assert beside.done()
     assert "was canceled" in await outcome_of(asked)
     assert_nothing_is_open(world)
 
