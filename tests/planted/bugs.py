@@ -222,8 +222,8 @@ WAKING = (
         "gives a completion to whoever is in memory, and to nobody else",
         (
             "runtime.lifecycle:Lifecycle.deliver",
-            "attempt = self.wake(invocation)",
-            "attempt = invocation.attempt",
+            "self.wake(invocation)",
+            "pass",
         ),
     ),
     _bug(
