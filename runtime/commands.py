@@ -432,10 +432,11 @@ class Commands:
         """
         state = self.state
         if isinstance(state, ExclusiveState):
-            has_journal = is_failure or self.invocation.next_index > 1
-            state.save_last(self.invocation.next_index if has_journal else None)
-            self.invocation.stored_bytes += state.undo_bytes
-            self.invocation.has_no_undo = not state.undo_bytes
+            invocation = self.invocation
+            has_journal = is_failure or invocation.next_index > 1 or invocation.keeps_journal
+            state.save_last(invocation.next_index if has_journal else None)
+            invocation.stored_bytes += state.undo_bytes
+            invocation.has_no_undo = not state.undo_bytes
         elif isinstance(state, SharedState):
             state.check_unchanged()
 

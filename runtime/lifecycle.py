@@ -228,6 +228,7 @@ class Lifecycle:
             next_index=journal_length(self.commits, id_),
             is_live=self.commits.get(keys.live(id_)) is not None,
             is_waiting=self.commits.get(keys.waiting(id_)) is not None,
+            keeps_journal=record.details is not None and record.details.restarted_at > 0,
         )
 
     def append(self, invocation: OpenInvocation, entry: bytes) -> int:

@@ -57,6 +57,9 @@ class OpenInvocation(Struct, kw_only=True, eq=False):
     """Whether the waiting row exists."""
     is_mere_read: bool = False
     """Whether it was let in without room for new work; it may read, and leaves nothing."""
+    keeps_journal: bool = False
+    """Whether its journal is kept though it may hold nothing but the input: of one restarted from
+    an entry, whose undo rows go when the journal does."""
     attempt: Resident | None = None
     stored_bytes: int = 0
     """Of its journal and undo rows, as far as this process has read or written them."""

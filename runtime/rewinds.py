@@ -125,6 +125,7 @@ def restart_from(core: Core, id_: InvocationId, from_entry: int, fork: str | Non
         handler=handler,
         object_=object_key(target),
         next_index=from_entry,
+        keeps_journal=True,
         prepared=prepared,
     )
     if rewind is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 import pytest
@@ -52,6 +54,14 @@ class Shop(VirtualObject):
             raise TerminalError(message)
         charged = await ctx.run("charge", act, f"charge {count} {item}")
         return f"{charged} {ctx.headers.get('x-request-id', '')}"
+
+    @handler
+    async def stock(self, ctx: Context, item: str) -> int:
+        self.sold.append(item)
+        if not Shop.is_fixed:
+            message = "out of order"
+            raise TerminalError(message)
+        return len(self.sold)
 
     @handler
     async def count(self, ctx: Context) -> int:
@@ -354,6 +364,22 @@ async def test_a_restart_that_is_killed_leaves_nothing_behind(agents: World) -> 
     await settle()
     tables = {key[:1] for key, _ in agents.store.scan(b"", None)}
     assert not tables & {keys.TIMER, keys.REISSUE, keys.AWAKEABLE, keys.STEP, keys.LIVE, keys.TURN}
+
+
+async def test_a_restart_that_ends_without_a_step_is_forgotten_with_all_that_it_began_with(
+    world: World,
+) -> None:
+    world.config = replace(world.config, retention=timedelta(seconds=10))
+    runtime = await world.start()
+    failed = await call(runtime, "Shop/a/stock", b'"tea"')
+    Shop.is_fixed = True
+    again = await runtime.invocation(failed).restart(from_entry=1)
+    assert await runtime.invocation(again).attach() == 1
+    assert (await runtime.invocation(again).journal()).entries
+    await world.clock.advance(120)
+
+    left = {key[:1] for key, _ in world.store.scan(b"", None)} - {keys.META}
+    assert left == {keys.STATE, keys.HISTORY}
 
 
 async def test_a_service_is_restarted_from_an_entry_without_any_state(agents: World) -> None:
