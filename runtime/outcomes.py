@@ -50,10 +50,8 @@ class Outcomes:
     def keep(self, invocation: OpenInvocation, result: Result) -> None:
         """Write down the outcome of an invocation that completes now, and what is kept with it."""
         id_, record = invocation.id, invocation.record
-        # A failure without steps keeps its input, so that it can be restarted.
-        has_journal = (
-            invocation.next_index > 1 or isinstance(result, Failure) or invocation.keeps_journal
-        )
+        has_journal = invocation.next_index > 1 or invocation.keeps_journal
+        has_journal = has_journal or isinstance(result, Failure)  # So that it can be restarted.
         key, handler = record.idempotency_key, invocation.handler
         is_forgotten = invocation.is_mere_read and invocation.next_index == 1
         if is_forgotten or not has_journal:
