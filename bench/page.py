@@ -6,9 +6,11 @@ Of a scenario that is in several files, the last file's is taken. Writes ``docs/
 ``docs/performance.svg``.
 """
 
-import sys
+import argparse
 from collections.abc import Iterable
 from pathlib import Path
+
+from msgspec import DecodeError
 
 from .harness import ROOT, Figure, show
 from .plot import plot
@@ -86,12 +88,16 @@ def _unit(figure: Figure) -> str:
 
 def main() -> None:
     """Write the page and its picture."""
+    parser = argparse.ArgumentParser(prog="python -m bench.page", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("results", nargs="+", type=Path, metavar="FILE")
     newest: dict[str, Measured] = {}
-    for argument in sys.argv[1:]:
-        for measured in read_results(Path(argument)):
-            newest[measured.name] = measured
-    if not newest:
-        sys.exit(__doc__)
+    for path in parser.parse_args().results:
+        try:
+            found = read_results(path)
+        except (OSError, DecodeError) as error:
+            parser.error(f"{path} is not of a run: {error}")
+        newest |= {measured.name: measured for measured in found}
     scenarios = [newest[each.name] for each in SCENARIOS if each.name in newest]
     _PAGE.write_text(page(scenarios), encoding="utf-8")
     _PICTURE.write_text(plot(drawn(scenarios)), encoding="utf-8")
