@@ -368,33 +368,18 @@ async def test_a_cancellation_that_a_failing_attempt_did_not_see_does_not_wait_f
     assert "was canceled" in await outcome_of(asked)
 
 
+@pytest.mark.parametrize("is_paused", [False, True])
 @pytest.mark.parametrize("rounds", range(6))
 async def test_a_cancellation_and_a_step_that_pauses_the_handler_in_any_order(
-    world: World, rounds: int
+    world: World, rounds: int, *, is_paused: bool
 ) -> None:
+    """Of a paused one it begins an attempt, which may be dropped before it has read anything."""
     runtime = await world.start()
     asked = await ask(world, "Worker/a/pauses_late", "x")
     await settle()
-    Outer.gate("x").set()
-    for _ in range(rounds):
-        await asyncio.sleep(0)
-    runtime.invocation(asked.id).cancel()
-    await settle()
-
-    assert "was canceled" in await outcome_of(asked)
-    assert_nothing_is_open(world)
-
-
-@pytest.mark.parametrize("rounds", range(6))
-async def test_a_cancellation_of_a_paused_one_and_a_step_that_pauses_it_again_in_any_order(
-    world: World, rounds: int
-) -> None:
-    """The attempt that the cancellation begins may be dropped before it has read its journal."""
-    runtime = await world.start()
-    asked = await ask(world, "Worker/a/pauses_late", "x")
-    await settle()
-    await runtime.invocation(asked.id).pause()
-    await settle()
+    if is_paused:
+        await runtime.invocation(asked.id).pause()
+        await settle()
     Outer.gate("x").set()
     for _ in range(rounds):
         await asyncio.sleep(0)
