@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 from holdfast import Runtime, RuntimeConfig
@@ -28,6 +29,11 @@ class StuckStore(RocksStore):
     """Its disk hangs from one moment on: what is written then is in the log, and never synced."""
 
     is_stuck = False
+    batches = 0
+
+    def write(self, batch: Mapping[bytes, bytes | None]) -> int:
+        self.batches += 1
+        return super().write(batch)
 
     def sync(self) -> int:
         if self.is_stuck:
@@ -45,14 +51,18 @@ async def _write(path: Path) -> None:
     for number in range(4):
         till = runtime.object(Till, f"till-{number}")
         await till.remind(f"later {number}")
-        await till.approve.send(number)
-    await asyncio.sleep(0.1)
+        approval = runtime.invocation(await till.approve.send(number))
+        while not (await approval.describe()).awaiting:  # noqa: ASYNC110  # nothing announces it
+            await asyncio.sleep(0)
+    await runtime.object(Book, "all").note("after those that were sent before")
     print(json.dumps({"answered": True}), flush=True)
     store.is_stuck = True
     unanswered: list[asyncio.Future[int]] = []
     for number in range(3):
+        before = store.batches
         unanswered.append(asyncio.ensure_future(runtime.object(Till, f"new-{number}").pay(number)))
-        await asyncio.sleep(0.01)
+        while store.batches == before:  # noqa: ASYNC110  # nothing announces it
+            await asyncio.sleep(0)
     os.kill(os.getpid(), signal.SIGKILL)
 
 

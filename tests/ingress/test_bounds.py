@@ -335,11 +335,16 @@ async def test_an_endless_head_behind_a_waiting_call_is_refused_after_its_answer
     engine: FakeEngine,
 ) -> None:
     engine.is_holding = True
-    async with serving(engine) as server, connect(server.port) as caller:
+    async with (
+        serving(engine) as server,
+        connect(server.port) as caller,
+        connect(server.port) as other,
+    ):
         caller.writer.write(WAIT)
         await engine.arrived.wait()
         caller.writer.write(b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 50 + b"c: " + b"d" * 40_000)
-        await asyncio.sleep(0.01)
+        for _ in range(2):  # What was sent before them has been read when both are answered.
+            assert (await other.ask(get("/restate/health"))).status == 200
         engine.finish()
         assert (await caller.read()).status == 200
         assert (await caller.read()).status in {400, 431}

@@ -1,9 +1,8 @@
 """Nothing leaves before what it depends on is durable, and nothing at all once the store failed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from holdfast.runtime.requests import CallRequest
 from holdfast.runtime.slow_syncs import SlowSyncs
 from holdfast.runtime.testing import InlineThreads, ManualClock, SeededRandomness, settle
 
+from .held_threads import HeldThreads, SlowDisk
 from .worlds import World
 
 actions: list[str] = []
@@ -39,48 +39,6 @@ class Ledger(VirtualObject):
     @handler
     async def effect(self, ctx: Context) -> str:
         return await ctx.run("effect", act, "effect")
-
-
-class HeldThreads(InlineThreads):
-    """Threads whose sync ends when the test says so."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.held: list[Callable[[], None]] = []
-
-    def run(
-        self,
-        lane: str,
-        function: Callable[[], Any],
-        done: Callable[[Any, BaseException | None], None],
-        afterwards: Callable[[], None] | None = None,
-    ) -> None:
-        if lane == "store":
-            self.held.append(partial(done, function(), None))
-        else:
-            super().run(lane, function, done, afterwards)
-
-    async def let_sync_end(self) -> None:
-        held, self.held = self.held, []
-        for report in held:
-            report()
-        await settle()
-
-
-class SlowDisk(HeldThreads):
-    """Threads in which a sync begins, and ends when the test says so."""
-
-    def run(
-        self,
-        lane: str,
-        function: Callable[[], Any],
-        done: Callable[[Any, BaseException | None], None],
-        afterwards: Callable[[], None] | None = None,
-    ) -> None:
-        if lane == "store":
-            self.held.append(lambda: done(function(), None))
-        else:
-            super().run(lane, function, done, afterwards)
 
 
 @pytest.fixture

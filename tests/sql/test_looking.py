@@ -2,10 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,42 +10,17 @@ from holdfast import Runtime, RuntimeClosedError, StoreFailedError
 from holdfast.ingress.sql.queries import Queries
 from holdfast.journal.memory import MemoryStore
 from holdfast.runtime.engine import Engine
-from holdfast.runtime.testing import InlineThreads, ManualClock, SeededRandomness, settle
+from holdfast.runtime.testing import ManualClock, SeededRandomness, settle
 from holdfast.runtime.views.rows import Rows
+from tests.runtime.held_threads import HeldThreads
 from tests.sql.stage import Cart
 
 ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT max(x) FROM c"
 COUNT = "SELECT count(*) AS n FROM state"
 
 
-class HeldSync(InlineThreads):
-    """Threads whose sync ends when the test says so."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.held: list[Callable[[], None]] = []
-
-    def run(
-        self,
-        lane: str,
-        function: Callable[[], Any],
-        done: Callable[[Any, BaseException | None], None],
-        afterwards: Callable[[], None] | None = None,
-    ) -> None:
-        if lane == "store":
-            self.held.append(partial(done, function(), None))
-        else:
-            super().run(lane, function, done, afterwards)
-
-    async def let_sync_end(self) -> None:
-        held, self.held = self.held, []
-        for report in held:
-            report()
-        await settle()
-
-
 async def test_an_answer_leaves_when_what_it_shows_is_durable() -> None:
-    threads = HeldSync()
+    threads = HeldThreads()
     runtime = Engine(
         [Cart],
         store=MemoryStore(),
