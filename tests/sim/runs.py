@@ -183,6 +183,8 @@ def _run(seed: str, options: Options, totals: Totals) -> None:
     totals.fingerprints[seed] = outcome.fingerprint
     if outcome.violations:
         totals.violations[seed] = list(outcome.violations[:5])
+        # Told at once: a run of hours may be stopped before it can say what it has found.
+        sys.stderr.write(f"{seed}: {outcome.violations[0]}\n")
 
 
 def _main() -> None:
