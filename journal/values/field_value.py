@@ -300,7 +300,7 @@ class FieldValue:
         kind = self._kind_of(value)
         tracked: Any = value
         if type(value) in _PLAIN and kind != WHOLE:
-            tracked = TrackedList(value, None) if kind == LIST else TrackedDict(value, None)
+            tracked = TrackedList(value) if kind == LIST else TrackedDict(value)
         self._attach(tracked)
         return tracked
 

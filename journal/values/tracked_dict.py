@@ -5,7 +5,7 @@ Copies and unions are plain dicts. Without segments it is a plain dict itself.
 """
 
 import copy
-from collections.abc import ItemsView, Iterator, Mapping, ValuesView
+from collections.abc import ItemsView, Iterator, ValuesView
 from typing import Any, Final, Self, SupportsIndex
 
 from .dict_segments import DictSegments
@@ -20,10 +20,13 @@ class TrackedDict(dict[Any, Any]):
     # ``None`` once the field has another value: then this is nobody's dict but its holder's.
     __slots__ = ("segments",)
 
-    def __init__(self, entries: Mapping[Any, Any], segments: DictSegments | None) -> None:
-        """Hold ``entries``, and tell ``segments`` what becomes of them."""
-        self.segments = segments
-        super().__init__(entries)
+    def __init__(self, *entries: Any, **named: Any) -> None:
+        """Hold ``entries``, as ``dict`` does: others make ``type(found)(entries)``.
+
+        ``dataclasses.asdict`` does. Nobody is told what becomes of them unless ``segments`` is set.
+        """
+        self.segments: DictSegments | None = None
+        super().__init__(*entries, **named)
 
     # --- reads that hand out values ---
 

@@ -19,10 +19,13 @@ class TrackedList(list[Any]):
     # ``None`` once the field has another value: then this is nobody's list but its holder's.
     __slots__ = ("segments",)
 
-    def __init__(self, elements: Iterable[Any], segments: ListSegments | None) -> None:
-        """Hold ``elements``, and tell ``segments`` what becomes of them."""
+    def __init__(self, elements: Iterable[Any] = (), /) -> None:
+        """Hold ``elements``, as ``list`` does: others make ``type(found)(elements)``.
+
+        ``dataclasses.asdict`` does. Nobody is told what becomes of them unless ``segments`` is set.
+        """
         super().__init__(elements)
-        self.segments = segments
+        self.segments: ListSegments | None = None
 
     # --- reads that hand out elements ---
 

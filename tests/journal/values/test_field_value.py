@@ -4,7 +4,7 @@ import copy
 import json
 import pickle
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 import msgspec
@@ -360,6 +360,11 @@ def test_an_assigned_list_may_have_grown_between_any_two_elements() -> None:
 # --- being a real list or dict ---
 
 
+@dataclass
+class Report:
+    lines: Any
+
+
 @pytest.mark.parametrize("size", [2, 500])
 def test_a_live_list_is_a_list_to_everyone(size: int) -> None:
     plain = long()[:size]
@@ -379,6 +384,8 @@ def test_a_live_list_is_a_list_to_everyone(size: int) -> None:
         assert made == plain
     assert live + [1] == [*plain, 1]  # noqa: RUF005 - the operator
     assert [1] + live == [1, *plain]  # noqa: RUF005 - the operator
+    assert asdict(Report(live)) == {"lines": plain}
+    assert type(live)() == []
     assert live * 2 == 2 * live == plain * 2
     match live:
         case [first, *_, last]:
@@ -399,6 +406,8 @@ def test_a_live_dict_is_a_dict_to_everyone(size: int) -> None:
     for made in (copy.copy(live), copy.deepcopy(live), pickle.loads(pickle.dumps(live))):  # noqa: S301
         assert type(made) is dict
         assert made == plain
+    assert asdict(Report(live)) == {"lines": plain}
+    assert type(live)(one=1) == type(live).fromkeys(["one"], 1) == {"one": 1}
     assert list(live.items()) == list(plain.items())
     assert list(reversed(live.values())) == list(reversed(plain.values()))
     assert list(reversed(live.items())) == list(reversed(plain.items()))
