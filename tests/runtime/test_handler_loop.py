@@ -299,11 +299,12 @@ def test_a_timer_cancelled_after_it_fired_does_not_run_and_is_no_command() -> No
     world.loop.close()
 
 
-def test_a_sleep_for_ever_is_no_timer() -> None:
+@pytest.mark.parametrize("for_ever", [float("inf"), sys.maxsize])
+def test_a_sleep_for_ever_is_no_timer(for_ever: float) -> None:
     async def handler() -> str:
         try:
             async with asyncio.timeout(3):
-                await asyncio.sleep(float("inf"))
+                await asyncio.sleep(for_ever)
         except TimeoutError:
             return "woken"
         return "never"
