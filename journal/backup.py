@@ -36,10 +36,10 @@ from ..objects.errors import (
     StoreFormatError,
     StoreFullError,
 )
-from .data_directory import DATABASE, explained_errors
+from .data_directory import DATABASE, check_is_data_directory, explained_errors
 from .directory_lock import LOCK_FILE, DirectoryLock
 from .directory_view import TRIES_MAX, DirectoryView
-from .format import FORMAT_FILE, is_new_directory, stamp_directory, sync_directory, sync_file
+from .format import FORMAT_FILE, stamp_directory, sync_directory, sync_file
 from .log_files import find_manifest
 from .staging import staging
 from .tide_mark import TIDE_FILE, TideMark, create_tide_mark, read_tide_mark
@@ -89,9 +89,7 @@ def back_up(data_dir: str | os.PathLike[str], target: str | os.PathLike[str]) ->
     """
     source = Path(os.path.realpath(data_dir))
     with explained_errors(source):
-        if is_new_directory(source):
-            message = f"there is no data directory at {data_dir}"
-            raise StoreFormatError(message)
+        check_is_data_directory(source, data_dir)
     path = _check_target(source, target)
     partial = path.with_name(f"{path.name}.partial")
     with _explained(path):

@@ -18,12 +18,17 @@ import os
 from collections.abc import Callable, Generator
 from pathlib import Path
 
-from ..objects.errors import StoreFailedError, StoreFormatError, StoreFullError
+from ..objects.errors import (
+    StoreDamagedError,
+    StoreFailedError,
+    StoreFormatError,
+    StoreFullError,
+)
 from .directory_lock import DirectoryLock
 from .disk_space import Ballast, free_bytes
 from .format import is_new_directory, stamp_directory, sync_directory
 from .staging import remove_stale
-from .tide_mark import TIDE_FILE, TideMark, create_tide_mark
+from .tide_mark import TIDE_FILE, TideMark, create_tide_mark, read_tide_mark
 
 DATABASE = "rocksdb"
 
@@ -105,6 +110,24 @@ class DataDirectory:
     def _leave_to_parent(self) -> None:
         self.tide.close()
         self._after_fork()
+
+
+def check_is_data_directory(path: Path, name: str | os.PathLike[str]) -> None:
+    """See that ``path`` is a data directory that was opened; ``name`` is how to call it.
+
+    Raises:
+        StoreFormatError: there is none, one of another format, or one whose first start has died
+            before it made the database. There is nothing in it, so nothing is lost.
+    """
+    if is_new_directory(path):
+        message = f"there is no data directory at {name}"
+        raise StoreFormatError(message)
+    # A mark that cannot be read tells of a directory that somebody had opened.
+    with contextlib.suppress(StoreDamagedError):
+        has_database = (path / DATABASE / "CURRENT").exists()
+        if not has_database and read_tide_mark(path / TIDE_FILE).epoch == 0:
+            message = f"{name} holds nothing yet: its first start did not get so far; start again"
+            raise StoreFormatError(message)
 
 
 @contextlib.contextmanager

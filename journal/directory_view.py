@@ -26,9 +26,8 @@ from typing import NoReturn
 
 from rocksdict import AccessType, DBRecoveryMode, Options, Rdict
 
-from ..objects.errors import StoreDamagedError, StoreFailedError, StoreFormatError
-from .data_directory import DATABASE, explained_errors
-from .format import is_new_directory
+from ..objects.errors import StoreDamagedError, StoreFailedError
+from .data_directory import DATABASE, check_is_data_directory, explained_errors
 from .log_files import find_manifest, inspect_logs
 from .rocks_reading import Row, bounded_cursor, read_slice, scan_in_slices
 from .tide_mark import TIDE_FILE, read_tide_mark
@@ -53,7 +52,8 @@ class DirectoryView:
         """Look at ``data_dir``, which another process may have open.
 
         Raises:
-            StoreFormatError: it is no data directory, or one of another format.
+            StoreFormatError: it is no data directory, one of another format, or one that was never
+                opened.
             StoreDamagedError: it holds less than was acknowledged, or a file in it is damaged.
             StoreFailedError: it cannot be read, or its writer never left it alone for long enough.
         """
@@ -63,9 +63,7 @@ class DirectoryView:
         self._epoch = 0
         self._links: tempfile.TemporaryDirectory[str] | None = None
         with explained_errors(self.path):
-            if is_new_directory(self.path):
-                message = f"there is no data directory at {data_dir}"
-                raise StoreFormatError(message)
+            check_is_data_directory(self.path, data_dir)
             self._open()
 
     def get(self, key: bytes) -> bytes | None:

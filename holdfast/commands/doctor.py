@@ -6,13 +6,12 @@ from pathlib import Path
 
 import click
 
-from ..journal.data_directory import explained_errors
+from ..journal.data_directory import check_is_data_directory, explained_errors
 from ..journal.diagnosis import Diagnosis, Verdict, examine
 from ..journal.directory_lock import DirectoryLock
 from ..journal.directory_view import DirectoryView
-from ..journal.format import is_new_directory
 from ..journal.repairing import carry_out
-from ..objects.errors import StoreDamagedError, StoreFormatError
+from ..objects.errors import StoreDamagedError
 from ..runtime.verify import Verification
 
 EXIT_UNWELL = 1
@@ -33,9 +32,7 @@ def doctor(*, directory: Path, fix: bool) -> int:
     """
     path = Path(os.path.realpath(directory))
     with explained_errors(path):
-        if is_new_directory(path):
-            message = f"there is no data directory at {directory}"
-            raise StoreFormatError(message)
+        check_is_data_directory(path, directory)
         lock = DirectoryLock(path)
     try:
         with explained_errors(path):

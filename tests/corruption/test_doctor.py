@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from holdfast.cli import commands
+from holdfast.journal.data_directory import DataDirectory
 from holdfast.journal.diagnosis import Repair, Verdict, examine
 from holdfast.journal.rocks import RocksStore
 from holdfast.journal.tide_mark import TIDE_FILE, TideMark
@@ -251,6 +252,21 @@ def test_what_is_no_data_directory_is_refused_in_a_sentence(tmp_path: Path) -> N
     with pytest.raises(StoreFormatError, match=r"holds 'mine\.txt'"):
         run(tmp_path)
     assert [each.name for each in tmp_path.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize("command", ["doctor", "verify", "backup"])
+def test_where_the_first_start_died_early_nothing_is_lost(command: str, tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    DataDirectory(path, ballast_bytes=0, free_bytes_min=0, on_fork=lambda: None).close()
+    target = [str(tmp_path / "copy")] if command == "backup" else []
+
+    with pytest.raises(StoreFormatError, match=r"data holds nothing yet: .*; start again"):
+        commands.main([command, str(path), *target], standalone_mode=False)
+
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["data"]
+    store = RocksStore(path, ballast_bytes=0)
+    assert store.epoch == 1
+    store.close()
 
 
 def test_what_is_well_needs_no_repair(directory: Path) -> None:
