@@ -55,6 +55,7 @@ OWNERS: dict[str, set[str]] = {
         "holdfast/commands/backup.py",
         "holdfast/commands/connection.py",
         "holdfast/commands/doctor.py",
+        "holdfast/commands/files.py",
         "holdfast/commands/ids.py",
         "holdfast/commands/invocations.py",
         "holdfast/commands/printing.py",

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from ..journal.backup import back_up
+from .files import read_failures_told
 
 _MIB = 1 << 20
 
@@ -22,7 +23,8 @@ def backup(*, directory: Path, target: Path) -> None:
     TARGET is a data directory itself. To restore, stop the server, put a copy of TARGET in the
     place of DIR, and start. What was done outside after the backup is done again.
     """
-    info = back_up(directory, target)
+    with read_failures_told():
+        info = back_up(directory, target)
     own = info.size_bytes - info.shared_bytes
     click.echo(
         f"{info.path} holds {_size(info.size_bytes)}, {_size(own)} of them its own. "

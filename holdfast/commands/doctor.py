@@ -13,6 +13,7 @@ from ..journal.directory_view import DirectoryView
 from ..journal.repairing import carry_out
 from ..objects.errors import StoreDamagedError
 from ..runtime.verify import Verification
+from .files import read_failures_told
 
 EXIT_UNWELL = 1
 EXIT_LOST = 78
@@ -31,15 +32,16 @@ def doctor(*, directory: Path, fix: bool) -> int:
     if there is something to do, which is named; and with 78 if acknowledged data is lost.
     """
     path = Path(os.path.realpath(directory))
-    with explained_errors(path):
-        check_is_data_directory(path, directory)
-        lock = DirectoryLock(path)
-    try:
+    with read_failures_told():
         with explained_errors(path):
-            diagnosis = examine(path)
-        return _treat(path, diagnosis, fix=fix)
-    finally:
-        lock.release()
+            check_is_data_directory(path, directory)
+            lock = DirectoryLock(path)
+        try:
+            with explained_errors(path):
+                diagnosis = examine(path)
+            return _treat(path, diagnosis, fix=fix)
+        finally:
+            lock.release()
 
 
 def _treat(path: Path, diagnosis: Diagnosis, *, fix: bool) -> int:

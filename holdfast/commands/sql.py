@@ -1,6 +1,7 @@
 """``holdfast sql``: a query over what a server, or a data directory, holds."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from ..objects.errors import NotReachedError
 from ..objects.registry import Registry
 from ..runtime.views.rows import Rows
 from .connection import asks_server, connect
+from .files import read_failures_told
 from .printing import print_json, print_table
 
 
@@ -63,13 +65,10 @@ def _ask_server(server: dict[str, Any], query: str) -> list[dict[str, Any]]:
 
 def _read_directory(data: Path, query: str, classes: Iterable[type]) -> list[dict[str, Any]]:
     limits = QueryLimits()
-    view = DirectoryView(data)
-    try:
+    with read_failures_told(), closing(DirectoryView(data)) as view:
         # How a runtime is configured a directory does not say.
         rows = Rows(view, Registry(classes))
         return list(run_query(rows, query, Pace(limits.seconds_max, rests=False), limits))
-    finally:
-        view.close()
 
 
 def _print_rows(rows: Sequence[dict[str, Any]]) -> None:

@@ -1,5 +1,6 @@
 """``holdfast verify``: whether a data directory is whole, with nothing running on it."""
 
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import click
 
 from ..journal.directory_view import DirectoryView
 from ..runtime.verify import Verification
+from .files import read_failures_told
 from .printing import print_json
 
 EXIT_BROKEN = 1
@@ -29,14 +31,11 @@ def verify(*, directory: Path, most: int, as_json: bool) -> int:
     Every file is read with its checksums, and every row is looked at from the rows that need it:
     whether what waits will be woken, whose turn it is, that nothing is half there. Nothing is
     changed, and a server may have DIR open meanwhile. Exits with 0 if all is right, with 1 if
-    anything is wrong, and with 78 if DIR has lost what was acknowledged, or cannot be read.
+    anything is wrong, and with 78 if DIR is damaged, or has lost what was acknowledged.
     """
-    view = DirectoryView(directory)
-    try:
+    with read_failures_told(), closing(DirectoryView(directory)) as view:
         verification = Verification(view, epoch=view.epoch)
         problems = list(islice(verification.problems(), most))
-    finally:
-        view.close()
     if as_json:
         print_json(
             {

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.cli import main
+from holdfast.journal.rocks import RocksStore
 
 
 class CommandLine:
@@ -130,3 +131,25 @@ def test_the_bare_command_shows_what_there_is(command_line: CommandLine) -> None
     assert command_line.run() == 0
     for command in ("serve", "dev", "demo", "--version"):
         assert command in command_line.printed
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("doctor", "data"),
+        ("verify", "data"),
+        ("backup", "data", "copy"),
+        ("sql", "a", "--data", "data"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_no_disk_that_failed_while_serving(
+    arguments: tuple[str, ...], command_line: CommandLine
+) -> None:
+    """75 says that a start recovers, and whoever looks after a server would try."""
+    path = command_line.directory / "data"
+    RocksStore(path, ballast_bytes=0).close()
+    manifest = next((path / "rocksdb").glob("MANIFEST-*"))
+    manifest.unlink()
+    manifest.mkdir()
+
+    assert "Is a directory" in command_line.run_wrong(*arguments, code=1)
