@@ -29,7 +29,7 @@ from rocksdict import AccessType, DBRecoveryMode, Options, Rdict
 from ..objects.errors import StoreDamagedError, StoreFailedError
 from .data_directory import DATABASE, check_is_data_directory, explained_errors
 from .log_files import find_manifest, inspect_logs
-from .rocks_reading import Row, bounded_cursor, read_slice, scan_in_slices
+from .rocks_reading import Row, bounded_cursor, forget_cursor, read_slice, scan_in_slices
 from .tide_mark import TIDE_FILE, read_tide_mark
 
 TRIES_MAX = 200
@@ -102,9 +102,11 @@ class DirectoryView:
         self, start: bytes, end: bytes | None, rows_max: int, *, reverse: bool
     ) -> tuple[list[Row], bool]:
         try:
-            cursor = bounded_cursor(self._opened(), end)
-            return read_slice(cursor, start, end, reverse=reverse, rows_max=rows_max)
+            return read_slice(
+                bounded_cursor(self._opened(), end), start, end, reverse=reverse, rows_max=rows_max
+            )
         except Exception as cause:  # noqa: BLE001  # RocksDB's may be of any class
+            forget_cursor(cause)
             self._fail(cause)
 
     def _opened(self) -> Rdict:

@@ -23,7 +23,14 @@ from rocksdict import CompactOptions, WriteBatch
 from ..objects.errors import StoreDamagedError, StoreFailedError
 from .data_directory import DataDirectory, explained_errors
 from .rocks_open import MIB, let_go, open_database
-from .rocks_reading import RocksView, Row, bounded_cursor, read_slice, scan_in_slices
+from .rocks_reading import (
+    RocksView,
+    Row,
+    bounded_cursor,
+    forget_cursor,
+    read_slice,
+    scan_in_slices,
+)
 from .store import StoreStatistics
 from .tide_mark import TideFollower
 
@@ -301,9 +308,12 @@ class RocksStore:
         if self._stopped is not None:
             raise self._refusal()
         try:
-            cursor = bounded_cursor(self._db, end)
-            return read_slice(cursor, start, end, reverse=reverse, rows_max=rows_max)
+            # No name for the cursor: this frame lives as long as whoever keeps the error.
+            return read_slice(
+                bounded_cursor(self._db, end), start, end, reverse=reverse, rows_max=rows_max
+            )
         except Exception as cause:  # noqa: BLE001 -- every failure is final
+            forget_cursor(cause)
             self._fail("scanning rows", cause)
 
     def _flush_log(self, sequence: int) -> None:

@@ -5,6 +5,7 @@ between two slices.
 """
 
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -86,6 +87,16 @@ def read_slice(
     return rows, True
 
 
+def forget_cursor(error: BaseException) -> None:
+    """Let go of the cursor that reading failed with.
+
+    An error keeps the frames it came through, and a runtime keeps the error it stopped with. A
+    cursor in one of them would keep the database open, with RocksDB's own lock on it, after the
+    store is closed; whoever starts again in the same process would be refused.
+    """
+    traceback.clear_frames(error.__traceback__)
+
+
 class RocksView:
     """A ``StoreView`` of a RocksDB: one cursor, which shows the moment at which it was made.
 
@@ -129,6 +140,7 @@ class RocksView:
             try:
                 return read_slice(self._cursor, start, end, reverse=reverse, rows_max=rows_max)
             except Exception as cause:
+                forget_cursor(cause)
                 message = f"{self._path}: reading a view failed: {cause}"
                 if "Corruption" in str(cause):
                     raise StoreDamagedError(message) from cause

@@ -586,6 +586,25 @@ def test_a_scan_over_a_damaged_block_raises_and_never_ends_early(data_dir: Path)
     store.close()
 
 
+@pytest.mark.parametrize("reads", ["store", "view"])
+def test_an_error_that_somebody_keeps_does_not_keep_the_database_open(
+    data_dir: Path, reads: str
+) -> None:
+    store = open_store(data_dir)
+    store.write({b"%06d" % number: os.urandom(500) for number in range(2_000)})
+    store.close()
+    table = max((data_dir / "rocksdb").glob("*.sst"), key=lambda path: path.stat().st_size)
+    flip_bit(table, table.stat().st_size // 2)
+    store = open_store(data_dir)
+
+    with pytest.raises(StoreDamagedError) as kept:
+        list((store if reads == "store" else store.view()).scan(b"", None))
+    store.close()
+
+    open_store(data_dir).close()
+    assert "Corruption" in kept.value.message
+
+
 # --- size and space
 
 
