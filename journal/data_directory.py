@@ -67,7 +67,7 @@ class DataDirectory:
         self._after_fork = on_fork
         with explained_errors(self.path):
             if is_new_directory(self.path):
-                self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+                _make_directory(self.path)
             self._lock = DirectoryLock(self.path, on_fork=self._leave_to_parent)
             try:
                 self.tide = self._prepare()
@@ -103,13 +103,23 @@ class DataDirectory:
             if not tide_file.exists():
                 create_tide_mark(tide_file)
             stamp_directory(self.path)
-            sync_directory(self.path.parent)
         remove_stale(self.path)
         return TideMark(tide_file)
 
     def _leave_to_parent(self) -> None:
         self.tide.close()
         self._after_fork()
+
+
+def _make_directory(path: Path) -> None:
+    """Make ``path`` and what is missing above it, durably: a name is its parent's to keep."""
+    missing = [each for each in (path, *path.parents) if not each.exists()]
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # One that is there may be what a start that died has made, and not made durable.
+    for each in reversed(missing or [path]):
+        # Who may go through a directory and not read it cannot make durable what is in it.
+        with contextlib.suppress(PermissionError):
+            sync_directory(each.parent)
 
 
 def check_is_data_directory(path: Path, name: str | os.PathLike[str]) -> None:

@@ -6,6 +6,7 @@
              refuse if either ends below the tide mark               nothing has changed so far
              cut the log at a hole above the tide mark
              open for writing, and check the tide mark again
+             make the name of the database durable, if it is new
              count the epoch, durably
 
 What was measured, and why the settings are what they are, is in ``STORE.md``.
@@ -34,6 +35,7 @@ from ..objects.errors import (
     StoreLockedError,
 )
 from .data_directory import DataDirectory
+from .format import sync_directory
 from .log_files import cut_at_hole, find_needed_logs, inspect_logs, manifest_path
 from .log_records import read_shape
 
@@ -62,6 +64,9 @@ def open_database(directory: DataDirectory, memtable_bytes: int, block_cache_byt
     db = _open(directory, options, AccessType.read_write())
     try:
         _check_shortfall(directory, db.latest_sequence_number(), directory.database)
+        if is_new:
+            # RocksDB makes its files durable, and not the name of the directory that they are in.
+            sync_directory(directory.path)
         directory.tide.record(directory.tide.sequence, epoch=_next_epoch(directory, db))
     except BaseException:
         let_go(directory, db)

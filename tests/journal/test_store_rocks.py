@@ -18,6 +18,7 @@ from rocksdict import Rdict
 
 import holdfast
 from holdfast.journal import disk_space, rocks_open
+from holdfast.journal import format as format_
 from holdfast.journal.data_directory import DataDirectory
 from holdfast.journal.log_files import inspect_logs
 from holdfast.journal.rocks import RocksStore
@@ -154,6 +155,39 @@ def test_a_new_directory_is_made_with_its_parents_and_for_its_owner_only(tmp_pat
     assert store.path == tmp_path / "deep/er/data"
     assert stat.S_IMODE(store.path.stat().st_mode) == 0o700
     store.close()
+
+
+def test_each_name_that_a_first_start_makes_is_durable_before_anything_is_promised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file system need not keep a name whose directory nobody has synced."""
+    durable: set[Path] = set()
+
+    def sync(path: Path, flags: int) -> None:
+        durable.update(path.iterdir() if flags else ())
+
+    monkeypatch.setattr(format_, "_sync", sync)
+    store = open_store(tmp_path / "deep/er/data")
+
+    path = store.path
+    names = {path.parent.parent, path.parent, path, path / "rocksdb"}
+    assert durable >= names | {path / "holdfast.format", path / "holdfast.tide"}
+    store.close()
+
+
+def test_a_parent_that_cannot_be_read_is_no_reason_not_to_start(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a directory of mode 0711 somebody else may have made one for us."""
+    sync = format_._sync  # noqa: SLF001 - where it would be refused
+
+    def sync_some(path: Path, flags: int) -> None:
+        if path == data_dir.parent:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        sync(path, flags)
+
+    monkeypatch.setattr(format_, "_sync", sync_some)
+    open_store(data_dir).close()
 
 
 def test_an_existing_directory_is_closed_to_others(data_dir: Path) -> None:
@@ -715,8 +749,8 @@ def test_a_start_on_a_full_disk_drops_the_ballast(
     ("call", "nth", "file"),
     [
         ("pwrite", 1, "holdfast.lock"),
-        ("fsync", 1, "holdfast.tide.new"),
-        ("fsync", 2, "holdfast.format.new"),
+        ("fsync", 2, "holdfast.tide.new"),
+        ("fsync", 3, "holdfast.format.new"),
         ("pwrite", 2, "holdfast.tide"),
         ("pread", 1, "holdfast.tide"),
     ],
