@@ -96,7 +96,7 @@ class DataDirectory:
         """With the lock held: look again, then make what is missing."""
         is_new = is_new_directory(self.path)
         if self.path.stat().st_mode & 0o777 != 0o700:
-            self.path.chmod(0o700)
+            self._close_to_others()
         tide_file = self.path / TIDE_FILE
         if is_new:
             # The mark before the stamp: a stamped directory without a mark is a damaged one.
@@ -105,6 +105,17 @@ class DataDirectory:
             stamp_directory(self.path)
         remove_stale(self.path)
         return TideMark(tide_file)
+
+    def _close_to_others(self) -> None:
+        try:
+            self.path.chmod(0o700)
+        except PermissionError as error:
+            # The root of a mounted volume mostly belongs to root, and to our group.
+            message = (
+                f"{self.path} is open to other users, and this process may not change that; name a "
+                f"directory in it, such as {self.path / 'data'}, which is made"
+            )
+            raise StoreFailedError(message) from error
 
     def _leave_to_parent(self) -> None:
         self.tide.close()

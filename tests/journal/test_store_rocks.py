@@ -197,6 +197,24 @@ def test_an_existing_directory_is_closed_to_others(data_dir: Path) -> None:
     assert stat.S_IMODE(data_dir.stat().st_mode) == 0o700
 
 
+def test_a_directory_that_cannot_be_closed_to_others_is_refused_with_a_cure(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the root of a volume is, which root owns and our group may write to."""
+
+    def refuse(path: Path, *_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted", str(path))
+
+    data_dir.mkdir(mode=0o755)
+    with monkeypatch.context() as another_users:
+        another_users.setattr(Path, "chmod", refuse)
+        with pytest.raises(
+            StoreFailedError, match=r"name a directory in it, such as .*/data/data,"
+        ):
+            open_store(data_dir)
+    open_store(data_dir).close()
+
+
 def test_a_newer_format_is_refused_untouched(data_dir: Path) -> None:
     open_store(data_dir).close()
     (data_dir / "holdfast.format").write_text("holdfast data directory, format 2\n")
