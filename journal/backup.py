@@ -90,7 +90,7 @@ def back_up(data_dir: str | os.PathLike[str], target: str | os.PathLike[str]) ->
     source = Path(os.path.realpath(data_dir))
     with explained_errors(source):
         check_is_data_directory(source, data_dir)
-    path = _check_target(source, target)
+    path = check_target(source, target)
     partial = path.with_name(f"{path.name}.partial")
     with _explained(path):
         lock = _take(partial)
@@ -105,7 +105,12 @@ def back_up(data_dir: str | os.PathLike[str], target: str | os.PathLike[str]) ->
     return info
 
 
-def _check_target(source: Path, target: str | os.PathLike[str]) -> Path:
+def check_target(source: Path, target: str | os.PathLike[str]) -> Path:
+    """The path of a backup of ``source`` to ``target``, which can be one.
+
+    Raises:
+        InvalidArgumentError: it cannot, and the message says why.
+    """
     if "\0" in os.fspath(target):
         message = f"a backup cannot be named {target!r:.80}, for it holds a zero byte"
         raise InvalidArgumentError(message)

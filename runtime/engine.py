@@ -16,7 +16,7 @@ from typing import Literal, Self
 
 from opentelemetry.trace import TracerProvider
 
-from ..journal.backup import BackupInfo, back_up
+from ..journal.backup import BackupInfo
 from ..journal.rocks import RocksStore
 from ..journal.store import Store
 from ..objects.errors import (
@@ -280,7 +280,7 @@ class Engine(Outside, ForDoors):
             raise InvalidArgumentError(message)
         await self._answers.when_durable(None)
         told, tell = self._answers.when_told(_do_nothing)
-        work = partial(back_up, store.path, target)
+        work = partial(store.back_up, target)
         self._threads.run("backup", work, lambda info, error: tell(error or info))
         info: BackupInfo = await told
         return info

@@ -81,6 +81,44 @@ def test_it_holds_all_that_was_written_and_the_original_goes_on(
     assert sorted(each.name for each in tmp_path.iterdir()) == ["copy", "data"]
 
 
+def test_whoever_has_the_store_open_moves_the_log_rather_than_have_it_replayed(
+    store: RocksStore, tmp_path: Path
+) -> None:
+    """A replay holds the interpreter lock, and the loop of the server with it."""
+    expected = dict(store.scan(b"", None))
+    info = store.back_up(tmp_path / "copy")
+
+    logs = (info.path / "rocksdb").glob("*.log")
+    assert [log.stat().st_size for log in logs] == [0]
+    assert rows_of(info.path) == expected
+    store.write({KEYS[0]: b"goes on"})
+
+
+def test_a_backup_that_the_disk_fails_is_not_made(
+    store: RocksStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(store, "_move_log", fail)
+    with pytest.raises(StoreFailedError, match="moving the log before a backup failed"):
+        store.back_up(tmp_path / "copy")
+
+    assert [each.name for each in tmp_path.iterdir()] == ["data"]
+    with pytest.raises(StoreFailedError, match="The store has stopped"):
+        store.write({KEYS[0]: b"later"})
+
+
+def test_a_target_that_cannot_be_is_refused_before_anything_is_done(
+    store: RocksStore, tmp_path: Path
+) -> None:
+    moves = store.statistics().log_moves
+    with pytest.raises(InvalidArgumentError, match="exists"):
+        store.back_up(tmp_path)
+
+    assert store.statistics().log_moves == moves
+
+
 def test_what_starts_on_a_copy_counts_one_epoch_more_than_the_original(
     store: RocksStore, tmp_path: Path
 ) -> None:

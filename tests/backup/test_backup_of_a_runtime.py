@@ -20,11 +20,10 @@ from holdfast import (
     shared,
     state,
 )
-from holdfast.journal import keys
+from holdfast.journal import keys, rocks
 from holdfast.journal.directory_view import DirectoryView
 from holdfast.journal.rocks import RocksStore
 from holdfast.objects.identity import InvocationId
-from holdfast.runtime import engine
 from holdfast.runtime.verify import verify_rows
 from tests.cli.test_mistakes import CommandLine, command_line
 from tests.processes import ROOT, holdfast, post
@@ -158,7 +157,7 @@ async def test_a_backup_to_nowhere_is_an_error_and_not_an_answer(
             await runtime.backup("mon\0day")
         with pytest.raises(TypeError):
             await runtime.backup(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-        monkeypatch.setattr(engine, "back_up", _run_out_of_memory)
+        monkeypatch.setattr(rocks, "back_up", _run_out_of_memory)
         with pytest.raises(MemoryError):
             await runtime.backup(tmp_path / "monday")
         await runtime.object(Desk, "d").note("goes on")
