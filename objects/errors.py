@@ -231,11 +231,16 @@ class RetryableError(HoldfastError):
             InvalidArgumentError: ``retry_after`` is of another type, or no finite number.
         """
         super().__init__(message)
-        self.retry_after: timedelta | datetime | None = _read_retry_after(retry_after)
+        self.retry_after: timedelta | datetime | None = read_retry_after(retry_after)
 
 
-def _read_retry_after(value: object) -> timedelta | datetime | None:
-    if value is None or isinstance(value, timedelta):
+def read_retry_after(value: object) -> timedelta | datetime | None:
+    """The wait, or the moment, that ``value`` says; ``None``: none.
+
+    Raises:
+        InvalidArgumentError: it is of another type, or no finite number.
+    """
+    if value is None or isinstance(value, timedelta | datetime):
         return value
     if isinstance(value, str):
         return parse_retry_after(value)

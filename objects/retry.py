@@ -5,7 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal, cast
 
-from .errors import InvalidDefinitionError, RetryableError
+from .errors import (
+    InvalidArgumentError,
+    InvalidDefinitionError,
+    RetryableError,
+    read_retry_after,
+)
 
 ErrorTypes = tuple[type[Exception], ...]
 
@@ -125,6 +130,8 @@ class RetryPolicy:
 
     def _backoff_ms(self, attempts_failed: int) -> float:
         max_ms = self.max_interval / _MS
+        if not self.initial_interval:
+            return 0  # However large the factor has become, and it may be no number by then.
         try:
             delay_ms = self.initial_interval / _MS * self.factor ** (attempts_failed - 1)
         except OverflowError:
@@ -138,17 +145,27 @@ def find_asked_ms(error: BaseException, now_ms: int) -> int | None:
     ``now_ms`` is milliseconds since 1970; ``None``: it does not ask for any.
     """
     asked = [
-        _wait_ms(each.retry_after, now_ms)
+        wait_ms
         for each in _each(error)
-        if isinstance(each, RetryableError) and each.retry_after is not None
+        if isinstance(each, RetryableError)
+        and (wait_ms := _wait_ms(each.retry_after, now_ms)) is not None
     ]
     return max(asked, default=None)
 
 
-def _wait_ms(retry_after: timedelta | datetime, now_ms: int) -> int:
-    if isinstance(retry_after, datetime):
-        return max(0, round(retry_after.timestamp() * 1000) - now_ms)
-    return max(0, round(retry_after / _MS))
+def _wait_ms(retry_after: object, now_ms: int) -> int | None:
+    """The wait that an error says; ``None``: it says none, or something that is no wait.
+
+    Whoever made the error, or a class of its own, may have put anything there, and what a failed
+    attempt leads to is decided where nothing may go wrong any more.
+    """
+    try:
+        moment = read_retry_after(retry_after)
+        if isinstance(moment, datetime):
+            return max(0, round(moment.timestamp() * 1000) - now_ms)
+    except (InvalidArgumentError, OverflowError, ValueError, OSError):
+        return None
+    return None if moment is None else max(0, round(moment / _MS))
 
 
 def _each(error: BaseException) -> Iterator[BaseException]:

@@ -86,6 +86,7 @@ def test_a_wait_that_is_asked_for_is_a_day_at_most() -> None:
         ("nan", None),
         ("1e999", None),
         ("Sun, 99 Mar 2026 12:00:30 GMT", None),
+        ("Sun, 01 Mar 99999999999999999999 12:00:30 GMT", None),
         (2, 2000),
         (0.25, 250),
         (-1, 0),
@@ -106,6 +107,32 @@ def test_a_wait_is_a_timedelta_or_seconds_or_what_a_header_says(
 def test_a_wait_of_another_type_is_refused_with_what_it_is(retry_after: Any) -> None:
     with pytest.raises(InvalidArgumentError, match="retry_after is a timedelta, a number of sec"):
         RetryableError("busy", retry_after=retry_after)
+
+
+@pytest.mark.parametrize(
+    ("put_there", "expected_ms"),
+    [
+        (5, 5000),
+        ("2", 2000),
+        (float("nan"), None),
+        (True, None),
+        ([1], None),
+    ],
+)
+def test_whatever_was_put_where_the_wait_stands_is_a_wait_or_none(
+    put_there: Any, expected_ms: int | None
+) -> None:
+    error = RetryableError("busy")
+    error.retry_after = put_there
+
+    assert find_asked_ms(error, NOW_MS) == expected_ms
+
+
+@pytest.mark.parametrize("factor", [2.0, float("inf")])
+def test_no_interval_stays_none_however_often_it_grows(factor: float) -> None:
+    policy = RetryPolicy(initial_interval=timedelta(0), factor=factor, max_attempts=None)
+
+    assert [policy.delay_ms(failed) for failed in (1, 2, 2_000)] == [0, 0, 0]
 
 
 def test_a_group_waits_for_the_most_patient() -> None:

@@ -143,6 +143,25 @@ async def test_a_429_with_a_header_is_tried_again_when_the_header_says(world: Wo
     assert Script.times == [0, 7, 30, 31]
 
 
+class OddError(RetryableError):
+    """Says how long to wait in its own way, as classes of users may."""
+
+    def __init__(self, wait: Any) -> None:
+        super().__init__("odd")
+        self.retry_after = wait
+
+
+@pytest.mark.parametrize("handler_name", ["step", "plain"])
+async def test_a_wait_of_a_class_of_its_own_stops_no_runtime(
+    world: World, handler_name: str
+) -> None:
+    Script.outcomes = [OddError(4), OddError(object())]
+
+    assert await outcome(world, handler_name) == b'"done"'
+    assert world.runtime.health == "ok"
+    assert Script.times == [0, 4, 5]
+
+
 async def test_a_step_that_is_put_off_counts_its_attempts(world: World) -> None:
     Script.policy = RetryPolicy(max_attempts=2)
     Script.outcomes = [RetryableError("busy", retry_after=5), RetryableError("still busy")]
