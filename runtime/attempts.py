@@ -24,6 +24,7 @@ from .sources import SourceFinder
 from .state_table import StateTable
 from .steps import Steps
 from .tracing import Tracing
+from .waits import refuse_deadlock
 
 
 class Attempts:
@@ -195,7 +196,11 @@ class Attempts:
 
     def has_arrived(self, id_: InvocationId) -> None:
         """As ``Host.has_arrived``."""
+        invocation = self._lifecycle.find(id_)
+        assert invocation is not None, "a completed invocation has taken its place"
         has_arrived(self._lifecycle, id_)
+        # Whoever has attached to it may hold the turn that it waits for from now on.
+        refuse_deadlock(self._lifecycle, invocation)
 
     # -- AttemptHost -------------------------------------------------------------------------
 

@@ -88,11 +88,13 @@ def has_arrived(lifecycle: Lifecycle, id_: InvocationId) -> None:
     if invocation is None or invocation.record.state is not InvocationState.INBOXED:
         return  # It is not due yet, or nobody held the turn.
     details, object_ = invocation.record.details, invocation.object_
-    assert details is not None, "a plain call does nothing when it arrives"
     assert object_ is not None, "what has no key waits for no turn"
     holder = lifecycle.mailboxes.find_holder(object_)
     assert holder is not None, "waits for a turn that nobody holds"
-    if details.mode is CallMode.INTERRUPT:
-        cancel(lifecycle, holder, f"interrupted by {format_invocation_id(id_)}")
-    else:
-        wake_reader(lifecycle, holder)
+    match CallMode.QUEUE if details is None else details.mode:
+        case CallMode.INTERRUPT:
+            cancel(lifecycle, holder, f"interrupted by {format_invocation_id(id_)}")
+        case CallMode.STEER:
+            wake_reader(lifecycle, holder)
+        case CallMode.QUEUE:
+            pass  # A plain call does nothing when it arrives.

@@ -82,7 +82,7 @@ class Host(Protocol):
         ...
 
     def has_arrived(self, id_: InvocationId) -> None:
-        """A delayed invocation that is no plain call has taken its place behind others."""
+        """A delayed invocation has taken its place behind others."""
         ...
 
 
@@ -468,7 +468,7 @@ class Lifecycle:
             record.sequence = self.next_sequence()
             record.next_attempt_ms = 0
             self._take_place(invocation)
-            if record.details is not None and record.details.mode:
+            if record.details is not None and record.state is InvocationState.INBOXED:
                 assert self._host is not None, "connect() comes first"
                 self._host.has_arrived(id_)
         elif kind is TimerKind.RETRY:

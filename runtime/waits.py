@@ -1,5 +1,8 @@
 """Waiting that cannot end: found when an invocation begins to wait, and refused.
 
+It begins to wait when its handler does, and when it was delayed and takes its place behind others:
+until it is due it can still move, so whoever attaches to it before is not refused.
+
 An invocation that waits for nothing but calls, and for outcomes that it attached to, points at
 those; what it has asked for and none of its tasks awaits moves nobody. One that stands in a mailbox
 points at whoever holds the turn there. If, from an invocation that has just begun to wait, only
@@ -28,7 +31,8 @@ from .open_invocation import OpenInvocation
 def refuse_deadlock(lifecycle: Lifecycle, start: OpenInvocation) -> None:
     """If ``start`` has closed a cycle of waits, end one of them with an error that names it.
 
-    ``start`` has just been recorded as waiting for its callees only.
+    ``start`` has just been recorded as waiting for its callees only; or, delayed until now, it has
+    taken its place behind whoever holds the turn.
     """
     cycle = _find_cycle(lifecycle, start)
     if cycle is None:

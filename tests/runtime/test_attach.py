@@ -102,6 +102,15 @@ class Fan(VirtualObject):
             return f"{type(error).__name__}: {error.message}"
 
     @handler
+    async def wait_for_later_self(self, ctx: Context) -> str:
+        id_ = await ctx.object(Fan, ctx.key).touch.send(delay=timedelta(seconds=5))
+        await ctx.run("told", note, id_)
+        try:
+            return str(await ctx.attach(id_))
+        except TerminalError as error:
+            return f"{type(error).__name__}: {error.message}"
+
+    @handler
     async def wait_for_told(self, ctx: Context) -> str:
         promise = ctx.awakeable(str)
         await ctx.run("tell", note, promise.id)
@@ -463,3 +472,57 @@ async def test_an_id_that_is_none_is_refused_in_the_handler(world: World) -> Non
     asked = await submit_and_settle(world, "Fan/f/wait_for_any", "nonsense")
 
     assert not asked.outcome.done()  # It is a mistake of the code, and so it is tried again.
+
+
+@pytest.mark.parametrize("down", [False, True])
+async def test_waiting_for_what_falls_due_behind_ones_own_turn_is_refused(
+    world: World, *, down: bool
+) -> None:
+    runtime = await world.start()
+    id_ = await runtime.object(Fan, "f").wait_for_later_self.send()
+    await settle()
+    if down:
+        await world.crash()
+        await world.clock.advance(5)
+        runtime = await world.start()
+    else:
+        await world.clock.advance(5)
+    await settle()
+
+    said = await soon(runtime.invocation(id_).attach())
+    assert said.startswith("DeadlockError: this call would wait for ever: Fan/f/touch")
+    assert await soon(runtime.invocation(Outer.lines[-1]).attach()) == "touched"
+    assert_nobody_waits(world)
+
+
+async def test_what_falls_due_behind_a_chain_that_waits_for_it_is_refused(world: World) -> None:
+    runtime = await world.start()
+    id_ = await runtime.object(Fan, "a").touch.send(delay=timedelta(seconds=5))
+    inner = await runtime.object(Fan, "b").wait_for_any.send(id_)
+    outer = await runtime.object(Fan, "a").wait_for_any.send(inner)
+    await settle()
+    runtime.suspend_idle()
+    await world.clock.advance(5)
+    await settle()
+
+    said = await soon(runtime.invocation(outer).attach())
+    assert "DeadlockError" in said
+    assert await soon(runtime.invocation(id_).attach()) == "touched"
+    assert await soon(runtime.invocation(inner).attach()) == "touched"
+    assert_nobody_waits(world)
+
+
+async def test_what_falls_due_behind_somebody_else_is_waited_for(world: World) -> None:
+    runtime = await world.start()
+    held = await runtime.object(Fan, "a").wait_for_told.send()
+    id_ = await runtime.object(Fan, "a").touch.send(delay=timedelta(seconds=5))
+    waiter = await runtime.object(Fan, "b").wait_for_any.send(id_)
+    await settle()
+    await world.clock.advance(5)
+    await settle()
+    assert await runtime.resolve_awakeable(Outer.lines[-1], UNKNOWN)
+    await settle()
+
+    assert "404" not in await soon(runtime.invocation(held).attach())
+    assert await soon(runtime.invocation(waiter).attach()) == "touched"
+    assert_nobody_waits(world)
