@@ -22,7 +22,7 @@ from ..objects.media import is_json
 from ..objects.serde import Serde, json_serde
 from .asking import Answered, Asker, lost_error
 from .exchange import Ask, Reply
-from .failures import INVOCATION_ID, error_of
+from .failures import INVOCATION_ID, error_of, is_key_refused
 from .seams import Seams
 
 T = TypeVar("T")
@@ -134,8 +134,8 @@ class Calls:
     async def _get(self, ask: Ask, target: Target, options: CallOptions, status: int) -> Answered:
         answered = await self._asker.ask(ask)
         is_ours = options.idempotency_key is None and ask.idempotency_key is not None
-        if answered.reply.status == 400 and is_ours and _may_be_run(target):
-            # Perhaps a workflow, named without its class: it takes no key, and left no trace.
+        if is_ours and is_key_refused(answered.reply):
+            # A workflow, named without its class: it takes no key, and left no trace.
             ask = replace(
                 ask,
                 headers=_without_key(ask.headers),
@@ -245,10 +245,6 @@ def decode_result(result: Serde[Any], reply: Reply) -> Any:
 
 def _timeout(options: CallOptions) -> timedelta | None:
     return options.timeout if isinstance(options, RemoteOptions) else None
-
-
-def _may_be_run(target: Target) -> bool:
-    return target.handler == RUN and target.key is not None
 
 
 def _without_key(headers: Mapping[str, str]) -> dict[str, str]:

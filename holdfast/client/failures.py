@@ -6,6 +6,7 @@ are ``{"message": …}``, those of callers' ``{"code": …, "message": …, "sou
 """
 
 import json
+from http import HTTPStatus
 from typing import Any, Final, cast
 
 from ..objects.errors import (
@@ -79,11 +80,23 @@ _BY_STATUS: Final[dict[int, type[HoldfastError]]] = {
 """Any other status of 400 to 499 is an argument that does not fit."""
 _NOT_THERE: Final = frozenset({400, 404, 405})
 """With which a port of the other kind may answer a path that it does not know."""
+_KEY_REFUSED: Final = "cannot use the idempotency key with workflow handlers"
+"""What a refusal begins with of a call that takes no key; Restate says the same."""
 
 
 def is_outcome(reply: Reply) -> bool:
     """Whether the answer is the recorded outcome of an invocation, whatever its status."""
     return reply.headers.get(ERROR_SOURCE) == "invocation"
+
+
+def is_key_refused(reply: Reply) -> bool:
+    """Whether the server has refused a call for its idempotency key, as the ``run`` of a workflow.
+
+    It must say so itself: what an object's ``run`` ends with may be a 400 as well, and is final.
+    """
+    if reply.status != HTTPStatus.BAD_REQUEST or reply.headers.get(ERROR_SOURCE) != "ingress":
+        return False
+    return str(_parse(reply.body).get("message")).startswith(_KEY_REFUSED)
 
 
 def is_stranger(ask: Ask, reply: Reply) -> bool:

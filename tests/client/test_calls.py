@@ -11,6 +11,7 @@ from holdfast import (
     AccessDeniedError,
     Client,
     ConflictError,
+    Context,
     InvalidArgumentError,
     MemoryStore,
     NotReachedError,
@@ -22,6 +23,8 @@ from holdfast import (
     Target,
     TerminalError,
     UnknownTargetError,
+    VirtualObject,
+    handler,
 )
 from holdfast.ingress.options import HttpOptions
 from holdfast.ingress.server import serve
@@ -121,6 +124,27 @@ async def test_an_outcome_of_503_is_an_outcome_and_not_asked_for_again(
         await client.object(Cart, "sam").refuse(503)
     assert caught.value.status_code == 503
     assert ran == ["refuse"]
+
+
+async def test_an_object_whose_run_ends_with_400_has_run_once(ran: list[str]) -> None:
+    class Agent(VirtualObject):
+        @handler
+        async def run(self, ctx: Context, question: str) -> None:
+            ran.append(question)
+            message = "that is no question"
+            raise TerminalError(message, status_code=400)
+
+    async with Runtime([Agent], store=MemoryStore()) as runtime:
+        server = await serve(runtime, port=0)
+        async with Client(f"http://127.0.0.1:{server.port}") as client:
+            with pytest.raises(TerminalError, match="no question"):
+                await client.object(Agent, "sam").run("typed")
+            with pytest.raises(TerminalError, match="no question"):
+                await client.call_by_name("Agent", "sam", "run", "named")
+            with pytest.raises(InvalidArgumentError, match="str"):
+                await client.call_by_name("Agent", "sam", "run", 5)
+        await server.close(timedelta(0))
+    assert ran == ["typed", "named"]
 
 
 async def test_refusals_are_those_of_the_runtime(client: Client) -> None:
