@@ -24,7 +24,14 @@ from ..objects.identity import Target
 from ..objects.retry import RetryPolicy
 from ..objects.retry_after import parse_retry_after
 from .exchange import Ask, LostError, Reply, UnreachableError
-from .failures import ERROR_SOURCE, error_of, is_outcome, is_stranger, stranger_error
+from .failures import (
+    ERROR_SOURCE,
+    error_of,
+    is_outcome,
+    is_stranger,
+    lost_error,
+    stranger_error,
+)
 from .seams import Seams
 from .transport import Transport
 
@@ -197,16 +204,6 @@ class Asker:
         return None if wait is None else round(wait / timedelta(milliseconds=1))
 
     def _give_up(self, ask: Ask, error: HoldfastError, *, was_lost: bool) -> HoldfastError:
-        if not was_lost or ask.is_question:
+        if not was_lost or ask.is_question or isinstance(error, AnswerLostError):
             return error
         return lost_error(ask, error.message)
-
-
-def lost_error(ask: Ask, why: str) -> AnswerLostError:
-    """The error of a request that may have been taken, and has no answer."""
-    message = f"{why}. Whether it was accepted is not known"
-    if ask.idempotency_key is not None:
-        message = f"{message}; ask again with idempotency_key={ask.idempotency_key!r}"
-    elif ask.hint:
-        message = f"{message}; {ask.hint}"
-    return AnswerLostError(message, idempotency_key=ask.idempotency_key)

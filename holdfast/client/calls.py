@@ -16,13 +16,19 @@ from urllib.parse import quote
 
 from ..objects.call_options import PLAIN, CallOptions, Mode, outside_options
 from ..objects.durations import to_duration
-from ..objects.errors import ConflictError, HoldfastError, InvalidArgumentError, TerminalError
+from ..objects.errors import (
+    AnswerLostError,
+    ConflictError,
+    HoldfastError,
+    InvalidArgumentError,
+    TerminalError,
+)
 from ..objects.identity import Target
 from ..objects.media import is_json
 from ..objects.serde import Serde, json_serde
-from .asking import Answered, Asker, lost_error
+from .asking import Answered, Asker
 from .exchange import Ask, Reply
-from .failures import INVOCATION_ID, error_of, is_key_refused
+from .failures import INVOCATION_ID, error_of, is_key_refused, lost_error
 from .seams import Seams
 
 T = TypeVar("T")
@@ -149,7 +155,7 @@ class Calls:
                 return await self._attach(ask, target)
         if answered.reply.status != status:
             error = error_of(ask, answered.reply, self._asker.server, target)
-            if answered.was_lost and not isinstance(error, TerminalError):
+            if answered.was_lost and not isinstance(error, TerminalError | AnswerLostError):
                 # This sending was refused; one before it may have been accepted all the same.
                 raise lost_error(ask, f"an answer was lost, and then {error.message}") from error
             raise error

@@ -119,6 +119,16 @@ def stranger_error(ask: Ask, reply: Reply, server: str) -> NotReachedError:
     )
 
 
+def lost_error(ask: Ask, why: str) -> AnswerLostError:
+    """The error of a request that may have been taken, and has no answer."""
+    message = f"{why}. Whether it was accepted is not known"
+    if ask.idempotency_key is not None:
+        message = f"{message}; ask again with idempotency_key={ask.idempotency_key!r}"
+    elif ask.hint:
+        message = f"{message}; {ask.hint}"
+    return AnswerLostError(message, idempotency_key=ask.idempotency_key)
+
+
 def error_of(ask: Ask, reply: Reply, server: str, target: Target | None = None) -> HoldfastError:
     """The exception that an answer stands for, whose status is not what success looks like.
 
@@ -132,7 +142,10 @@ def error_of(ask: Ask, reply: Reply, server: str, target: Target | None = None) 
     body = _parse(reply.body)
     message = body.get("message")
     if not isinstance(message, str):
-        return stranger_error(ask, reply, server)
+        stranger = stranger_error(ask, reply, server)
+        # A proxy says so of what it has passed on as well, as when the answer was late.
+        is_lost = reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not ask.is_question
+        return lost_error(ask, stranger.message) if is_lost else stranger
     if reply.status in _NOT_THERE and ask.is_operators != ("restate_code" in body):
         ports = ("operators", "calls") if "restate_code" in body else ("calls", "operators")
         return NotReachedError(

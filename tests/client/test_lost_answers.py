@@ -304,6 +304,20 @@ async def test_somebody_else_on_the_port_is_named(server: HttpServer, patience: 
             await client.object(Cart, "sam").add("tea")
 
 
+@pytest.mark.parametrize("status", [500, 520, 524])
+async def test_a_proxy_that_fails_does_not_say_that_nothing_was_accepted(
+    status: int, server: HttpServer, patience: Patience
+) -> None:
+    late = b"HTTP/1.1 %d Late\r\ncontent-type: text/html\r\ncontent-length: 4\r\n\r\nlate"
+    async with over(server, patience, *[late % status] * 3) as (client, _):
+        with pytest.raises(AnswerLostError, match="idempotency_key='key-1'"):
+            await client.object(Cart, "sam").add("tea")
+        with pytest.raises(AnswerLostError, match="deliver it twice"):
+            await client.invocation("inv_" + "1" * 32).signal("go")
+        with pytest.raises(NotReachedError):
+            await client.state(Cart, "sam")
+
+
 _LOGIN_PAGE = (
     b"HTTP/1.1 %d OK\r\ncontent-type: text/html\r\ncontent-length: 13\r\n\r\n<html></html>"
 )
