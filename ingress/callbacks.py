@@ -22,7 +22,14 @@ from asyncio import Semaphore
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar
+from aiohttp import (
+    ClientError,
+    ClientResponseError,
+    ClientSession,
+    ClientTimeout,
+    DummyCookieJar,
+    InvalidURL,
+)
 
 from ..objects.context import Context
 from ..objects.errors import RetryableError, TerminalError
@@ -87,7 +94,7 @@ async def _post(url: str, id_: str, body: str, timeout: timedelta) -> None:  # n
         message = f"{_shown(url)} did not answer within {timeout}"
         raise RetryableError(message) from None
     except (ClientError, OSError, ValueError) as error:
-        message = f"{_shown(url)} could not be told: {type(error).__name__}: {error}"
+        message = f"{_shown(url)} could not be told: {_reason(error)}"
         raise RetryableError(message) from None
     _check(status, retry_after, url)
 
@@ -102,6 +109,18 @@ def _check(status: int, retry_after: str | None, url: str) -> None:
     if 300 <= status < 400:
         message = f"{message}, a redirect, and only who was named is told"
     raise RetryableError(message, retry_after=retry_after)
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, without the URL, which some errors of aiohttp's quote."""
+    name = type(error).__name__
+    match error:
+        case ClientResponseError():
+            return f"{name}: its answer is no HTTP: {' '.join(error.message.split()):.200}"
+        case InvalidURL():
+            return f"{name}: it is no URL that can be called"
+        case _:
+            return f"{name}: {error}"
 
 
 def _shown(url: str) -> str:

@@ -127,10 +127,12 @@ def check_url(url: str) -> str:
             what would be recorded in the clear (a password) or never sent (a fragment).
     """
     problem = _find_url_problem(url)
-    if problem is not None:
-        message = f"the callback {url!r:.120} {problem}"
-        raise InvalidArgumentError(message)
-    return url
+    if problem is None:
+        return url
+    # Not quoted where there may be a password: a message may end up in a log.
+    shown = "URL" if "@" in url else f"{url!r:.120}"
+    message = f"the callback {shown} {problem}"
+    raise InvalidArgumentError(message)
 
 
 def _find_url_problem(url: str) -> str | None:  # one line for each

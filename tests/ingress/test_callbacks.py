@@ -236,6 +236,25 @@ async def test_who_cannot_be_reached_holds_nobody_up(
     assert "could not be told" in caplog.text
 
 
+async def test_an_answer_that_is_no_http_gets_no_secret_into_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"garbage\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(babble, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/s3cret?token=s3cret"
+    async with serving() as runtime:
+        await runtime.object(Counter, "a", callback=url).add(5)
+        await all_done(runtime)
+    server.close()
+
+    assert "its answer is no HTTP" in caplog.text
+    assert "s3cret" not in caplog.text
+
+
 async def test_who_does_not_answer_in_time_is_told_again(receiver: Receiver) -> None:
     async def hang(_: web.BaseRequest) -> web.StreamResponse:
         await asyncio.sleep(30)

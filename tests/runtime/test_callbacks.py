@@ -313,9 +313,10 @@ async def test_what_cannot_be_told_is_refused_at_the_door(
     world: World, callback: Any, error: type[HoldfastError], message: str
 ) -> None:
     rows = dict(world.store.scan(b"", None))
-    with pytest.raises(error, match=message):
+    with pytest.raises(error, match=message) as refused:
         await world.runtime.object(Counter, "a", callback=callback).add(1)
     await settle()
+    assert "secret" not in refused.value.message
 
     assert dict(world.store.scan(b"", None)) == rows
 
