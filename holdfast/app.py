@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 DEFAULT_PORT = 8080
 """Restate's, so that its users' curl lines work."""
 
+CLOSING_GRACE = timedelta(seconds=5)
+"""What a server that closes leaves its callers at least; more where running steps have more."""
+
 
 class Runtime(Engine):
     """Objects and services of one data directory, for calls from this process and over HTTP.
@@ -39,6 +42,9 @@ class Runtime(Engine):
     with what was under way, and stops gracefully at the end of the block. Only one runtime can
     have a directory open; two runtimes on two directories share nothing.
     """
+
+    # How long the servers of this runtime wait for answers when they close.
+    _closing_grace = CLOSING_GRACE
 
     def _own_classes(self) -> Sequence[type]:
         return (make_callbacks(self.config),)
@@ -122,17 +128,18 @@ class Runtime(Engine):
             stopping.cancel()
             failing.cancel()
             for each in reversed(servers):
-                await each.close()
+                await each.close(self._closing_grace)
                 self._servers.discard(each)
 
     async def stop(self, grace: timedelta | None = None) -> None:
-        """As ``Engine.stop``; ``serve`` returns as well, and its server is closed after all else.
+        """As ``Engine.stop``; ``serve`` returns as well, once its server is closed.
 
-        So while actions still run, HTTP callers get an answer that says to try again, rather than
-        no connection.
+        The server takes no further connections. Callers who wait have ``grace`` too, so whoever
+        waits for a step that ends in time gets the outcome; what they ask meanwhile is a 503.
         """
+        self._closing_grace = max(CLOSING_GRACE, self.config.stop_grace if grace is None else grace)
         self._stopping.set()
-        # The engine first: it answers whoever waits, and a server closes once all are answered.
+        # It answers whoever still waits at its end, and a server closes once all are answered.
         await super().stop(grace)
         for server in list(self._servers):
             await server.close()
