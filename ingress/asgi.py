@@ -223,9 +223,12 @@ def _path_of(scope: Scope) -> str:
 def _find_as_sent(path: str, raw: bytes) -> str:
     """The end of ``raw`` that is ``path`` once decoded; where there is none, ``path`` encoded."""
     sent = raw.partition(b"?")[0].decode("latin-1")
+    # Many servers put this character in place of bytes that are no UTF-8, and so make one key of
+    # several; what was sent is refused for them.
+    errors = "replace" if "\ufffd" in path else "surrogateescape"
     segments = sent.split("/")
     for start in range(1, len(segments)):
         end = "/" + "/".join(segments[start:])
-        if unquote(end, errors="surrogateescape").rstrip("/") == path.rstrip("/"):
+        if unquote(end, errors=errors).rstrip("/") == path.rstrip("/"):
             return end
     return quote(path, safe=_UNRESERVED, errors="surrogateescape")

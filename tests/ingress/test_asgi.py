@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -82,6 +83,28 @@ async def test_a_key_keeps_its_slash_wherever_the_application_is_mounted(
     await speak(AsgiApp(engine), scope(path=path, root_path=root, raw_path=raw), [body(b"1")])
 
     assert engine.accepted[0].target.key == "s/m"
+
+
+@pytest.mark.parametrize("sent", [b"%FF", b"%ED%A0%80", b"a%2F%FE"])
+async def test_a_key_that_is_no_unicode_does_not_become_another_one(
+    engine: FakeEngine, sent: bytes
+) -> None:
+    raw = b"/a/Counter/" + sent + b"/add"
+    path = unquote(raw.decode())  # As uvicorn: what is no UTF-8 becomes U+FFFD.
+    start, rest = await speak(
+        AsgiApp(engine), scope(path=path, root_path="/a", raw_path=raw), [body(b"1")]
+    )
+
+    assert start["status"] == 400
+    assert b"not UTF-8" in rest["body"]
+    assert engine.accepted == []
+
+
+async def test_a_key_may_hold_the_character_that_stands_for_none(engine: FakeEngine) -> None:
+    raw = b"/Counter/%EF%BF%BD%2F/add"
+    await speak(AsgiApp(engine), scope(path="/Counter/\ufffd//add", raw_path=raw), [body(b"1")])
+
+    assert engine.accepted[0].target.key == "\ufffd/"
 
 
 async def test_without_a_raw_path_the_decoded_one_serves(engine: FakeEngine) -> None:
