@@ -16,7 +16,8 @@ from .callers import CallersDoor
 from .messages import Head
 from .options import DEFAULT_OPTIONS, HttpOptions
 
-_BELOW = "/{below:.*}"
+# A key may hold a line break, which a dot leaves out.
+_BELOW = "/{below:(?s:.*)}"
 
 
 def make_app(engine: LifespanEngine, options: HttpOptions = DEFAULT_OPTIONS) -> web.Application:

@@ -288,8 +288,12 @@ async def test_a_unix_socket_is_an_address(runtime: Runtime, tmp_path: Path) -> 
     await server.close(timedelta(0))
 
 
-async def test_a_path_behind_the_url_is_where_the_runtime_is_mounted(runtime: Runtime) -> None:
+@pytest.mark.parametrize("key", ["sam", "a/b", "..", "ü\n ?#"])
+async def test_a_path_behind_the_url_is_where_the_runtime_is_mounted(
+    key: str, runtime: Runtime
+) -> None:
     app = web.Application()
     app.add_subapp("/agents", runtime.app())
     async with TestServer(app) as outer, Client(str(outer.make_url("/agents/"))) as client:
-        assert await client.object(Cart, "sam").add("tea") == ["tea"]
+        assert await client.object(Cart, key).add("tea") == ["tea"]
+        assert await runtime.object(Cart, key).look() == ["tea"]
