@@ -70,6 +70,13 @@ class Origin:
         return f"{self.target} ({self.invocation_id})"
 
 
+def printable(text: str) -> str:
+    """``text`` in one line, with what would move a terminal's cursor as escapes: for logs."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
 def new_invocation_id(now_ms: int, entropy: bytes) -> InvocationId:
     """The id of an invocation accepted at ``now_ms``, from 10 random bytes."""
     return InvocationId(now_ms.to_bytes(6, "big") + entropy)

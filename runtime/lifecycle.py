@@ -40,6 +40,7 @@ from ..objects.identity import (
     InvocationId,
     Target,
     new_invocation_id,
+    printable,
 )
 from ..objects.mismatch import Mismatch
 from ..objects.registry import Registry
@@ -357,7 +358,7 @@ class Lifecycle:
             invocation.name,
             record.failures,
             delay_ms,
-            reason,
+            printable(reason),
             # The whole story once; what follows is mostly the same again.
             exc_info=error if record.failures == 1 else None,
         )

@@ -9,7 +9,7 @@ from ..journal import keys
 from ..journal.entry import Delivery, Failure, Input
 from ..journal.records import InvocationRecord
 from ..objects.definition import HandlerDefinition, ServiceDefinition
-from ..objects.identity import InvocationId, Target, format_invocation_id
+from ..objects.identity import InvocationId, Target, format_invocation_id, printable
 from .commits import Commits
 
 Result = bytes | Failure
@@ -72,8 +72,8 @@ class OpenInvocation(Struct, kw_only=True, eq=False):
 
     @property
     def name(self) -> str:
-        """For messages: ``Assistant/sam/ask (inv_...)``."""
-        return f"{self.record.target} ({format_invocation_id(self.id)})"
+        """For messages: ``Assistant/sam/ask (inv_...)``, in one line whatever the key is."""
+        return f"{printable(str(self.record.target))} ({format_invocation_id(self.id)})"
 
 
 def object_key(target: Target) -> bytes | None:

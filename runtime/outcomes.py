@@ -17,7 +17,7 @@ from ..journal.records import (
     OutcomeRecord,
     decode_outcome,
 )
-from ..objects.identity import InvocationId, accepted_ms
+from ..objects.identity import InvocationId, accepted_ms, printable
 from .commits import Commits
 from .config import RuntimeConfig
 from .failures import describe_outcome
@@ -139,11 +139,12 @@ class Outcomes:
         """Say in the log how an invocation has ended."""
         record, now_ms = invocation.record, self._clock.now_ms()
         took_ms = now_ms - (record.begun_ms or now_ms)
+        target = printable(str(record.target))
         if isinstance(result, Failure):
-            said = describe_outcome(result, invocation.id)
-            logger.debug("%s failed in %d ms: %s", record.target, took_ms, said)
+            said = printable(describe_outcome(result, invocation.id))
+            logger.debug("%s failed in %d ms: %s", target, took_ms, said)
         else:
-            logger.debug("%s ok in %d ms", record.target, took_ms)
+            logger.debug("%s ok in %d ms", target, took_ms)
 
     def find(self, id_: InvocationId) -> OutcomeRecord | None:
         """The outcome, as decided so far."""

@@ -27,7 +27,7 @@ from ..journal import keys
 from ..journal.entry import Failure
 from ..journal.records import StepRecord, StepState, TimerKind, decode_step
 from ..objects.errors import OutcomeUnknownError, StepFailedError
-from ..objects.identity import InvocationId
+from ..objects.identity import InvocationId, printable
 from ..objects.retry import RetryPolicy
 from ..objects.syscalls import Happened, NeverHappened
 from .failures import describe, failure_of, find_terminal
@@ -333,7 +333,7 @@ class Steps:
             invocation.name,
             step.attempt,
             delay_ms,
-            reason,
+            printable(reason),
         )
         self._put_off(step, StepState.FAILED, delay_ms, reason)
 

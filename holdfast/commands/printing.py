@@ -13,6 +13,8 @@ from typing import Any, Final
 
 import click
 
+from ..objects.identity import printable
+
 _CELL_MAX: Final = 60
 _GAP: Final = "  "
 _UNITS: Final = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
@@ -59,13 +61,6 @@ def show(value: Any) -> str:
 def cut(text: str, width: int) -> str:
     """``text``, or its beginning and an ellipsis where it is longer."""
     return text if len(text) <= width else text[: max(0, width - 1)] + "…"
-
-
-def printable(text: str) -> str:
-    """``text`` in one line, with what would move a terminal's cursor as escapes."""
-    if text.isprintable():
-        return text
-    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 
 def ago(moment: str | None, now: datetime) -> str:
