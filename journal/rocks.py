@@ -341,6 +341,7 @@ class RocksStore:
 
         Not where the store has stopped meanwhile: nobody is told of that sync either.
         """
+        self.settle(aside=True)
         try:
             self._db.flush_wal(True)  # noqa: FBT003 -- rocksdict's signature
             self._syncs += 1

@@ -123,8 +123,8 @@ class TideFollower:
 
     ``follow`` only notes how far the log is durable and returns; ``settle`` records that, here, or
     aside in a daemon thread while the next sync is under way. To wake a thread takes longer than
-    to write to a fast disk, and less than to a slow one. Several notes become one record, so the
-    mark is at most one record behind, never a queue.
+    to write to a fast disk, and less than to a slow one. ``follow`` waits for the note before, so
+    the mark is at most one sync behind.
     """
 
     def __init__(
@@ -146,12 +146,16 @@ class TideFollower:
     def follow(self, sequence: int) -> None:
         """Note that the log is durable up to ``sequence``.
 
+        What was noted before is recorded when this returns: here, if it is not yet. Otherwise the
+        thread could fall behind by as many syncs as one slow write takes, and damage to all of
+        those could pass for an end that was never acknowledged.
+
         Raises:
             Exception: what recording an earlier mark failed with. Nothing was noted.
         """
+        self._record()
         if self.failure is not None:
             raise self.failure
-        self.settle(aside=True)
         self._target = sequence
         self._is_left_over = True
 

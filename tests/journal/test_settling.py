@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,24 @@ def test_what_a_sync_left_over_is_done_by_the_next_one_even_with_nothing_new(
     follower = store._follower  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
     assert follower is not None
     assert not follower._is_left_over  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    store.close()
+
+
+def test_a_sync_returns_when_the_mark_of_the_one_before_is_durable(tmp_path: Path) -> None:
+    """However long the thread of the marks takes for one, no more can be lost unseen."""
+    store = RocksStore(tmp_path)
+    follower = store._follower  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    assert follower is not None
+    ran, follower._wake_ups = follower._wake_ups, queue.SimpleQueue()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    marks = [mark_of(tmp_path)]
+    for number in range(3):
+        store.write({b"k": b"%d" % number})
+        store.sync()
+        store.settle(aside=True)
+        marks.append(mark_of(tmp_path))
+
+    assert marks == [0, 0, 1, 2]
+    follower._wake_ups = ran  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
     store.close()
 
 

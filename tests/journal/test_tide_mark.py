@@ -134,13 +134,20 @@ def flags_of(descriptor: Path) -> list[str]:
     return [line for line in said.splitlines() if line.startswith("flags:")]
 
 
-def test_a_follower_that_did_not_run_leaves_the_mark_behind(path: Path) -> None:
+@pytest.mark.parametrize("is_settled", [True, False])
+def test_a_follower_that_does_not_run_leaves_the_mark_one_sync_behind(
+    path: Path, *, is_settled: bool
+) -> None:
     mark = TideMark(path)
     follower = TideFollower(mark, never_start)
     follower.follow(5)
+    assert mark.sequence == 0
+    if is_settled:
+        follower.settle(aside=True)
+
     follower.follow(8)
 
-    assert mark.sequence == 0
+    assert reread(path)[0] == mark.sequence == 5
     follower.flush()
     assert mark.sequence == 8
     follower.stop()
@@ -153,6 +160,7 @@ def test_a_follower_records_by_itself(path: Path) -> None:
     follower = TideFollower(mark, threads.append)
     follower.follow(5)
     follower.follow(8)
+    follower.settle(aside=True)
     end(follower)
 
     threads[0]()
