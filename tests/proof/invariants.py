@@ -3,7 +3,7 @@
 INVARIANTS = {
     "I1": "An acknowledged call is there until its retention ends: same id, target and arguments.",
     "I2": "A result that anyone has seen is the result for ever; nothing runs after it.",
-    "I3": "A step whose result the handler has seen, or whose successor began, never runs again.",
+    "I3": "A step of which anything came, a later step or an answer, never runs again.",
     "I4": "Replay sees the same results, in the same order, the same random numbers and time.",
     "I5": "Exclusive handlers of one key never overlap, and the one that began stays first.",
     "I6": "Two calls of one client to one key, the second after the first's answer, keep order.",
