@@ -4,6 +4,7 @@
         holdfast.format             what this directory is           see ``format``
         holdfast.lock               who has it open                  see ``directory_lock``
         holdfast.tide               how much it must hold            see ``tide_mark``
+        holdfast.place              where it was made durable        see ``copied``
         holdfast.ballast            room for a start on a full disk  see ``disk_space``
         rocksdb/                    the rows, RocksDB's own files
         holdfast.backup-*/          names of its files for a backup under way   see ``staging``

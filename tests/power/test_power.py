@@ -1,14 +1,18 @@
 """A server whose disk loses power under load, again and again, keeps what it promised."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from holdfast.journal.rocks import RocksStore
 from tests.power.cutter import SHARES
-from tests.power.disk import find_obstacle
+from tests.power.disk import LoopDisk, find_obstacle
 from tests.power.first_starts import cut_first_starts
 from tests.power.rounds import Variant, run_cuts, run_fillings
+from tests.processes import environment
 
 SEED = os.environ.get("HOLDFAST_CRASH_SEED", "1")
 
@@ -59,3 +63,35 @@ def test_a_file_that_is_not_synced_when_made_is_found_out(tmp_path: Path) -> Non
     if obstacle := find_obstacle():
         pytest.skip(obstacle)
     assert cut_first_starts(tmp_path, SEED, 6, "tests.power.without_fsync").violations
+
+
+ANSWER = """
+import os, sys
+from holdfast.journal.rocks import RocksStore
+store = RocksStore(sys.argv[1], ballast_bytes=0, free_bytes_min=0)
+store.write({b"answered": b"1"})
+store.sync()
+store.flush_tide_mark()
+os._exit(0)
+"""
+
+
+def test_what_is_answered_from_a_fresh_copy_survives_a_power_cut(tmp_path: Path) -> None:
+    if obstacle := find_obstacle():
+        pytest.skip(obstacle)
+    store = RocksStore(tmp_path / "backup", ballast_bytes=0)
+    store.write({b"row %d" % number: os.urandom(500) for number in range(1_000)})
+    store.close()
+    RocksStore(tmp_path / "backup", ballast_bytes=0).close()
+
+    with LoopDisk(tmp_path, 32) as disk:
+        restored = disk.path / "data"
+        subprocess.run(["cp", "-a", str(tmp_path / "backup"), str(restored)], check=True)
+        command = [sys.executable, "-c", ANSWER, str(restored)]
+        subprocess.run(command, env=environment(), check=True)
+        disk.cut()
+        disk.unmount()
+        disk.mount()
+        store = RocksStore(restored, ballast_bytes=0, free_bytes_min=0)
+        assert sum(1 for _ in store.scan(b"", None)) == 1_001
+        store.close()
