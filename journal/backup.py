@@ -232,7 +232,7 @@ def _link(file: Path, name: Path) -> None:
 def _look_at(partial: Path, source: Path) -> int:
     """How far the copy goes, which is no less than what was acknowledged."""
     try:
-        view = DirectoryView(partial)
+        view = DirectoryView(partial, holds_still=True)
     except (StoreDamagedError, StoreFailedError) as error:
         message = (
             f"{source} cannot be backed up: {error.message.replace(str(partial), str(source))}"

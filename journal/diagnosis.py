@@ -95,7 +95,8 @@ def examine(path: Path) -> Diagnosis:
     Changes nothing. The caller has the lock, and knows that it is a data directory.
 
     Raises:
-        OSError: a file cannot be read, whatever it holds.
+        OSError, StoreFailedError: a file cannot be read, whatever it holds, or there is no room for
+            a scratch copy. Nothing is known then.
     """
     try:
         tide = read_tide_mark(path / TIDE_FILE)
@@ -210,9 +211,12 @@ def _find_refusal(path: Path, repair: Repair) -> str | None:
     """What a start would say to the directory after that repair; nothing if it goes through."""
     with _scratch(path, repair) as scratch:
         try:
-            DirectoryView(scratch).close()
-        except (StoreDamagedError, StoreFailedError) as refusal:
+            DirectoryView(scratch, holds_still=True).close()
+        except StoreDamagedError as refusal:
             return refusal.message.replace(str(scratch), str(path))
+        except StoreFailedError as failure:
+            # It says nothing of what is there: no descriptor was left, or no room for links.
+            raise StoreFailedError(failure.message.replace(str(scratch), str(path))) from failure
     return None
 
 

@@ -29,7 +29,14 @@ from rocksdict import AccessType, DBRecoveryMode, Options, Rdict
 from ..objects.errors import StoreDamagedError, StoreFailedError
 from .data_directory import DATABASE, check_is_data_directory, explained_errors
 from .log_files import find_manifest, inspect_logs
-from .rocks_reading import Row, bounded_cursor, forget_cursor, read_slice, scan_in_slices
+from .rocks_reading import (
+    DAMAGE_SIGNS,
+    Row,
+    bounded_cursor,
+    forget_cursor,
+    read_slice,
+    scan_in_slices,
+)
 from .tide_mark import TIDE_FILE, read_tide_mark
 
 TRIES_MAX = 200
@@ -48,8 +55,13 @@ class DirectoryView:
     What it shows was written, not necessarily durable. It may be read in any one thread at a time.
     """
 
-    def __init__(self, data_dir: str | os.PathLike[str]) -> None:
+    def __init__(self, data_dir: str | os.PathLike[str], *, holds_still: bool = False) -> None:
         """Look at ``data_dir``, which another process may have open.
+
+        Args:
+            data_dir: where.
+            holds_still: whether nobody changes it before ``close``. Its tables are then opened as
+                they are needed; otherwise all are open until then, and each takes a descriptor.
 
         Raises:
             StoreFormatError: it is no data directory, one of another format, or one that was never
@@ -61,6 +73,8 @@ class DirectoryView:
         self._database = self.path / DATABASE
         self._db: Rdict | None = None
         self._epoch = 0
+        # As many tables as may be open; -1 for all of them, whatever becomes of their files.
+        self._open_files_max = 64 if holds_still else -1
         self._links: tempfile.TemporaryDirectory[str] | None = None
         with explained_errors(self.path):
             check_is_data_directory(self.path, data_dir)
@@ -148,7 +162,7 @@ class DirectoryView:
             name = entry.name
             if name in _NAMES or name.startswith("MANIFEST-") or Path(name).suffix in _SUFFIXES:
                 (linked / name).symlink_to(entry.path)
-        options = _options()
+        options = _options(self._open_files_max)
         access = AccessType.read_only(error_if_log_file_exist=False)
         self._db = Rdict(str(linked), options, {"default": options}, access)
         sequence = self._db.latest_sequence_number()
@@ -167,18 +181,17 @@ class DirectoryView:
         if isinstance(cause, StoreDamagedError | StoreFailedError):
             raise cause
         message = f"{self.path} cannot be read: {cause}"
-        if "Corruption" in str(cause):
+        if any(sign in str(cause) for sign in DAMAGE_SIGNS):
             raise StoreDamagedError(message) from cause
         raise StoreFailedError(message) from cause
 
 
-def _options() -> Options:
+def _options(open_files_max: int) -> Options:
     options = Options(raw_mode=True)
     options.create_if_missing(create_if_missing=False)
     options.set_paranoid_checks(enabled=True)
     options.set_wal_recovery_mode(DBRecoveryMode.point_in_time())
-    # All tables are opened now and stay open, whatever becomes of their files.
-    options.set_max_open_files(-1)
+    options.set_max_open_files(open_files_max)
     options.set_skip_stats_update_on_db_open(skip=True)
     # More than any log holds: a reader must not write tables.
     options.set_write_buffer_size(1 << 30)

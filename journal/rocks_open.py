@@ -6,7 +6,7 @@
              refuse if either ends below the tide mark               nothing has changed so far
              cut the log at a hole above the tide mark
              open for writing, and check the tide mark again
-             make the name of the database durable, if it is new
+             make all of it durable, if it is new or was copied here   ``copied``
              count the epoch, durably
 
 What was measured, and why the settings are what they are, is in ``STORE.md``.
@@ -34,10 +34,11 @@ from ..objects.errors import (
     StoreFullError,
     StoreLockedError,
 )
+from .copied import make_copy_durable
 from .data_directory import DataDirectory
-from .format import sync_directory
 from .log_files import cut_at_hole, find_needed_logs, inspect_logs, manifest_path
 from .log_records import read_shape
+from .rocks_reading import DAMAGE_SIGNS
 
 logger = logging.getLogger(__name__)
 
@@ -64,9 +65,8 @@ def open_database(directory: DataDirectory, memtable_bytes: int, block_cache_byt
     db = _open(directory, options, AccessType.read_write())
     try:
         _check_shortfall(directory, db.latest_sequence_number(), directory.database)
-        if is_new:
-            # RocksDB makes its files durable, and not the name of the directory that they are in.
-            sync_directory(directory.path)
+        # RocksDB makes its own files durable, and not the name of the directory that they are in.
+        make_copy_durable(directory.path, directory.database, is_new=is_new)
         directory.tide.record(directory.tide.sequence, epoch=_next_epoch(directory, db))
     except BaseException:
         let_go(directory, db)
@@ -174,7 +174,7 @@ def _open(directory: DataDirectory, options: Options, access: AccessType) -> Rdi
             raise StoreFullError(message) from cause
         if "lock hold by current process" in text or "While lock file" in text:
             raise StoreLockedError(message) from cause
-        if any(sign in text for sign in ("Corruption", "No such file", "does not exist")):
+        if any(sign in text for sign in DAMAGE_SIGNS):
             message += _acquit_manifest(directory, text)
             raise StoreDamagedError(message) from cause
         raise StoreFailedError(message) from cause

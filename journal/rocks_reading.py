@@ -20,6 +20,9 @@ _SCAN_ROWS_FIRST = 8
 _SCAN_ROWS_MAX = 512
 _SCAN_BYTES_MAX = 1 << 20
 
+DAMAGE_SIGNS = ("Corruption", "No such file", "does not exist")
+"""What RocksDB says, as it opens a database, of files that are damaged or gone."""
+
 Row = tuple[bytes, bytes]
 ReadSlice = Callable[[bytes, bytes | None, int], tuple[list[Row], bool]]
 """Start, end and how many rows at most: the next rows, and whether they are the last."""

@@ -77,7 +77,7 @@ def _treat(path: Path, diagnosis: Diagnosis, *, fix: bool) -> int:
 def _read_everything(path: Path) -> int:
     """Read each row with its checksum: a start does not, and a server stops at a damaged one."""
     try:
-        view = DirectoryView(path)
+        view = DirectoryView(path, holds_still=True)
         try:
             verification = Verification(view, epoch=view.epoch)
             problems = list(islice(verification.problems(), PROBLEMS_MAX))

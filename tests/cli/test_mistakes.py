@@ -6,10 +6,12 @@ as a real process.
 
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from holdfast.cli import main
+from holdfast.journal import directory_view
 from holdfast.journal.rocks import RocksStore
 
 
@@ -153,3 +155,22 @@ def test_a_file_that_cannot_be_read_is_no_disk_that_failed_while_serving(
     manifest.mkdir()
 
     assert "Is a directory" in command_line.run_wrong(*arguments, code=1)
+
+
+@pytest.mark.parametrize("failure", ["Too many open files", "No space left on device"])
+def test_a_doctor_that_cannot_look_does_not_speak_of_lost_data(
+    command_line: CommandLine, monkeypatch: pytest.MonkeyPatch, failure: str
+) -> None:
+    path = command_line.directory / "data"
+    RocksStore(path, ballast_bytes=0).close()
+
+    def fail(*_: object) -> NoReturn:
+        message = f"IO error: While open a file for random read: 000012.sst: {failure}"
+        raise OSError(message)
+
+    monkeypatch.setattr(directory_view, "Rdict", fail)
+    said = command_line.run_wrong("doctor", "data", code=1)
+
+    assert f"{path.resolve()} cannot be read: " in said
+    assert failure in said
+    assert "lost" not in said

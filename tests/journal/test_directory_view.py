@@ -276,3 +276,35 @@ def test_it_needs_no_more_than_leave_to_read(tmp_path: Path) -> None:
     with pytest.raises(StoreFailedError, match="data"):
         DirectoryView(path)
     path.chmod(0o700)
+
+
+def count_open_tables(path: Path) -> int:
+    targets = [each.resolve() for each in Path("/proc/self/fd").iterdir()]
+    return sum(path in target.parents and target.suffix == ".sst" for target in targets)
+
+
+def test_only_where_somebody_writes_are_all_tables_open_at_once(store: RocksStore) -> None:
+    """A directory of 64 GiB has a thousand tables, and a process may open as many files."""
+    store._db.set_options({"disable_auto_compactions": "true"})  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    for key in KEYS[:100]:
+        store.write({key: b"in a table of its own"})
+        store._move_log()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    store.close()
+
+    view = DirectoryView(store.path)
+    assert count_open_tables(store.path) == 100
+    view.close()
+    view = DirectoryView(store.path, holds_still=True)
+    assert count_open_tables(store.path) < 50
+    assert len(list(view.scan(b"", None))) == 100
+    view.close()
+
+
+def test_a_table_that_is_gone_is_damage(store: RocksStore) -> None:
+    fill(store, b"in a table")
+    store.maintain()
+    store.close()
+    next((store.path / "rocksdb").glob("*.sst")).unlink()
+
+    with pytest.raises(StoreDamagedError, match="No such file"):
+        DirectoryView(store.path)
