@@ -40,7 +40,7 @@ from .pending import Awaited, DurableFuture, Pending, find_callees
 from .promises import remove_waiter
 from .sources import SourceFinder
 from .steps import Steps
-from .unwritten import GivenUp, Unwritten
+from .unwritten import GivenUp, Unwritten, look_at_state
 from .withdrawal import close_awakeable
 
 
@@ -128,8 +128,10 @@ class Commands:
 
     # -- Issuing -----------------------------------------------------------------------------
 
-    def follow(self, command: Command) -> tuple[int, Command] | None:
+    def follow(self, command: Command, *, is_checked: bool = False) -> tuple[int, Command] | None:
         """The index and the recorded form of ``command``, or ``None``: it is a new one.
+
+        ``is_checked``: the caller has looked what has changed of the state.
 
         Raises:
             JournalMismatchError: the journal holds another one. The attempt must end.
@@ -139,7 +141,7 @@ class Commands:
         cursor, state = self.cursor, self.state
         if not cursor.has_recorded_commands:
             return None
-        if isinstance(state, ExclusiveState):
+        if isinstance(state, ExclusiveState) and not is_checked:
             state.check()
         if self.unwritten is not None:
             self.unwritten.check()
@@ -251,8 +253,9 @@ class Commands:
         if self.is_over or index not in self.pending:
             return
         command, fault = Cancel(index), self.fault
+        look_at_state(self)
         try:
-            match = self.follow(command)
+            match = self.follow(command, is_checked=True)
         except JournalMismatchError as departure:
             if fault is not None:
                 raise
@@ -260,7 +263,6 @@ class Commands:
             return
         pending = self.pending.pop(index)
         if match is None:
-            self.state.check()
             self.unwritten = self.unwritten or Unwritten(self)
             entry = self._encode(command)
             self.unwritten.add(GivenUp(index, pending, entry, self._hands_on))

@@ -80,13 +80,13 @@ class FollowingCommands(Commands):
     has_followed = False
     """Whether all that is recorded was issued again."""
 
-    def follow(self, command: Command) -> tuple[int, Command] | None:
+    def follow(self, command: Command, *, is_checked: bool = False) -> tuple[int, Command] | None:
         """As ``Commands.follow``, until nothing is left to be followed.
 
         Raises:
             ContextMisuseError: nothing is left; the attempt must end.
         """
-        match = super().follow(command)
+        match = super().follow(command, is_checked=is_checked)
         if match is None or not self.cursor.has_recorded_commands:
             raise self._stop()
         return match

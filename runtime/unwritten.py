@@ -16,8 +16,9 @@ than that these things were given up. That is no other way for the handler to go
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..objects.errors import HoldfastError, JournalMismatchError
+from ..objects.errors import ContextMisuseError, HoldfastError, JournalMismatchError
 from .lifecycle import Lifecycle
+from .object_state import ExclusiveState, NoState, SharedState
 from .open_invocation import OpenInvocation
 from .pending import Awaited, Pending
 from .signals import stop_waiting
@@ -28,7 +29,9 @@ class Issuer(Protocol):
 
     lifecycle: Lifecycle
     invocation: OpenInvocation
+    state: ExclusiveState | SharedState | NoState
     fault: HoldfastError | None
+    failing: BaseException | None
     pending: dict[int, Pending]
     unwritten: "Unwritten | None"
 
@@ -108,3 +111,19 @@ class Unwritten:
         commands, given_up = self._commands, self._given_up
         commands.unwritten, self._given_up = None, []
         commands.pending.update((each.index, each.pending) for each in given_up)
+
+
+def look_at_state(commands: Issuer) -> None:
+    """Find what the handler has changed before it gives something up.
+
+    To give up must not fail: asyncio's tasks and timeouts count on it, and a task whose await
+    raised instead of ending would go on as if nobody had cancelled it. What cannot be stored is
+    said by the next command, or at the end; that a shared handler has changed its copy nothing
+    would say any more, so the attempt ends with it.
+    """
+    try:
+        commands.state.check()
+    except ContextMisuseError as error:
+        commands.failing = commands.failing or error
+    except HoldfastError:
+        return
