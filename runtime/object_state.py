@@ -304,7 +304,10 @@ class ExclusiveState:
         value = self._touched.get(name)
         if value is None:
             value = self._values.get(name)
-            if value is None:
+            if value is None or (
+                # Asked for by name, it may be asked for as another type than in the turn before.
+                value.made_for is not field and not value.is_of(value_type_of(field.annotation))
+            ):
                 rows = self._table.read_field(self._object, name)
                 for part, old in self._undo.rows.get(name, {}).items():
                     if old is None:
@@ -314,6 +317,7 @@ class ExclusiveState:
                 if name in self._undo.rows:
                     rows = dict(sorted(rows.items()))
                 value = FieldValue(name, value_type_of(field.annotation), rows)
+                value.made_for = field
                 self._values[name] = value
             self._touched[name] = value
         return value

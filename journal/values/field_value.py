@@ -66,6 +66,7 @@ class FieldValue:
         "_rows",
         "_segments",
         "_type",
+        "made_for",
         "name",
     )
 
@@ -86,6 +87,8 @@ class FieldValue:
             frozen: changing the value, by assignment or in place, is an error.
         """
         self.name = name
+        self.made_for: object = None
+        """Whoever made it may say here what for; nothing is done with it."""
         self._type = value_type
         self._is_frozen = frozen
         # The rows as they were given; ``None`` once they are in ``_head`` and ``_chunks``.
@@ -106,6 +109,10 @@ class FieldValue:
         self._is_as_decoded = False
 
     # --- the handler's side ---
+
+    def is_of(self, value_type: ValueType) -> bool:
+        """Whether its values are encoded and watched as this says."""
+        return self._type is value_type
 
     @property
     def is_present(self) -> bool:
