@@ -8,15 +8,14 @@ A failed outcome is ``problems``'.
 """
 
 import json
-from datetime import UTC, datetime, timedelta
 
 from ..objects.errors import TerminalError
 from ..objects.media import is_json
+from ..objects.moments import moment_of
 from ..runtime.requests import Answer
 from .messages import Response
 from .problems import response_of_outcome
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _JSON = {"content-type": "application/json"}
 
 
@@ -49,8 +48,8 @@ def response_of_lookup(invocation_id: str) -> Response:
 
 def format_time(time_ms: int) -> str:
     """A time in milliseconds since 1970 as ``2026-01-31T12:34:56.789000000Z``."""
-    moment = _EPOCH + timedelta(milliseconds=time_ms)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{time_ms % 1000:03d}000000Z"
+    moment = moment_of(time_ms)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}000000Z"
 
 
 def _headers_of(answer: Answer) -> dict[str, str]:
@@ -58,7 +57,7 @@ def _headers_of(answer: Answer) -> dict[str, str]:
     if answer.is_other_body:
         headers["x-holdfast-idempotency"] = "other-body"
     if answer.expires_ms is not None:
-        moment = _EPOCH + timedelta(milliseconds=answer.expires_ms)
+        moment = moment_of(answer.expires_ms)
         headers["idempotency-expires"] = moment.isoformat(timespec="milliseconds")
     return headers
 

@@ -279,4 +279,7 @@ def _duration(due_ms: int, time_ms: int) -> str:
 def _seconds(milliseconds: int) -> str:
     if abs(milliseconds) < 120_000:
         return f"{milliseconds / 1000:g} s"
-    return str(timedelta(milliseconds=milliseconds))
+    try:
+        return str(timedelta(milliseconds=milliseconds))
+    except OverflowError:
+        return f"{milliseconds / 1000:g} s"

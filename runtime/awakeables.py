@@ -6,7 +6,6 @@ What does not fit its schema is refused before anything is decided, and it stays
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, Final
 
@@ -36,6 +35,7 @@ from ..objects.identity import (
     accepted_ms,
     format_invocation_id,
 )
+from ..objects.moments import moment_of
 from ..objects.schemas import find_problem, is_plain, load_checker, schema_of
 from ..objects.syscalls import Question
 from .commits import Commits
@@ -49,8 +49,6 @@ PAGE_MAX: Final = 1_000
 """Awakeables on one page."""
 LOOKED_AT_MAX: Final = 5_000
 """Rows that one page looks at, however few of them are wanted."""
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def command_of(question: Question, now_ms: int) -> MakeAwakeable:
@@ -199,14 +197,10 @@ def _describe(awakeable: AwakeableId, record: AwakeableRecord, target: Target) -
         handler=target.handler,
         message=_decode(record.message),
         schema=_decode(record.schema),
-        created=_time(created_ms),
-        deadline=_time(record.due_ms) if record.due_ms else None,
+        created=moment_of(created_ms),
+        deadline=moment_of(record.due_ms) if record.due_ms else None,
     )
 
 
 def _decode(data: bytes | None) -> Any:
     return None if data is None else msgspec.json.decode(data)
-
-
-def _time(time_ms: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=time_ms)

@@ -10,7 +10,7 @@ read together with the journal's last slice.
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Final, Literal
 
@@ -25,14 +25,13 @@ from ..journal.records import (
 )
 from ..objects.errors import HoldfastError, OutcomeUnknownError
 from ..objects.identity import InvocationId
+from ..objects.moments import moment_of
 from .core import Core
 from .journal_slices import check_page, read_journal
 from .step_plan import idempotency_key_of
 
 EFFECTS_MAX: Final = 1_000
 """On one page."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Details = InvocationDetails | OutcomeDetails
 EffectStatus = Literal["not started", "unknown", "done", "failed"]
@@ -253,4 +252,4 @@ def _find_details(core: Core, id_: InvocationId) -> Details | None:
 
 
 def _moment(time_ms: int) -> datetime | None:
-    return _EPOCH + timedelta(milliseconds=time_ms) if time_ms else None
+    return moment_of(time_ms) if time_ms else None

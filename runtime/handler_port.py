@@ -55,6 +55,7 @@ from .saga_verbs import SagaVerbs
 from .signals import send_signal, take_signal
 from .steering import read_messages
 from .step_plan import StepPlan
+from .timers import FOREVER_MS
 
 DEAD_CALLS_MAX = 100
 """Verbs that an attempt which is over, or has left its journal, refuses; further ones wait for ever
@@ -416,7 +417,7 @@ class HandlerPort(SagaVerbs):
         """As ``LoopHost.set_timer``."""
         if self._commands.is_frozen or (self._commands.fault is not None and self._is_refused()):
             return DurableTimer(_NO_COMMAND)
-        due_ms = max(self._commands.now_ms, round(when * 1000))
+        due_ms = max(self._commands.now_ms, round(min(when * 1000, FOREVER_MS)))
         index, pending = self._commands.issue_timer(due_ms)
         pending.timer = DurableTimer(index)
         self._commands.pending[index] = pending

@@ -6,7 +6,7 @@ waits somewhere. It reads the whole journal of one that is not completed.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
 from ..journal import codec, keys
@@ -41,11 +41,10 @@ from ..objects.identity import (
     accepted_ms,
     format_invocation_id,
 )
+from ..objects.moments import moment_of
 from .failures import error_of
 from .lifecycle import Lifecycle
 from .open_invocation import OpenInvocation, journal_length
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Status = Literal[
     "scheduled", "pending", "ready", "running", "suspended", "backing-off", "paused", "completed"
@@ -167,7 +166,7 @@ def _describe_open(lifecycle: Lifecycle, invocation: OpenInvocation) -> Invocati
         id=format_invocation_id(invocation.id),
         target=record.target,
         status=status,
-        accepted_at=_at(accepted_ms(invocation.id)),
+        accepted_at=moment_of(accepted_ms(invocation.id)),
         scheduled_for=due if is_scheduled else None,
         begun_at=_moment(record.begun_ms),
         is_canceled=details.is_canceled,
@@ -192,9 +191,9 @@ def _describe_completed(
         id=format_invocation_id(id_),
         target=outcome.target,
         status="completed",
-        accepted_at=_at(accepted_ms(id_)),
+        accepted_at=moment_of(accepted_ms(id_)),
         begun_at=None if details is None else _moment(details.begun_ms),
-        completed_at=_at(outcome.completed_ms),
+        completed_at=moment_of(outcome.completed_ms),
         idempotency_key=outcome.idempotency_key,
         entries=journal_length(lifecycle.commits, id_),
         restarted_from=None if details is None else _id_or_none(details.restarted_from),
@@ -258,7 +257,7 @@ def _describe_command(id_: InvocationId, index: int, command: Command) -> Awaite
         case Run(name):
             return AwaitedInfo(kind="step", name=name)
         case Sleep(due_ms):
-            return AwaitedInfo(kind="timer", until=_at(due_ms))
+            return AwaitedInfo(kind="timer", until=moment_of(due_ms))
         case Call(target, _, callee):
             called = format_invocation_id(callee)
             return AwaitedInfo(kind="call", name=str(target), invocation_id=called)
@@ -303,8 +302,4 @@ def _id_or_none(id_: bytes | None) -> str | None:
 
 
 def _moment(time_ms: int) -> datetime | None:
-    return _at(time_ms) if time_ms else None
-
-
-def _at(time_ms: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=time_ms)
+    return moment_of(time_ms) if time_ms else None

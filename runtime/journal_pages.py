@@ -6,7 +6,7 @@ large, and secret.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Final, Literal, assert_never
 
 from ..journal.entry import (
@@ -40,13 +40,12 @@ from ..journal.entry import (
 )
 from ..objects.errors import HoldfastError
 from ..objects.identity import AwakeableId, InvocationId, format_invocation_id
+from ..objects.moments import moment_of
 from .core import Core
 from .journal_slices import check_page, read_journal
 
 ENTRIES_MAX: Final = 1_000
 """On one page."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 EntryKind = Literal[
     "input",
@@ -208,10 +207,12 @@ def describe_entry(id_: InvocationId, index: int, entry: Entry) -> EntryInfo:
         case Reads():
             return EntryInfo(index=index, kind="reads")
         case Cancellation(at_ms, reason):
-            return EntryInfo(index=index, kind="cancellation", name=reason, at=_at(at_ms))
+            return EntryInfo(index=index, kind="cancellation", name=reason, at=moment_of(at_ms))
         case Completion(of, at_ms, result):
             failure = result.message if isinstance(result, Failure) else None
-            return EntryInfo(index=index, kind="result", of=of, at=_at(at_ms), failure=failure)
+            return EntryInfo(
+                index=index, kind="result", of=of, at=moment_of(at_ms), failure=failure
+            )
         case Issued(command, _, source):
             info = _describe_command(id_, index, command)
             is_complete = False if isinstance(command, _ANSWERED) else None
@@ -225,7 +226,7 @@ def _describe_command(id_: InvocationId, index: int, command: Command) -> EntryI
         case Run(name):
             return EntryInfo(index=index, kind="step", name=name)
         case Sleep(due_ms):
-            return EntryInfo(index=index, kind="timer", due_at=_at(due_ms))
+            return EntryInfo(index=index, kind="timer", due_at=moment_of(due_ms))
         case Call(target, _, callee):
             made = format_invocation_id(callee)
             return EntryInfo(index=index, kind="call", name=str(target), invocation_id=made)
@@ -264,7 +265,3 @@ def _describe_command(id_: InvocationId, index: int, command: Command) -> EntryI
             return EntryInfo(index=index, kind="give up", failure=failure.message)
         case _:
             assert_never(command)
-
-
-def _at(time_ms: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=time_ms)

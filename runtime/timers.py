@@ -26,6 +26,9 @@ FIRE_SLICE = 256
 RETRY_INDEX = 0xFFFF_FFFF
 """The index of an invocation's retry timer, which no command can have."""
 
+FOREVER_MS = 1 << 62
+"""No timer is due later, however large the number that asks for one; rows could not hold it."""
+
 Fire = Callable[[TimerKind, InvocationId, int], None]
 
 

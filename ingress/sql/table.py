@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+from ...objects.moments import moment_of
 from ...runtime.views.rows import Rows
 
 Kind = Literal["TEXT", "INTEGER", "BOOLEAN", "BLOB"]
@@ -14,8 +14,6 @@ Given = Mapping[str, str]
 
 NOT = "not "
 """In front of a column in a lookup: a query says which value it does not have."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,5 +49,4 @@ def time_text(time_ms: int | None) -> str | None:
     """``2026-01-31T12:34:56.789Z``."""
     if not time_ms:
         return None
-    moment = _EPOCH + timedelta(milliseconds=time_ms)
-    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    return moment_of(time_ms).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
