@@ -6,6 +6,7 @@ clock, randomness, threads, store and event loop runs the real code from a seed.
 """
 
 import asyncio
+import contextlib
 import os
 import threading
 import time
@@ -264,8 +265,12 @@ class SystemWatch:
 
 
 def run_aside(work: Callable[[], None]) -> None:
-    """Do ``work`` in a daemon thread of its own; nobody waits for it, and nothing comes of it."""
-    threading.Thread(target=work, name="holdfast-aside", daemon=True).start()
+    """Do ``work`` in a daemon thread of its own; nobody waits for it, and nothing comes of it.
+
+    Where the system gives no thread it is not done: whoever asks may be in a decision.
+    """
+    with contextlib.suppress(RuntimeError):
+        threading.Thread(target=work, name="holdfast-aside", daemon=True).start()
 
 
 def this_thread() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -212,6 +213,29 @@ async def test_a_value_that_does_not_fit_is_refused_and_the_awakeable_stays_open
     assert await world.runtime.resolve_awakeable(info.id, {"approved": False})
     if not is_suspended:
         assert await placing == "Decision False None"
+
+
+class NoThread(threading.Thread):
+    """The system gives none for what is done aside."""
+
+    def start(self) -> None:
+        if self.name == "holdfast-aside":
+            message = "can't start new thread"
+            raise RuntimeError(message)
+        super().start()
+
+
+async def test_a_deadline_is_kept_although_the_system_gives_no_thread(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    awakeables._load_checker_once.cache_clear()  # noqa: SLF001  # as if it were the first
+    monkeypatch.setattr(threading, "Thread", NoThread)
+    placing, _ = await place(world, seconds=10)
+    await world.clock.advance(10)
+    await settle()
+
+    assert placing.done(), "nothing ends it"
+    assert placing.result() == "408 AwakeableExpiredError"
 
 
 async def test_a_rejection_needs_to_fit_nothing(world: World) -> None:
