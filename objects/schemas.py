@@ -5,10 +5,10 @@ code that knows the type is in memory. So what does not fit is found by the sche
 at least as strict as decoding: a number that must be whole is written as one, and texts that stand
 for times, dates and the like are looked at.
 
-What checks is the ``jsonschema`` library, loaded when it is first needed. Loading it takes some
-fifty milliseconds, and most questions ask for a yes, a number or a text: whether a value is that is
-seen at once. For any other question ``load_checker`` is there, to be called in a thread while
-nobody has answered yet.
+What fits is seen by decoding, where a schema says no more than a type (see ``schema_types``). What
+does not is put into words by the ``jsonschema`` library, which also judges where it says more. That
+is slow, and loading it takes some fifty milliseconds: ``load_checker`` is there, to be called in a
+thread while nobody has answered yet.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -23,6 +23,7 @@ import msgspec
 from msgspec import inspect
 
 from . import pydantic_models
+from .schema_types import find_decoder
 
 _FORMATS: Final[Mapping[str, Any]] = {
     "date-time": datetime,
@@ -33,14 +34,14 @@ _FORMATS: Final[Mapping[str, Any]] = {
     "decimal": Decimal,
 }
 """Formats that are checked, and the type that a text of the format is decoded as."""
-_PLAIN: Final[Mapping[bytes, frozenset[type]]] = {
-    b'{"type":"boolean"}': frozenset({bool}),
-    b'{"type":"integer"}': frozenset({int}),
-    b'{"type":"number"}': frozenset({float, int}),
-    b'{"type":"string"}': frozenset({str}),
-}
-"""Schemas that say no more than a type, and the types of the values that fit, once decoded."""
+_PLAIN: Final = frozenset(
+    {b'{"type":"boolean"}', b'{"type":"integer"}', b'{"type":"number"}', b'{"type":"string"}'}
+)
+"""Schemas that say no more than a type."""
 PROBLEM_CHARACTERS_MAX: Final = 400
+WORDED_BYTES_MAX: Final = 4096
+"""Of a longer value it is said in fewer words why it does not fit: to find better ones takes some
+ten microseconds for each byte, and nothing else happens meanwhile."""
 
 Node = dict[str, Any]
 
@@ -62,9 +63,11 @@ def schema_of(annotation: Any) -> bytes | None:
 def find_problem(schema: bytes, value: bytes) -> str | None:
     """Where and why a JSON value does not fit a schema; ``None``: it does."""
     try:
+        decoder = find_decoder(schema)
+        problem = None if decoder is None else _try(decoder, value)
+        if decoder is not None and (problem is None or len(value) > WORDED_BYTES_MAX):
+            return problem
         instance = msgspec.json.decode(value)
-        if type(instance) in _PLAIN.get(schema, ()):
-            return None
         error = _best_problem(msgspec.json.decode(schema), instance)
     except msgspec.DecodeError as error:
         return f"it is no JSON: {error}"
@@ -79,9 +82,23 @@ def find_problem(schema: bytes, value: bytes) -> str | None:
         wanted = error.validator_value
         expected = wanted if isinstance(wanted, str) else " or ".join(wanted)
         message = f"expected {expected}, found {pydantic_models.found_type(error.instance)}"
-    if len(message) > PROBLEM_CHARACTERS_MAX:
-        message = f"{message[:PROBLEM_CHARACTERS_MAX]} ..."
-    return f"at {error.json_path}: {message}"
+    return f"at {error.json_path}: {_cut(message)}"
+
+
+def _try(decoder: "msgspec.json.Decoder[Any]", value: bytes) -> str | None:
+    """Why ``value`` cannot be decoded; raises as decoding what is no JSON or nested too deeply."""
+    try:
+        decoder.decode(value)
+    except msgspec.ValidationError as error:
+        said, _, path = str(error).partition(" - at ")
+        return f"at {path.strip('`') or '$'}: {_cut(said)}"
+    return None
+
+
+def _cut(message: str) -> str:
+    if len(message) <= PROBLEM_CHARACTERS_MAX:
+        return message
+    return f"{message[:PROBLEM_CHARACTERS_MAX]} ..."
 
 
 def is_plain(schema: bytes) -> bool:

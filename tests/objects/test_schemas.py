@@ -15,6 +15,7 @@ import pytest
 from pydantic import BaseModel
 
 from holdfast import InvalidArgumentError
+from holdfast.objects.schema_types import find_decoder
 from holdfast.objects.schemas import find_problem, schema_of
 from holdfast.objects.serde import json_serde
 
@@ -54,6 +55,11 @@ class Model(BaseModel):
 
 class Holder(msgspec.Struct):
     model: Model
+
+
+class Keyed(msgspec.Struct):
+    kind: int = msgspec.field(name="class")
+    end: int = msgspec.field(name="the end", default=0)
 
 
 TIME = "2026-01-31T12:00:00"
@@ -117,7 +123,13 @@ DOES_NOT_FIT: list[tuple[Any, str, str]] = [
     (Model, '{"size": "1", "at": 5}', "at $.size: expected integer, found str"),
     (list[Model], '[{"size": 1}]', "at $[0]: 'at' is a required property"),
     (bool, "tru", "it is no JSON"),
-    (bool, "[" * 100_000, "it is nested too deeply"),
+    (Decision, "[" * 100_000, "it is nested too deeply"),
+    (list[list[int]], "[" * 100_000, "at $[0][0]: Expected `int`, got `array`"),
+    (
+        View,
+        json.dumps({"status": 5, "cents": "1" * 5_000}),
+        "at $.status: expected string, found int",
+    ),
     (Literal["a", "b"], json.dumps("x" * 10_000), "..."),
 ]
 
@@ -147,16 +159,65 @@ def test_what_does_not_fit_is_named_with_its_path(
             json_serde(annotation).decode(value.encode())
 
 
-@pytest.mark.parametrize("annotation", [bool, int, float, str])
+ALIKE: list[Any] = [
+    *(bool, int, float, str, None, uuid.UUID, dt.datetime, dt.date, dt.time, Colour, Any),
+    *(str | None, int | str, Literal["a", 7], list[int], list[Any], dict[str, bool], Window),
+    *(list[Window | None], dict[str, list[Colour]], Holder, Model, Keyed),
+]
+VALUES = [
+    *("true", "7", "-0", "7.0", "1e400", "36893488147419103232", '"7"', "null", "[7]", "[]", "{}"),
+    *('"a"', '"red"', '["a", 7]', "[null]", '{"a": true}', '{"a": null}', '{"a": ["red"]}'),
+    *('"2026-01-31"', f'"{TIME}"', f'"{TIME}Z"', '"12:00:00"', '"soon"', f'"{uuid.UUID(int=7)}"'),
+    *(f'{{"start": "{TIME}"}}', f'[{{"start": "{TIME}", "notes": {{"a": 7}}}}, null]'),
+    *(f'{{"start": "{TIME}", "hour": null}}', f'{{"start": "{TIME}", "holidays": null}}'),
+    *(f'{{"model": {{"size": 7, "at": "{TIME}"}}}}', f'{{"size": 7, "at": "{TIME}", "more": []}}'),
+    *('{"class": 7}', '{"class": 7, "f0": "x"}', '{"class": 7, "the end": 1}', '{"f1": 1}'),
+]
+
+
+def know_no_type(schema: bytes) -> None:
+    """As for a schema that says more."""
+
+
+@pytest.mark.parametrize("annotation", ALIKE, ids=str)
+def test_what_decoding_sees_is_what_the_library_finds(
+    annotation: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schema = schema_of(annotation) or b"{}"
+    assert find_decoder(schema) is not None
+    quick = [find_problem(schema, value.encode()) for value in VALUES]
+    monkeypatch.setattr("holdfast.objects.schemas.find_decoder", know_no_type)
+    assert quick == [find_problem(schema, value.encode()) for value in VALUES]
+
+
 @pytest.mark.parametrize(
-    "value",
-    [b"true", b"7", b"-0", b"7.0", b"1e400", b"36893488147419103232", b'"7"', b"null", b"[7]"],
+    "schema",
+    [
+        *('{"type": "integer", "minimum": 1}', '{"type": "string", "pattern": "^a$"}'),
+        *('{"type": "array", "items": {}, "uniqueItems": true}', '{"type": "text"}', "true", "5"),
+        *(
+            '{"type": ["integer", "null"]}',
+            '{"type": "string", "format": "email"}',
+            '{"enum": [1.5]}',
+        ),
+        *('{"$ref": "#/$defs/A"}', '{"$ref": "https://example.com/a"}', '{"anyOf": []}'),
+        *('{"type": "object", "properties": {}, "required": ["a"]}', '{"items": {}}', "no"),
+        *('{"type": "string", "properties": {}}', '{"type": "object", "items": {}}'),
+        '{"$ref": "#/$defs/A", "$defs": {"A": {"type": "array", "items": {"$ref": "#/$defs/A"}}}}',
+    ],
 )
-def test_what_is_seen_at_once_is_what_the_library_finds(annotation: Any, value: bytes) -> None:
-    schema = schema_of(annotation)
+def test_what_says_more_than_a_type_is_left_to_the_library(schema: str) -> None:
+    assert find_decoder(schema.encode()) is None
+
+
+def test_a_large_value_is_looked_at_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("holdfast.objects.schemas._load_checker", None)
+    schema = schema_of(list[Window])
     assert schema is not None
-    alike = b" " + schema  # The same schema, which is looked at by the library.
-    assert find_problem(schema, value) == find_problem(alike, value)
+    many = [{"start": TIME}] * 20_000
+    assert find_problem(schema, json.dumps(many).encode()) is None
+    wrong = json.dumps([*many, {"start": 5}]).encode()
+    assert find_problem(schema, wrong) == "at $[20000].start: Expected `datetime`, got `int`"
 
 
 def test_a_plain_value_that_fits_is_found_without_loading_the_library(
