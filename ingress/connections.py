@@ -4,7 +4,8 @@ aiohttp frames requests. What it leaves to whoever uses it is done here, through
 classes offer to subclasses:
 
 * a head must be complete within a time, and within so many bytes, or the connection is closed;
-* an answer must be taken within a time, or the connection is cut off and the answer forgotten;
+* an answer must be taken within a time, and while there is room for it (see ``crowding``), or the
+  connection is cut off and the answer forgotten;
 * a caller that sends requests ahead of their answers is not read from until it is their turn;
 * a malformed request is answered in JSON and leaves no traceback in the log;
 * a caller that goes away is no longer waited for; what it has called goes on.
@@ -32,12 +33,12 @@ from aiohttp.http_writer import HttpVersion11
 from aiohttp.streams import StreamReader
 
 from .bodies import to_aiohttp
+from .crowding import Unread, answer_crowded
 from .door import Door
 from .encoding import encode_response
 from .exchanges import Exchange, InFlight, begin_exchange
 from .malformed import explain, head_too_large, last_reply
 from .messages import Head, Response
-from .problems import Refusal, RefusedError
 
 # What a refused sender may still send into the void, so that it gets to read why.
 _LINGERING_SECONDS = 5.0
@@ -73,6 +74,7 @@ class Listener(web.Server):
         self.admitted: dict[Connection, None] = {}
         # Those beyond it, which are answered 503.
         self.turned_away: set[Connection] = set()
+        self.unread = Unread(door.options.answers_bytes_max)
         # Whom to let go of next, found at the last look; some have become busy or left since then.
         self._spare: deque[Connection] = deque()
         self._looked_s = 0.0
@@ -93,6 +95,7 @@ class Listener(web.Server):
         """Stop counting a connection, wherever it was counted."""
         self.admitted.pop(connection, None)
         self.turned_away.discard(connection)
+        self.unread.remove(connection)
 
     def sweep(self) -> None:
         """Close the connections that are too late with something."""
@@ -106,16 +109,9 @@ class Listener(web.Server):
             connection.abort()
 
     async def answer_crowded(self, request: web.BaseRequest) -> web.StreamResponse:
-        """The answer on a connection beyond the bound: what its head has earned already, or 503."""
+        """The answer on a connection beyond the bound."""
         head = Head(request.method, request.raw_path, request.headers)
-        response = self.door.open(head)
-        if not isinstance(response, Response):
-            message = (
-                f"{len(self.admitted)} connections are open and at work, which is as many as there "
-                f"may be (HttpOptions.connections_max); try again soon"
-            )
-            response = self.door.refuse(RefusedError(Refusal.CROWDED, message), head)
-        reply = to_aiohttp(response)
+        reply = to_aiohttp(answer_crowded(self.door, head, len(self.admitted)))
         reply.force_close()
         return reply
 
@@ -290,9 +286,16 @@ class Connection(web.RequestHandler):
         if self._reading_paused:
             super().resume_reading(resume_parser)
 
+    def pause_writing(self) -> None:
+        """Count what is held for the caller."""
+        super().pause_writing()
+        if self.link is not None:
+            self.listener.unread.add(self, self.link.get_write_buffer_size())
+
     def resume_writing(self) -> None:
         """Go on to the next request once an answer was taken."""
         super().resume_writing()
+        self.listener.unread.remove(self)
         if self.is_unwritten:
             self.is_unwritten = False
             self._written()
@@ -375,13 +378,10 @@ class Connection(web.RequestHandler):
         if request.writer.output_size > 0:
             broken = "an answer was begun already"
             raise ConnectionError(broken)
-        error: Exception
         if isinstance(exc, HttpProcessingError):
-            error = explain(exc, message or "", self.door.options)
-        else:
-            self.log_exception("a request failed with status %s", status, exc_info=exc)
-            error = RuntimeError("unforeseen")
-        return last_reply(self.door.refusal(error))
+            return last_reply(self.door.refusal(explain(exc, message or "", self.door.options)))
+        self.log_exception("a request failed with status %s", status, exc_info=exc)
+        return last_reply(self.door.refusal(RuntimeError("unforeseen")))
 
     def _hold(self) -> None:
         """Read no further until what has arrived was answered, or refuse a head that has no end."""

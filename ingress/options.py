@@ -31,7 +31,7 @@ _SECRET_PARTS = (
 _LIMITS = (
     *("body_bytes_max", "target_bytes_max", "head_bytes_max", "headers_max", "bodies_bytes_max"),
     *("requests_max", "waits_max", "connections_max", "head_seconds_max", "body_seconds_max"),
-    *("answer_seconds_max", "keepalive_seconds"),
+    *("answer_seconds_max", "keepalive_seconds", "answers_bytes_max"),
 )
 _PAIRS = (("body_bytes_max", "bodies_bytes_max"), ("target_bytes_max", "head_bytes_max"))
 
@@ -53,6 +53,8 @@ class HttpOptions:
         headers_max: more headers are refused with 431.
         bodies_bytes_max: bytes of bodies that are being received, over all requests; beyond it a
             body is refused with 503. At least as large as one body.
+        answers_bytes_max: bytes of answers that callers do not take as fast as they come, over all
+            connections; beyond it those who have not taken theirs for longest are cut off.
         requests_max: requests being answered at a time, calls that wait for their outcome
             included; beyond it they are refused with 429. Health is always answered.
         waits_max: callers that may wait for a change (``?wait=``) at a time; beyond it they are
@@ -75,6 +77,7 @@ class HttpOptions:
     head_bytes_max: int = 32 * 1024
     headers_max: int = 100
     bodies_bytes_max: int = 256 * 1024 * 1024
+    answers_bytes_max: int = 256 * 1024 * 1024
     requests_max: int = 10_000
     waits_max: int = 5_000
     connections_max: int = 10_000

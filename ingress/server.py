@@ -47,6 +47,8 @@ class HttpStatistics:
     requests_in_flight: int
     body_bytes: int
     """Of bodies that are being received."""
+    answer_bytes: int
+    """Of answers that are held because callers do not take them."""
 
 
 async def serve(
@@ -164,6 +166,7 @@ class HttpServer:
             connections_max=self._listener.connections_max,
             requests_in_flight=len(self._in_flight.waited_for),
             body_bytes=self._door.bounds.body_bytes,
+            answer_bytes=self._listener.unread.bytes,
         )
 
     async def close(self, grace: timedelta = timedelta(seconds=5)) -> None:

@@ -383,6 +383,35 @@ async def test_a_caller_who_does_not_read_his_answer_is_cut_off(
             await mute.read()
 
 
+@pytest.mark.parametrize("headers", [(), ("Connection: close",)])
+async def test_where_too_much_is_not_taken_whoever_has_not_for_longest_is_cut_off(
+    engine: FakeEngine, headers: tuple[str, ...]
+) -> None:
+    engine.outcome_of = lambda _: LARGE
+    async with (
+        serving(engine, answers_bytes_max=20_000_000) as server,
+        connect(server.port) as mute,
+        connect(server.port) as later,
+    ):
+        mute.writer.write(post("/Mailer/wait", b"", *headers))
+        await until(lambda: server.statistics().answer_bytes > 0)
+        later.writer.write(post("/Mailer/wait", b"", *headers))
+        await until(lambda: server.statistics().connections == 1)
+        assert 0 < server.statistics().answer_bytes <= 20_000_000
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await mute.read()
+        assert (await later.read()).body == LARGE
+        await until(lambda: server.statistics().answer_bytes == 0)
+
+
+async def test_one_answer_is_held_however_large_it_is(engine: FakeEngine) -> None:
+    engine.outcome_of = lambda _: LARGE
+    async with serving(engine, answers_bytes_max=1_000) as server, connect(server.port) as caller:
+        for _ in range(2):
+            assert (await caller.ask(WAIT)).body == LARGE
+        assert server.statistics().answer_bytes == 0
+
+
 async def test_a_caller_who_reads_a_large_answer_gets_all_of_it(engine: FakeEngine) -> None:
     engine.outcome_of = lambda _: LARGE
     async with serving(engine) as server, connect(server.port) as caller:
