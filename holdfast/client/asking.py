@@ -8,8 +8,8 @@
 
 An outcome is an answer whatever its status: a handler's own 503 is never asked for again. How often
 and after how long is a ``RetryPolicy``'s, whose time counts from the first of the failures that
-follow each other: with a call that was waited for longer than the longest interval, and then lost,
-counting begins anew.
+follow each other: with a call that was waited for longer than the longest interval, and then lost
+or sent away by a server that stops, counting begins anew.
 """
 
 from collections.abc import Callable
@@ -69,7 +69,8 @@ class _Failed:
     may_be_taken: bool
     asked_ms: int | None = None
     is_final: bool = False
-    had_connection: bool = False
+    had_server: bool = False
+    """Whether it may have been waited for by a server, and not by a proxy or for a connection."""
 
 
 class Asker:
@@ -108,7 +109,7 @@ class Asker:
             was_lost = was_lost or failed.may_be_taken
             now = self._seams.monotonic()
             if not failures or (
-                failed.had_connection and now - begun >= self._retry.max_interval.total_seconds()
+                failed.had_server and now - begun >= self._retry.max_interval.total_seconds()
             ):
                 failures, first_at = 0, now
             failures += 1
@@ -180,20 +181,18 @@ class Asker:
             return _Failed(error=refused, may_be_taken=False, is_final=error.is_final)
         except LostError as error:
             lost = NotReachedError(f"{error} before {ask.what} was answered")
-            return _Failed(error=lost, may_be_taken=True, had_connection=True)
+            return _Failed(error=lost, may_be_taken=True, had_server=True)
         if is_outcome(reply) or reply.status not in _NOT_TAKEN | _PERHAPS_TAKEN:
             return reply
         asked_ms = self._find_asked_ms(reply)
         # With a key the server also says so of what it may have taken: asking again is harmless.
-        was_refused = (
-            reply.headers.get(ERROR_SOURCE) == "ingress"
-            and asked_ms is not None
-            and ask.idempotency_key is None
-        )
+        is_ours = reply.headers.get(ERROR_SOURCE) == "ingress"
+        was_refused = is_ours and asked_ms is not None and ask.idempotency_key is None
         return _Failed(
             error=error_of(ask, reply, self.server),
             may_be_taken=reply.status not in _NOT_TAKEN and not was_refused,
             asked_ms=asked_ms or None,
+            had_server=is_ours,
         )
 
     def _find_asked_ms(self, reply: Reply) -> int | None:

@@ -259,6 +259,17 @@ async def test_a_call_that_was_waited_for_long_begins_to_count_anew(
     assert patience.waits == [0.1] * 9
 
 
+async def test_a_call_that_was_sent_away_after_a_long_wait_begins_to_count_anew(
+    server: HttpServer, patience: Patience, ran: list[str]
+) -> None:
+    patience.takes = lambda: 30.0
+    stopped = refusal(503, source="ingress")  # As a server that stops answers whoever waits.
+    async with over(server, patience, *[stopped] * 9) as (client, _):
+        await client.object(Cart, "sam").add("tea")
+    assert patience.waits == [0.1] * 9
+    assert ran == ["add tea"]
+
+
 async def test_a_timeout_is_an_error_that_says_the_key_and_stops_nothing(
     server: HttpServer, patience: Patience, runtime: Runtime
 ) -> None:
