@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Generic, TypeVar, cast
 
-from ..objects.errors import NotReadyError, TerminalError
+from ..objects.errors import InvalidArgumentError, NotReadyError, TerminalError
 from ..objects.identity import check_key, check_label
 from ..objects.promise import encode_checked
 from ..objects.proxy import define_workflow
@@ -77,7 +77,10 @@ class RemotePromise(Generic[T]):
         body = encode_checked(self._serde, value)
 
         async def stands() -> bool:
-            return encode_checked(self._serde, cast("T", await self.peek())) == body
+            try:
+                return encode_checked(self._serde, cast("T", await self.peek())) == body
+            except (TerminalError, InvalidArgumentError):
+                return False  # It was rejected, or is of another type.
 
         await self._complete("resolve", body, stands)
 
@@ -94,6 +97,8 @@ class RemotePromise(Generic[T]):
                 await self.peek()
             except TerminalError as error:
                 return error.message == message
+            except InvalidArgumentError:
+                pass  # It has a value, which is of another type.
             return False
 
         await self._complete("reject", _TEXT.encode(message), stands)

@@ -91,14 +91,19 @@ async def test_a_lost_completion_of_a_promise_is_its_own_and_no_conflict(
             await getattr(note, verb)("yes")
 
 
+@pytest.mark.parametrize("first", ["resolve", "reject"])
 @pytest.mark.parametrize("verb", ["resolve", "reject"])
 async def test_a_lost_completion_after_somebody_elses_is_a_conflict(
-    verb: str, server: HttpServer, patience: Patience, client: Client
+    first: str, verb: str, server: HttpServer, patience: Patience, client: Client
 ) -> None:
-    await getattr(client.promise(Order, "7", "note", str), verb)("no")
+    await getattr(client.promise(Order, "7", "note", str), first)("no")
+    await client.promise(Order, "8", "note", int).resolve(7)
     async with over(server, patience, Fate.RESET_AFTER) as (other, _):
         with pytest.raises(ConflictError):
             await getattr(other.promise(Order, "7", "note", str), verb)("yes")
+    async with over(server, patience, Fate.RESET_AFTER) as (other, _):
+        with pytest.raises(ConflictError):
+            await getattr(other.promise(Order, "8", "note", str), verb)("7")
 
 
 async def test_a_value_of_another_type_is_refused_here(client: Client) -> None:
