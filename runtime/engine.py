@@ -20,6 +20,7 @@ from ..journal.backup import BackupInfo
 from ..journal.rocks import RocksStore
 from ..journal.store import Store
 from ..objects.errors import (
+    ContextMisuseError,
     ForbiddenInHandlerError,
     InvalidArgumentError,
     RuntimeClosedError,
@@ -35,6 +36,7 @@ from .config import RuntimeConfig
 from .core import Core
 from .failures import describe
 from .for_doors import ForDoors
+from .handler_loop import HandlerLoop
 from .lifecycle import Lifecycle
 from .maintenance import Maintenance
 from .outside import Health, Outside
@@ -136,6 +138,12 @@ class Engine(Outside, ForDoors):
         self._answers: Answers
         self._admission: Admission
         self._core: Core
+
+    _elsewhere = (
+        "the runtime belongs to the event loop that it was started on, and was called from another "
+        "loop or thread; hand the call over, as in asyncio.run_coroutine_threadsafe("
+        "ask(runtime), loop).result()"
+    )
 
     def _own_classes(self) -> Sequence[type]:
         """Classes of Holdfast's own that are served beside the user's; called once, early."""
@@ -355,6 +363,10 @@ class Engine(Outside, ForDoors):
                 raise StoreFailedError(self._failure.message)
             message = f"the runtime accepts nothing: it is {self.health}"
             raise RuntimeClosedError(message)
+        loop = asyncio._get_running_loop()  # noqa: SLF001  # in asyncio.__all__
+        if loop is not self._loop and not isinstance(loop, HandlerLoop):
+            # From here on rows are staged, which only the thread of the loop may do.
+            raise ContextMisuseError(self._elsewhere)
         if self._attempts.is_pumping:
             message = (
                 "a handler called the runtime directly; inside a handler use ctx.object(...), "

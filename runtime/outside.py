@@ -140,6 +140,7 @@ class Outside:
             UnknownTargetError, InvalidArgumentError: the call fits no handler.
             RuntimeClosedError, StoreFailedError, StoreFullError: nothing new is accepted now.
             ForbiddenInHandlerError: called by a handler, which has ``ctx`` for that.
+            ContextMisuseError: called on another event loop than the runtime's, or in a thread.
 
         The future raises ``MailboxFullError``, ``ConflictError``, and, when the runtime ends
         before the answer, ``RuntimeClosedError`` or ``StoreFailedError``. Whatever is refused left

@@ -49,6 +49,11 @@ _OPEN_SHOWN_MAX = 5
 class VirtualRuntime(Runtime):
     """A ``Runtime`` whose time the test moves, and whose journals and state it can read."""
 
+    _elsewhere = (
+        "this runtime runs on another event loop than the test that calls it; let fixtures "
+        "and tests share one, by loop_scope or asyncio_default_fixture_loop_scope"
+    )
+
     def __init__(  # noqa: PLR0913  # the seams of one runtime, each by keyword
         self,
         classes: Iterable[type],
@@ -216,15 +221,6 @@ class VirtualRuntime(Runtime):
         shown = [str(read_journal(self.store, id_)) for id_, _ in open_invocations(self.store)]
         more = len(shown) - _OPEN_SHOWN_MAX
         return [*shown[:_OPEN_SHOWN_MAX], *([f"and {more} more"] if more > 0 else [])]
-
-    def _check_open(self) -> None:
-        super()._check_open()
-        if self._loop is not asyncio.get_running_loop():
-            message = (
-                "this runtime runs on another event loop than the test that calls it; let fixtures "
-                "and tests share one, by loop_scope or asyncio_default_fixture_loop_scope"
-            )
-            raise InvalidArgumentError(message)
 
     async def _wait_outside(self, until: Callable[[], bool], seconds: float) -> bool:
         """Wait in real time until anything happens; ``False``: nothing did, and time may move."""
