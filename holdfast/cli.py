@@ -10,7 +10,7 @@ whoever starts a server again after a crash waits for everything that is loaded.
     2    the command line is wrong
     3    ``check``: an open invocation would not follow its journal
     4    ``check``: none would not, but of one it cannot be told
-    75   the disk failed while serving or stopping; start again, which recovers
+    75   the disk failed while serving or stopping, or is full; start again, which recovers
     78   the data directory is damaged or has lost acknowledged data; a person has to look
     130  Ctrl-C while nothing was being served
 
@@ -29,6 +29,7 @@ from .objects.errors import (
     InvalidArgumentError,
     StoreDamagedError,
     StoreFailedError,
+    StoreFullError,
 )
 from .output import explained_output, leave, say, tell
 from .version import __version__
@@ -99,6 +100,8 @@ def _exit_code(error: HoldfastError) -> int:
             return EXIT_STORE_DAMAGED if _is_damage(error) else EXIT_STORE_FAILED
         case StoreDamagedError():
             return EXIT_STORE_DAMAGED
+        case StoreFullError():
+            return EXIT_STORE_FAILED
         case _:
             return EXIT_CANNOT_START
 

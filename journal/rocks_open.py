@@ -171,6 +171,7 @@ def _open(directory: DataDirectory, options: Options, access: AccessType) -> Rdi
         text = str(cause)
         message = f"{directory.path} cannot be opened: {text}"
         if "No space left" in text or "quota exceeded" in text:
+            message += "; free some space and start again"
             raise StoreFullError(message) from cause
         if "lock hold by current process" in text or "While lock file" in text:
             raise StoreLockedError(message) from cause

@@ -228,6 +228,28 @@ def test_a_disk_that_fails_while_serving_exits_with_75(here: Path) -> None:
         assert "holdfast: [HF0030]" in server.stderr
 
 
+FULL = (
+    COUNTER
+    + """
+import errno, os
+from holdfast.journal import data_directory
+
+def full(path):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+data_directory.create_tide_mark = full
+"""
+)
+
+
+def test_a_start_on_a_full_disk_exits_with_75(here: Path) -> None:
+    """With 1 a supervisor would leave it down after there is room again."""
+    (here / "full.py").write_text(FULL)
+    with holdfast("serve", "full.py", "--port", "0", cwd=here) as server:
+        assert server.wait_exit() == 75
+        assert "free some space and start again" in server.stderr
+
+
 def test_a_disk_that_fails_during_a_stop_exits_with_75(here: Path) -> None:
     (here / "breaker.py").write_text(BREAKING)
     with holdfast("serve", "breaker.py", "--port", "0", "--grace", "20", cwd=here) as server:
