@@ -12,4 +12,6 @@ def health_of(engine: IngressEngine) -> tuple[int, str]:
     health = engine.health
     if health != "ok":
         return 503, health
+    if engine.is_disk_full:
+        return 503, "full"
     return 200, "degraded" if engine.is_disk_slow else "ok"

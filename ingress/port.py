@@ -38,6 +38,11 @@ class IngressEngine(Protocol):
         """Whether an fsync takes a tenth of a second or more, now or a moment ago."""
         ...
 
+    @property
+    def is_disk_full(self) -> bool:
+        """Whether new work is refused for want of disk space."""
+        ...
+
     def now_ms(self) -> int:
         """Milliseconds since 1970.
 

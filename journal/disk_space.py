@@ -11,6 +11,9 @@ from pathlib import Path
 
 BALLAST_FILE = "holdfast.ballast"
 
+FREE_BYTES_MIN = 64 << 20
+"""With less than this free, new work is refused."""
+
 
 def free_bytes(directory: Path) -> int:
     """What this user may still write in the file system of ``directory``."""

@@ -23,6 +23,7 @@ from rocksdict import CompactOptions, WriteBatch
 from ..objects.errors import StoreDamagedError, StoreFailedError
 from .backup import BackupInfo, back_up, check_target
 from .data_directory import DataDirectory, explained_errors
+from .disk_space import FREE_BYTES_MIN
 from .rocks_open import MIB, let_go, open_database
 from .rocks_reading import (
     RocksView,
@@ -59,7 +60,7 @@ class RocksStore:
         memtable_bytes: int = 64 * MIB,
         block_cache_bytes: int = 64 * MIB,
         ballast_bytes: int = 16 * MIB,
-        free_bytes_min: int = 64 * MIB,
+        free_bytes_min: int = FREE_BYTES_MIN,
     ) -> None:
         """Open the store in ``data_dir``, which is made if it does not exist.
 

@@ -11,7 +11,6 @@ from ..objects.errors import (
     ConflictError,
     InvalidArgumentError,
     MailboxFullError,
-    StoreFullError,
 )
 from ..objects.identity import (
     INVOCATION_ID_BYTES,
@@ -23,6 +22,7 @@ from . import workflows
 from .answers import add_outcome
 from .callbacks import record_callback
 from .core import Core
+from .disk_room import refusal
 from .interrupts import check_mode, has_arrived
 from .mere_reads import is_let_in
 from .open_invocation import object_key
@@ -124,8 +124,7 @@ class Admission:
             # What waits for room is nothing but rows, which do not say that it may only read.
             if is_read and not self._core.attempts.is_full:
                 return True
-            message = "the disk is nearly full, so no new work is accepted; free some space"
-            raise StoreFullError(message)
+            raise refusal()
         if object_ is None or handler.shared or (request is not None and request.delay_ms):
             return False
         maximum = handler.options.mailbox_invocations_max or self._mailbox_invocations_max

@@ -338,6 +338,11 @@ class Engine(Outside, ForDoors):
         """
         return self._slow_syncs.is_slow
 
+    @property
+    def is_disk_full(self) -> bool:
+        """Whether new work is refused for want of disk space."""
+        return self.health == "ok" and self._store.is_nearly_full
+
     def statistics(self) -> RuntimeStatistics:
         """A moment's view."""
         store = self._store.statistics()

@@ -18,6 +18,7 @@ from typing import Any
 
 from ..journal.store import Store
 from .core import Core
+from .disk_room import RoomLog
 from .seams import Alarm, Threads
 
 PAUSE_RATIO_MIN, PAUSE_RATIO_MAX = 4, 20
@@ -49,6 +50,7 @@ class Maintenance:
         self._core = core
         self._attempts = core.attempts
         self._store = core.store
+        self._room = RoomLog(core.store)
         self._retention = core.retention
         self._threads = threads
         self._fail = fail
@@ -68,6 +70,7 @@ class Maintenance:
     def open(self) -> None:
         """Begin with the first round in a second."""
         self._is_open = True
+        self._room.look()
         self._schedule_round()
 
     def close(self) -> None:
@@ -138,6 +141,7 @@ class Maintenance:
 
     def _maintained(self, _: Any, error: BaseException | None) -> None:
         self._is_maintaining = False
+        self._room.look()
         self._check(error)
 
     def _compact(self) -> None:

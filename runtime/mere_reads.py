@@ -13,6 +13,7 @@ from ..objects.definition import HandlerDefinition
 from ..objects.errors import StoreFullError, TerminalError
 from .attempt import Attempt
 from .commands import Commands
+from .disk_room import NEARLY_FULL
 from .failures import failure_of
 from .requests import CallRequest
 
@@ -34,8 +35,8 @@ class ReadCommands(Commands):
     def save(self) -> NoReturn:
         """As ``Commands.save``, of which nothing is left but the refusal."""
         message = (
-            "the disk is nearly full, so a shared handler is answered as long as it only reads, "
-            "and no new work is accepted; free some space"
+            f"{NEARLY_FULL}, so a shared handler is answered as long as it only reads, and no new "
+            f"work is accepted; free some space"
         )
         raise TerminalError(message, status_code=507, type_name=StoreFullError.__name__)
 

@@ -15,7 +15,6 @@ from ..objects.errors import (
     ConflictError,
     InvalidArgumentError,
     NotKeptError,
-    StoreFullError,
     UnknownTargetError,
 )
 from ..objects.identity import (
@@ -26,6 +25,7 @@ from ..objects.identity import (
     parse_invocation_id,
 )
 from .core import Core
+from .disk_room import check_room
 from .history import History, StoredRows, decode_state
 from .state_table import StateTable
 
@@ -70,9 +70,7 @@ class Past:
         if check_key(to) == check_key(key):
             message = f"{definition.name}/{key} cannot be forked onto itself: give another key"
             raise InvalidArgumentError(message)
-        if core.store.is_nearly_full:
-            message = "the disk is nearly full, so no new work is accepted; free some space"
-            raise StoreFullError(message)
+        check_room(core.store)
         try:
             rows = self._find(definition, key, id_, entry)
             self.check_unused(definition.name, to)

@@ -59,12 +59,12 @@ from ..objects.errors import (
     ConflictError,
     InvalidArgumentError,
     NotKeptError,
-    StoreFullError,
 )
 from ..objects.identity import InvocationId, Target, accepted_ms, check_key, format_invocation_id
 from .attachments import attach
 from .awakeables import open_awakeable
 from .core import Core
+from .disk_room import check_room
 from .history import History, Moment
 from .history_marks import HistoryMarks
 from .open_invocation import OpenInvocation, Result, object_key
@@ -113,9 +113,7 @@ def restart_from(core: Core, id_: InvocationId, from_entry: int, fork: str | Non
     if is_exclusive:
         rewind = _Rewind(core, id_, outcome, from_entry, target)
         rewind.check()
-    if core.store.is_nearly_full:
-        message = "the disk is nearly full, so no new work is accepted; free some space"
-        raise StoreFullError(message)
+    check_room(core.store)
     # From here on, nothing is refused.
     prefix = entries[:from_entry]
     invocation = OpenInvocation(

@@ -71,6 +71,7 @@ class FakeEngine:
         self.registry = Registry([Counter, Mailer])
         self.health = "ok"
         self.is_disk_slow = False
+        self.is_disk_full = False
         self.accepted: list[CallRequest] = []
         self.completed: dict[AwakeableId, bytes | TerminalError] = {}
         self.outcome_of: Callable[[CallRequest], bytes | TerminalError] = _default_outcome

@@ -46,7 +46,7 @@ class Loop:
             clock=self,
             config=RuntimeConfig(),
             attempts=self.attempts,
-            store=SimpleNamespace(maintain=lambda: None),
+            store=SimpleNamespace(maintain=lambda: None, is_nearly_full=False),
             retention=self.retention,
             lifecycle=SimpleNamespace(
                 outcomes=SimpleNamespace(oldest_ms=0),

@@ -15,6 +15,7 @@ from holdfast import (
     shared,
     state,
 )
+from holdfast.ingress.health import health_of
 from holdfast.objects.identity import Target
 from holdfast.runtime.requests import CallRequest
 from holdfast.runtime.testing import settle
@@ -149,3 +150,21 @@ async def test_a_read_keeps_its_outcome_where_there_is_room(world: World) -> Non
     before = rows(world)
     assert await world.runtime.object(Cart, "sam").look() == ["milk"]
     assert len(rows(world)) == len(before) + 1
+
+
+async def test_the_health_says_that_no_new_work_is_taken(world: World) -> None:
+    assert health_of(world.runtime) == (503, "full")
+    world.store.is_nearly_full = False
+    assert health_of(world.runtime) == (200, "ok")
+
+
+async def test_the_log_says_once_when_the_room_is_gone_and_once_when_it_is_back(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    await world.clock.advance(10)
+    world.store.is_nearly_full = False
+    await world.clock.advance(10)
+
+    gone, back = [record.message for record in caplog.records if "disk" in record.message]
+    assert "less than 64 MiB are free" in gone
+    assert "room again" in back
