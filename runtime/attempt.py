@@ -34,6 +34,7 @@ from .failures import describe, failure_of, find_cause_of_cancel, find_terminal
 from .giving_up import leave_handler, record_give_up, take_give_up
 from .handler_loop import HandlerLoop, PumpResult
 from .handler_port import HandlerPort
+from .left_steps import tell_left_steps
 from .lifecycle import Lifecycle, logger
 from .object_state import ExclusiveState, NoState, SharedState
 from .open_invocation import Concluding, OpenInvocation, Prepared
@@ -332,6 +333,7 @@ class Attempt:
             commands.unwritten.settle()
         commands.cursor.finish()
         if commands.pending:
+            tell_left_steps(self.invocation, self._main, commands.pending.values())
             commands.withdraw_all()
         if self._parts.steps.is_busy(self.invocation.id):
             # The key is not released while an action of this turn still touches the world.
@@ -395,9 +397,7 @@ class Attempt:
     def _must_be_retried(self) -> bool:
         """End the attempt if the handler raised something that is not an outcome."""
         assert self._main is not None, "the handler was not started"
-        if self._main.cancelled():
-            return False
-        error = self._main.exception()
+        error = None if self._main.cancelled() else self._main.exception()
         if error is None or find_terminal(error) is not None:
             return False
         self._fail_attempt(self._loop.explain(error))
