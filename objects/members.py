@@ -6,7 +6,7 @@ Looks at a class once, when it is created, and evaluates no annotation.
 from dataclasses import dataclass
 from typing import Any
 
-from .annotations import describe_name
+from .annotations import describe_name, raw_annotations
 from .errors import InvalidDefinitionError
 from .fields import StateField
 from .handler import Handler, check_handler_name
@@ -24,13 +24,15 @@ def collect_members(cls: type) -> Members:
     """All handlers and fields of ``cls``; a subclass's replace those it inherits.
 
     Raises:
-        InvalidDefinitionError: two of one name, or one hidden by something else.
+        InvalidDefinitionError: two of one name, one hidden by something else, or an attribute that
+            looks like a state field and is one value for all objects.
     """
     members = Members({}, {})
     for declaring in reversed(cls.__mro__):
         for attribute, value in vars(declaring).items():
             _take(members, cls, declaring, attribute, value)
     _check_names(members, cls)
+    _check_attributes(cls)
     return members
 
 
@@ -84,3 +86,22 @@ def _check_names(members: Members, cls: type) -> None:
             message = f"{where}: a state field needs a type: `{attribute}: <type> = state(...)`"
             raise InvalidDefinitionError(message)
         taken[field.name] = where
+
+
+def _check_attributes(cls: type) -> None:
+    """Refuse ``items: list[str] = []``, as dataclasses do: it was meant to be an object's own."""
+    for attribute, annotation in raw_annotations(cls).items():
+        value = vars(cls).get(attribute)
+        if (
+            isinstance(value, list | dict | set)
+            and attribute[:1] != "_"
+            and not attribute.isupper()
+            and not any(word in str(annotation) for word in ("ClassVar", "Final"))
+        ):
+            kind = type(value).__name__
+            message = (
+                f"{describe_name(cls)}.{attribute} is one {kind} for all objects, and lost with "
+                f"the process; for state write `{attribute}: <type> = state(default_factory="
+                f"{kind})`, and if they are to share it `{attribute}: ClassVar[<type>]`"
+            )
+            raise InvalidDefinitionError(message)

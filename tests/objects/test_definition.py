@@ -234,6 +234,8 @@ BAD_CLASSES = {
     "x: list[int] = state([])": r"written\.py:6: .*use state\(default_factory=list\)",
     "x: list[int] = state([1])": r"use state\(default_factory=\.\.\.\)",
     "x: tuple[list[int]] = state(([],))": "would share the mutable default",
+    "x: list[int] = []": r"Bad\.x is one list for all objects.*state\(default_factory=list\)",
+    "x: dict[str, int] = {'a': 1}": "is one dict for all objects",
     "x: object = state(object())": "would share the mutable default",
     "x: int = state()": "takes one default",
     "x: int = state(0, default_factory=int)": "takes one default",
@@ -308,6 +310,18 @@ def test_a_handler_called_run_is_nothing_special_elsewhere(
     module = write(f"{PREAMBLE}\nclass Plain(VirtualObject):\n    {RUN}\n")
 
     assert not define(module.Plain).handlers["run"].is_run
+
+
+def test_a_class_may_say_that_its_objects_share_something(
+    write: Callable[[str], ModuleType],
+) -> None:
+    module = write(
+        f"from __future__ import annotations\n{PREAMBLE}\nfrom typing import ClassVar\n{OBJECT}"
+        f"told: ClassVar[list[str]] = []\n    TOOLS: dict[str, int] = {{}}\n"
+        f"    _cache: dict[str, int] = {{}}\n    plain = [1]\n    {RUN}\n"
+    )
+
+    assert not define(module.Bad).fields
 
 
 @pytest.mark.parametrize(("body", "message"), BAD_CLASSES.items())
