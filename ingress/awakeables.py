@@ -37,7 +37,12 @@ class Completion:
         except HoldfastError as error:
             # Its id makes a completion idempotent: the first one stands.
             return response_of_error(error, is_keyed=True, was_submitted=False)
-        return Response(202, {} if is_new else {"x-holdfast-unchanged": "1"}, b"")
+        return taken(is_first=is_new)
+
+
+def taken(*, is_first: bool) -> Response:
+    """What a program is answered, whose completion stands only if it is the first."""
+    return Response(202, {} if is_first else {"x-holdfast-unchanged": "1"}, b"")
 
 
 def open_completion(engine: IngressEngine, path: AwakeablePath, head: Head) -> Completion:

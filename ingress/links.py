@@ -31,6 +31,7 @@ from ..objects.errors import (
 )
 from ..objects.links import AwakeableLink
 from .awakeable_paths import AwakeablePath
+from .awakeables import taken
 from .completions import parse_completion
 from .headers import split_content_type
 from .link_pages import notice_page, question_page
@@ -69,10 +70,10 @@ class OpenedLink:
             return await self._complete_by_button()
         outcome = self._find_outcome(body)
         try:
-            await self.engine.complete_awakeable(self.link.awakeable, outcome)
+            is_first = await self.engine.complete_awakeable(self.link.awakeable, outcome)
         except HoldfastError as error:
             return response_of_error(error, is_keyed=True, was_submitted=False)
-        return Response(202, {}, b"")
+        return taken(is_first=is_first)
 
     async def _ask(self) -> Response:
         link = self.link

@@ -160,6 +160,17 @@ async def test_a_program_may_say_the_value_where_the_link_does_not(world: World)
     assert await read_answer(world) == {"seen": 1}
 
 
+async def test_a_program_that_comes_second_is_told_that_nothing_was_changed(world: World) -> None:
+    links = await begin(world)
+    browser = Browser(world)
+
+    first = await browser.use("POST", links["approve"], {})
+    second = await browser.use("POST", links["decline"], {})
+
+    assert (first.status, "x-holdfast-unchanged" in first.headers) == (202, False)
+    assert (second.status, "x-holdfast-unchanged" in second.headers) == (202, True)
+
+
 def tamper(link: str) -> dict[str, str]:
     """Links that are nearly the one that was signed."""
     parts = urlsplit(link)
