@@ -51,10 +51,6 @@ ExceptionHandler = Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object]
 SPIN_CALLBACKS_MAX: Final = 1_000_000
 """How many callbacks a handler may run without anything being delivered to it."""
 
-FAR_SECONDS: Final = 1.8e16
-"""A timer at this time of the loop or later is none: no row could name one much later, and
-``asyncio.sleep(sys.maxsize)`` is a way to say for ever."""
-
 _TASKS_KEPT: Final = 64
 _running_loop = events._get_running_loop  # noqa: SLF001  # asyncio offers it to loops
 _frame = sys._getframe  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # inspect is slow
@@ -169,8 +165,7 @@ class ScheduleLoop(LoopWithoutOutside):
     ) -> asyncio.TimerHandle:
         """As ``AbstractEventLoop.call_at``; the timer is durable.
 
-        What is due already becomes ready at once. A timer at infinity, or as good as that, is none:
-        it never fires.
+        What is due already becomes ready at once. A timer at infinity is none: it never fires.
 
         Raises:
             ForbiddenInHandlerError: the loop is not being pumped; there is no timer.
@@ -186,7 +181,7 @@ class ScheduleLoop(LoopWithoutOutside):
         elif when != when:  # noqa: PLR0124  # NaN, which would be a timer that cannot be ordered
             message = f"a timer cannot be set for {when}"
             raise ValueError(message)
-        elif when < FAR_SECONDS:
+        elif when != float("inf"):
             handle.timer = timer = self._host.set_timer(when)
             self._timers[timer] = handle
         return handle
