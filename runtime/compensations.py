@@ -174,10 +174,33 @@ async def _finish(
     return future.exception()
 
 
-def tell_again(interruption: asyncio.CancelledError) -> None:
-    """Have the current task cancelled at its next await, as it was while it compensated."""
-    task = asyncio.current_task()
-    assert task is not None, "compensated outside of a task"
-    # Whoever counts cancellations, as asyncio.timeout does, has counted this one.
-    task.uncancel()
-    task.cancel(*interruption.args)
+class PutOff:
+    """Cancellations of the task that compensates, until it has: they are told afterwards.
+
+    Whoever counts cancellations, as ``asyncio.timeout`` does, takes its own back when its block is
+    left. What was taken back by the time the task waits for something again concerns nobody: it
+    must not reach what comes after that block.
+    """
+
+    def __init__(self) -> None:
+        """The current task begins to compensate."""
+        task = asyncio.current_task()
+        assert task is not None, "compensated outside of a task"
+        self._task = task
+        self._count_before = task.cancelling()
+        self.interruptions: Interruptions = []
+
+    def tell_again(self) -> None:
+        """Have the task cancelled where it waits next, as it was while it compensated."""
+        if not self.interruptions:
+            return
+        # Several may have come as one interruption; one may have been counted before.
+        settled = min(self._count_before, self._task.cancelling() - len(self.interruptions))
+        # Not at once: a task remembers that it is to be cancelled, whatever is taken back.
+        asyncio.get_running_loop().call_soon(self._tell, settled)
+
+    def _tell(self, settled: int) -> None:
+        if self._task.cancelling() > settled:
+            # It was counted when it came.
+            self._task.uncancel()
+            self._task.cancel(*self.interruptions[0].args)

@@ -11,7 +11,7 @@ from ..objects.identity import Target
 from ..objects.saga import NotCompensated
 from ..objects.syscalls import Action, StepOptions
 from .commands import Commands
-from .compensations import SETTLE, Begin, Compensations, Registered, tell_again
+from .compensations import SETTLE, Begin, Compensations, PutOff, Registered
 from .giving_up import start_compensation
 from .handler_loop import HandlerLoop
 from .lifecycle import logger
@@ -65,13 +65,13 @@ class SagaVerbs:
         if not commands.is_outcome(error):
             commands.failing = commands.failing or error
             await self._loop.create_future()  # The attempt ends here.
-        interruptions: list[asyncio.CancelledError] = []
+        put_off = PutOff()
         commands.hold_cancellation()
-        failed = await commands.compensations.run(indexes, interruptions)
-        commands.release_cancellation()
+        failed = await commands.compensations.run(indexes, put_off.interruptions)
+        is_told = commands.release_cancellation()
         self.report_not_compensated(failed)
-        if interruptions and not isinstance(error, asyncio.CancelledError):
-            tell_again(interruptions[0])
+        if not is_told and not isinstance(error, asyncio.CancelledError):
+            put_off.tell_again()
         return failed
 
     def report_not_compensated(self, failed: Sequence[NotCompensated]) -> None:

@@ -456,6 +456,41 @@ async def test_a_timeout_does_not_reach_into_it_and_is_told_afterwards(world: Wo
     assert world.clock.monotonic() == pytest.approx(10)
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("overtaken", b'["no car","went on"]'),
+        ("overtaken_at_the_end", b'["walked"]'),
+        ("overtaken_twice", b'["waits","timed out"]'),
+    ],
+)
+async def test_a_timeout_that_comes_meanwhile_reaches_nothing_beyond_its_block(
+    world: World, name: str, said: bytes
+) -> None:
+    """It was told at the next await, although its block was left by then: the handler was canceled,
+    and nobody had told it to end."""
+    assert await outcome(world, name) == said
+
+
+async def test_it_reaches_nothing_beyond_its_block_in_clean_up_either(world: World) -> None:
+    answer = ask(world, "overtaken_in_clean_up")
+    await world.clock.advance(1)
+    await world.runtime.invocation(await id_of(world, "overtaken_in_clean_up")).cancel("stop")
+
+    assert (await world.finish(answer)).outcome == b'["told","went on"]'
+
+
+async def test_a_cancellation_and_a_timeout_that_come_meanwhile_are_told_once(
+    world: World,
+) -> None:
+    answer = ask(world, "overtaken")
+    await world.clock.advance(7)
+    await world.runtime.invocation(await id_of(world, "overtaken")).cancel("stop")
+
+    assert isinstance((await world.finish(answer)).outcome, CanceledError)
+    assert (await world.runtime.state(Trip, "t"))["log"] == ["no car"]
+
+
 async def test_a_cancellation_does_not_reach_what_a_given_up_handler_owes(world: World) -> None:
     Outside.fails = {"handler": 2, "cancel hotel": 1}
     answer = ask(world, "flaky")

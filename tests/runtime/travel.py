@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -368,6 +369,63 @@ class Trip(VirtualObject):
                     self.log.append("never")
         except TimeoutError:
             self.log.append("timed out")
+        return self.log
+
+    @handler
+    async def overtaken(self, ctx: Context) -> list[str]:
+        """A timeout comes while the last thing in its block is compensated."""
+        try:
+            async with asyncio.timeout(5):
+                async with ctx.saga() as saga:
+                    saga.add("slowly", take_time)
+                    await ctx.run("refuse", refuse, "car")
+        except TerminalError as error:
+            self.log.append(error.message)
+        await asyncio.sleep(1)
+        self.log.append("went on")
+        return self.log
+
+    @handler
+    async def overtaken_at_the_end(self, ctx: Context) -> list[str]:
+        """The same, and nothing is awaited any more."""
+        with suppress(TerminalError):
+            async with asyncio.timeout(5):
+                async with ctx.saga() as saga:
+                    saga.add("slowly", take_time)
+                    await ctx.run("refuse", refuse, "car")
+        return ["walked"]
+
+    @handler
+    async def overtaken_twice(self, ctx: Context) -> list[str]:
+        """Two timeouts come, and the outer block goes on."""
+        try:
+            async with asyncio.timeout(6):
+                with suppress(TerminalError):
+                    async with asyncio.timeout(5):
+                        async with ctx.saga() as saga:
+                            saga.add("slowly", take_time)
+                            await ctx.run("refuse", refuse, "car")
+                self.log.append("waits")
+                await asyncio.sleep(1)
+                self.log.append("never")
+        except TimeoutError:
+            self.log.append("timed out")
+        return self.log
+
+    @handler
+    async def overtaken_in_clean_up(self, ctx: Context) -> list[str]:
+        """The first of them, in a handler that was told to end before."""
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            self.log.append("told")
+        with suppress(TerminalError):
+            async with asyncio.timeout(5):
+                async with ctx.saga() as saga:
+                    saga.add("slowly", take_time)
+                    await ctx.run("refuse", refuse, "car")
+        await asyncio.sleep(1)
+        self.log.append("went on")
         return self.log
 
     @handler
