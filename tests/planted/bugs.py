@@ -472,6 +472,32 @@ ENDING = (
             "pass",
         ),
     ),
+    _bug(
+        "section that holds nothing back",
+        "I17",
+        "tells a handler to end in the middle of a section",
+        ("runtime.commands:Commands.deliver_next", "if self._shields:", "if False:"),
+    ),
+    _bug(
+        "cancellation lost in a section",
+        "I17",
+        "forgets a cancellation that a section has held back",
+        (
+            "runtime.commands:Commands.release_cancellation",
+            "return self._tell_to_end()",
+            "return False",
+        ),
+    ),
+    _bug(
+        "shielded call told to end",
+        "I17",
+        "tells a call to end that is shielded from its caller's cancellation",
+        (
+            "runtime.commands:Commands.withdraw_all",
+            "self.cancellation is not None and not is_shielded(each.future)",
+            "self.cancellation is not None",
+        ),
+    ),
 )
 
 WAITING = (

@@ -17,6 +17,9 @@
                 | ["promise", ms, no]                   a workflow's promise, kept or broken
                 | ["inbox", ms]                         a message for this turn, if one comes
                 | ["peek", key]                         a shared handler's look at a log
+                | ["keep", key, order]                  a call that `asyncio.shield` was given
+                | ["guard", n, ms, key, order or null]  n effects, and a call, in a section
+                | ["tidy", ms, op]                      with effects at its end where it is told to
                 | ["both", [op...]]                     side by side
                 | ["within", ms, op]                    under a timeout
                 | ["trip", times, ms]                   fail so often, after a while, then go on
@@ -49,6 +52,7 @@ from holdfast import (
 )
 
 from .actions import Outside, Trace, act, act_plainly, ask, find_somebody, look_up, undo
+from .sections import CLEANING
 
 Order = dict[str, Any]
 
@@ -212,6 +216,30 @@ class Actor:
         async with asyncio.timeout(ms / 1000):
             result = await self.ctx.attach(id_)
         return [id_, result["tag"]] if result is not None else []
+
+    async def do_keep(self, path: str, key: str, order: Order) -> Any:
+        return await asyncio.shield(self.ctx.object(Cell, key).run(order))
+
+    async def do_guard(self, path: str, count: int, ms: int, key: str, order: Order | None) -> int:
+        async with self.ctx.shield():
+            await self._act(path, path, count, ms)
+            if order is not None:
+                await self.do(f"{path}.c", ["call", key, order])
+        return count
+
+    async def do_tidy(self, path: str, ms: int, op: list[Any]) -> None:
+        try:
+            await self.do(f"{path}.0", op)
+        except asyncio.CancelledError:
+            await self._act(path, path + CLEANING, 2, ms)
+            raise
+
+    async def _act(self, path: str, section: str, count: int, ms: int) -> None:
+        """The steps of a section, or of a clean-up."""
+        for number in range(count):
+            options = {"ms": ms, "section": section, "number": number, "of": count}
+            at = f"{section}/{number}"
+            await self.ctx.run(f"step {at}", act, self.tag, at, options, [*self.trace])
 
     async def do_saga(self, path: str, how: str, count: int, ms: int, fails: int) -> int:
         place = [self.ctx.invocation_id, path]

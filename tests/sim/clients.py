@@ -10,7 +10,7 @@ from holdfast.ingress.messages import Response
 from .ledger import Asked
 from .nags import Nag
 from .network import Ask, LostError
-from .workload import KEYS, Workload
+from .workload import KEYS, Workload, has_sections_below
 
 if TYPE_CHECKING:
     from .world import World
@@ -22,6 +22,7 @@ WAITS_MAX = 2
 NAG_SHARE = 0.1
 """How many worlds have a client that asks for the same again and again."""
 _AGAIN = frozenset({429, 503, 507})
+_AWAITED = frozenset({"call", "serve", "keep", "guard"})
 
 
 class Clients:
@@ -101,7 +102,13 @@ class Clients:
         kind = "Flow" if is_flow else "Errand" if is_errand else "Cell"
         key = "" if is_errand else key
         asked = Asked(
-            tag=order["tag"], kind=kind, key=key, ops=order["ops"], client=client, number=number
+            tag=order["tag"],
+            kind=kind,
+            key=key,
+            ops=order["ops"],
+            client=client,
+            number=number,
+            has_sections_below=has_sections_below(order["ops"]),
         )
         path = f"/{kind}/run" if is_errand else f"/{kind}/{key}/run"
         if is_send:
@@ -186,7 +193,9 @@ class Clients:
                 key=child.key,
                 ops=child.order["ops"],
                 parent=child.parent,
-                is_awaited=child.how in {"call", "serve"} and not child.is_limited,
+                is_awaited=child.how in _AWAITED and not child.is_limited,
+                has_sections_below=has_sections_below(child.order["ops"]),
+                is_shielded=child.how == "keep" or (child.how == "guard" and not child.is_below),
             )
             if child.how == "part":
                 self.world.ledger.touched_tags.add(child.order["tag"])

@@ -16,6 +16,7 @@ from holdfast.objects.identity import parse_invocation_id
 
 from .running import Running
 from .sagas import Sagas
+from .sections import Sections
 from .universe import Universe
 
 STORY_LINES_MAX = 5000
@@ -26,6 +27,8 @@ BEGINNING_US = 1000
 class Disk(Protocol):
     """What the ledger asks of the disk of the process that acts."""
 
+    @property
+    def has_failed(self) -> bool: ...
     def is_acceptance_durable(self, id_: bytes) -> bool: ...
     def is_completion_durable(self, id_: bytes) -> bool: ...
 
@@ -37,9 +40,18 @@ class Effect:
     id: str
     place: tuple[str, str]
     key: str
-    unknown: str
-    fails: int
     tag: str
+    options: dict[str, Any]
+
+    @property
+    def unknown(self) -> str:
+        """What is to happen when its outcome is unknown."""
+        return str(self.options.get("unknown", "retry"))
+
+    @property
+    def fails(self) -> int:
+        """How often it fails at first."""
+        return int(self.options.get("fails", 0))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,6 +74,10 @@ class Asked:
     acked_us: int = 0
     not_before_ms: int = 0
     mode: str = "queue"
+    has_sections_below: bool = False
+    """Whether an op below another one is a section, so that what is beside it goes on."""
+    is_shielded: bool = False
+    """Whether its caller's being told to end is none of its business."""
 
 
 @dataclass(slots=True)
@@ -124,11 +140,13 @@ class Ledger:
     _links: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
     running: Running = field(init=False)
     sagas: Sagas = field(init=False)
+    sections: Sections = field(init=False)
 
     def __post_init__(self) -> None:
         """Have the parts tell this one."""
         self.running = Running(self.violate, self.count)
         self.sagas = Sagas(self.running, self.violate, self.count)
+        self.sections = Sections(self.running, self.violate, self.count)
 
     def tell(self, text: str) -> None:
         """A line of the story, which is part of the fingerprint."""
@@ -160,9 +178,9 @@ class Ledger:
         self, info: StepInfo, tag: str, path: str, seen: list[list[Any]], options: dict[str, Any]
     ) -> Effect:
         """An action begins, by a handler that has seen ``seen``."""
-        id_, unknown = info.invocation_id, str(options.get("unknown", "retry"))
+        id_ = info.invocation_id
         place = (id_, path)
-        effect = Effect(id_, place, info.idempotency_key, unknown, options.get("fails", 0), tag)
+        effect = Effect(id_, place, info.idempotency_key, tag, options)
         if self.is_sealed:
             return effect
         self.tell(f"step {tag} {path} begins, attempt {info.attempt}, {id_[-8:]}")
@@ -171,6 +189,7 @@ class Ledger:
         self.running.begin(place, object_, info.details, self._may_overlap)
         if "saga" in options:
             self.sagas.do((id_, options["saga"]), options["number"], tag)
+        self._check_told(effect)
         if place in self._seen:
             self.violate(f"I3 step {path} of {tag} runs again after its result was seen")
         self.check_trace(id_, tag, seen)
@@ -219,10 +238,15 @@ class Ledger:
         """The action ends because it was told to."""
         self.running.end(effect.place)
         self.count("an action was told to end")
+        is_ending = self.running.is_ending or self.get_disk().has_failed
+        if "section" in effect.options and not is_ending and not self.may_be_killed(effect.tag):
+            self.sections.leave(effect.id, effect.tag, effect.options)
         self.tell(f"step {effect.tag} {effect.place[1]} is told to end")
 
     def end(self, effect: Effect, result: str) -> str:
         """The action returns."""
+        if "section" in effect.options and not self.is_sealed:
+            self.sections.end(effect.id, effect.options)
         self.running.end(effect.place)
         self.tell(f"step {effect.tag} {effect.place[1]} ends with {result}")
         return result
@@ -361,6 +385,18 @@ class Ledger:
             self.violate(f"I3 {step} runs again, and nobody has said that it may")
         if effect.unknown == "verify" and key in self._happened:
             self.violate(f"I3 {step} runs again, although it has happened")
+
+    def _check_told(self, effect: Effect) -> None:
+        """Whether one that was told to end only ends its sections, and cleans up."""
+        id_, tag = effect.id, effect.tag
+        order = self.orders.get(tag)
+        if "section" in effect.options:
+            self.sections.begin(id_, tag, effect.options, is_told=self.is_touched(tag))
+            return
+        # An action that was decided before begins with what the cancellation is durable with.
+        is_told = self.sections.is_told(id_, self.universe.now_us - BEGINNING_US)
+        if is_told and order is not None and not order.has_sections_below:
+            self.violate(f"I17 {tag} acts at {effect.place[1]} after it was told to end")
 
     def _check_alive(self, id_: str, tag: str) -> None:
         if id_ in self.answers:

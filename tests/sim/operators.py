@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from holdfast import HoldfastError
 from holdfast.journal import codec, keys
 from holdfast.journal.entry import Input
+from holdfast.journal.memory import MemoryStore
 from holdfast.journal.records import InvocationState, decode_invocation, decode_outcome
-from holdfast.objects.identity import InvocationId, format_invocation_id
+from holdfast.objects.identity import InvocationId, format_invocation_id, parse_invocation_id
 from holdfast.runtime.invocation_handle import InvocationHandle
 
 from .actors import HELPERS, Cell
@@ -66,6 +67,10 @@ class Operator:
             rows = disk.scan(*keys.prefix_range(keys.INVOCATION))
             callers = [decode_invocation(row).caller for _, row in rows]
             return [caller for caller in callers if caller is not None]
+        if verb == "cancel" and hits_worst:
+            held = self.world.ledger.sections.find_open()
+            if held:
+                return [parse_invocation_id(id_) for id_ in held]
         table = keys.OUTCOME if random.random() < 0.3 else keys.INVOCATION
         return [key[1:17] for key, _ in disk.scan(*keys.prefix_range(table))]
 
@@ -100,7 +105,7 @@ class Operator:
     async def _do(self, process: Process, raw: bytes, verb: str) -> None:
         ledger = self.world.ledger
         id_ = format_invocation_id(InvocationId(raw))
-        tag = ledger.ids.get(id_) or _find_tag(process, raw)
+        tag = ledger.ids.get(id_) or find_tag(process.disk.memory, raw)
         if verb in {"cancel", "kill", "purge", "restart"}:
             ledger.touch(id_, tag, is_repeated=verb in {"purge", "restart"})
         if verb == "kill":
@@ -119,6 +124,8 @@ class Operator:
                 ledger.kill(tag)
             elif verb == "pause" and said:
                 ledger.pause(id_, resumed)
+            elif verb == "cancel" and said:
+                ledger.sections.tell(id_, self.world.universe.now_us)
             ledger.tell(f"operator: {verb} {id_[-8:]}: {said!r:.60}")
 
 
@@ -130,13 +137,13 @@ def _is_helper(process: Process, raw: bytes) -> bool:
     return outcome is not None and decode_outcome(outcome).target.handler in HELPERS
 
 
-def _find_tag(process: Process, raw: bytes) -> str:
+def find_tag(rows: MemoryStore, raw: bytes) -> str:
     """The tag of the order that an invocation follows, by its argument, its result or its key."""
-    row = process.disk.get(keys.journal(InvocationId(raw), 0))
+    row = rows.get(keys.journal(InvocationId(raw), 0))
     entry = None if row is None else codec.decode_entry(row)
     if isinstance(entry, Input):
         return _tag_of(entry.argument)
-    outcome = process.disk.get(keys.OUTCOME + raw)
+    outcome = rows.get(keys.OUTCOME + raw)
     if outcome is None:
         return ""
     record = decode_outcome(outcome)

@@ -70,6 +70,7 @@ class Process:
     def stop(self) -> None:
         """SIGTERM: it stops in good order and ends."""
         self.is_stopping = True
+        self._ledger.running.is_ending = True
         self._stopping = self.loop.spawn(self._stop())
 
     def spawn(self, coroutine: Coroutine[Any, Any, T]) -> Any:

@@ -20,9 +20,12 @@ class Running:
         self._heard: dict[Place, int] = {}
         self._is_whole: dict[Place, bool] = {}
         self._slow: Counter[Place] = Counter()
+        self.is_ending = False
+        """Whether the process ends, so that all that runs is told to end."""
 
     def died(self) -> None:
         """The process is gone, and with it all that ran."""
+        self.is_ending = False
         self._now.clear()
         for place in self._is_whole:
             self._is_whole[place] = False
@@ -59,6 +62,10 @@ class Running:
     def is_running(self, place: Place) -> bool:
         """Whether an action runs there."""
         return place in self._now
+
+    def is_any_running(self, id_: str, below: str) -> bool:
+        """Whether an action of an invocation runs whose path begins so."""
+        return any(place[0] == id_ and place[1].startswith(below) for place in self._now)
 
     def say(self, place: Place, text: str) -> str:
         """It says how far it is."""

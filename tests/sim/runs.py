@@ -19,7 +19,9 @@ WEAK_WORLDS_MIN = 500
 """So many worlds and more are too weak where one of ``SOMETIMES`` never happened."""
 
 SOMETIMES: Final = (
+    "a cancellation was held back",
     "a downtime of hours",
+    "a handler cleaned up",
     "a log was read",
     "a message was read by a turn",
     "a nag was told the same",

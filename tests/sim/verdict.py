@@ -2,7 +2,6 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from holdfast.journal import keys
@@ -14,12 +13,15 @@ from holdfast.runtime.verify import verify_rows
 from .actors import DESK, OF_STUMBLING, Cell, Desk, Flow, wanted_signals
 from .ledger import Asked
 from .network import Ask, LostError
-from .workload import KEYS
+from .operators import find_tag
+from .workload import KEYS, walk
 
 if TYPE_CHECKING:
     from .world import World
 
 _SHOWN_MAX = 3
+_CANCELED = 409
+_BY_CALLER = " was canceled: its caller "
 
 
 class Judge:
@@ -39,6 +41,8 @@ class Judge:
         """Final logs of objects that were begun by an operator."""
         self.heard: list[str] = []
         """Of whom the desk was told that they have ended."""
+        self.failures: dict[str, Failure] = {}
+        """Of those that failed, by id."""
         self.read_ids: set[str] = set()
         """Messages that a turn has read, so that they never ran."""
 
@@ -60,6 +64,7 @@ class Judge:
         self._check_order(places)
         self._check_messages(places)
         self._check_sagas()
+        self._check_sections()
         self._check_told()
         rewinder = self.world.operator.rewinder
         for problem in rewinder.judge({**self.logs, **self.forks}, self.results):
@@ -121,6 +126,7 @@ class Judge:
         for key, row in self.world.rows.scan(*keys.prefix_range(keys.OUTCOME)):
             outcome = decode_outcome(row)
             if isinstance(outcome.result, Failure):
+                self.failures[format_invocation_id(InvocationId(key[1:17]))] = outcome.result
                 _, stumbled, path = outcome.result.message.partition(OF_STUMBLING)
                 if stumbled:
                     self.given_up.add((format_invocation_id(InvocationId(key[1:17])), path))
@@ -194,7 +200,7 @@ class Judge:
         start = places.get(tag, 0)
         if order.kind != "Errand" and log[start : start + len(wanted)] != wanted:
             ledger.violate(f"I11 {tag} wrote {wanted[:5]} and {len(wanted)} lines are not there")
-        ops = dict(_walk(order.ops))
+        ops = dict(walk(order.ops))
         for path, kind, got in trace:
             self._check_op(tag, id_, path, kind, got, ops[path], places)
 
@@ -209,7 +215,7 @@ class Judge:
         places: dict[str, int],
     ) -> None:
         ledger = self.ledger
-        if kind in {"call", "send", "attach"}:
+        if kind in {"call", "send", "attach", "keep"}:
             failed = is_failure(got)
             child = op[2]["tag"]
             if not failed and child not in places and not self.ledger.is_touched(child):
@@ -270,6 +276,27 @@ class Judge:
             for problem in self.ledger.sagas.judge(place, stood=stood):
                 self.ledger.violate(problem)
 
+    def _check_sections(self) -> None:
+        """I17: a cancellation is held back to the end of a section, and is the outcome then."""
+        ledger = self.ledger
+        for place in ledger.sections:
+            tag = ledger.ids.get(place[0], "")
+            is_again = tag in ledger.repeated_tags | ledger.rewound | ledger.forked
+            if not ledger.may_be_killed(tag) and not is_again:
+                for problem in ledger.sections.judge(place):
+                    ledger.violate(problem)
+        for id_ in sorted(ledger.sections.held):
+            failure = self.failures.get(id_)
+            is_kept = self.world.rows.get(keys.OUTCOME + parse_invocation_id(id_)) is not None
+            if is_kept and (failure is None or failure.status_code != _CANCELED):
+                ledger.violate(f"I17 {id_} was told to end in a section, and ended with {failure}")
+        for id_, failure in self.failures.items():
+            if _BY_CALLER in failure.message:
+                tag = ledger.ids.get(id_) or find_tag(self.world.rows, parse_invocation_id(id_))
+                order = ledger.orders.get(tag)
+                if order is not None and order.is_shielded:
+                    ledger.violate(f"I17 {tag} was told to end by its caller, which shields it")
+
     def _check_told(self) -> None:
         """I10: whoever is to be told how an invocation has ended was told so once."""
         self.ledger.counters["an outcome was told to a handler"] += len(self.heard)
@@ -315,17 +342,6 @@ def _is_stuttered(got: Any, wanted: list[str]) -> bool:
     """Whether signals came in order, some of them more than once."""
     once = [each for number, each in enumerate(got) if not number or got[number - 1] != each]
     return once == wanted[: len(once)]
-
-
-def _walk(ops: list[list[Any]], prefix: str = "") -> Iterator[tuple[str, list[Any]]]:
-    """Every op by its path."""
-    for number, op in enumerate(ops):
-        path = f"{prefix}{number}"
-        yield path, op
-        if op[0] == "both":
-            yield from _walk(op[1], f"{path}.")
-        elif op[0] == "within":
-            yield from _walk([op[2]], f"{path}.")
 
 
 async def _of(world: "World", future: Any) -> Any:

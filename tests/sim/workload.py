@@ -1,5 +1,6 @@
 """How orders are drawn from a seed."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -27,6 +28,9 @@ _OPS = {
     "serve": 3,
     "join": 2,
     "saga": 5,
+    "keep": 2,
+    "guard": 5,
+    "tidy": 4,
 }
 _KINDS, _WEIGHTS = [*_OPS], [*_OPS.values()]
 _UNKNOWN = ("retry", "retry", "retry", "fail", "pause", "verify")
@@ -42,6 +46,8 @@ class Child:
     how: str
     is_limited: bool = False
     """Whether the parent may stop waiting for it."""
+    is_below: bool = False
+    """Whether its op is a part of another one."""
 
 
 class Workload:
@@ -100,7 +106,7 @@ class Workload:
                 return ["note", random.choice((1, 1, 2, 3, 40))]
             case "sleep":
                 return ["sleep", self.draw_ms()]
-            case "call" | "send" | "attach" | "part" if depth < DEPTH_MAX:
+            case "call" | "send" | "attach" | "part" | "keep" if depth < DEPTH_MAX:
                 return self._draw_child(kind, tag, key, depth)
             case "awake":
                 how = random.choice(("yes", "yes", "no", "yes by link", "no by link"))
@@ -112,13 +118,17 @@ class Workload:
             case "inbox":
                 return ["inbox", random.randrange(50, 3000)]
             case "both":
-                return ["both", [self._draw_op(tag, key, depth + 1) for _ in range(2)]]
+                return ["both", [self._draw_below(tag, key, depth) for _ in range(2)]]
             case "within":
                 first = len(self.children)
-                op = self._draw_op(tag, key, depth + 1)
+                op = self._draw_below(tag, key, depth)
                 for child in self.children[first:]:
                     child.is_limited = True
                 return ["within", random.randrange(1, 200), op]
+            case "tidy":
+                return ["tidy", random.choice((0, 20, 60, 250)), self._draw_below(tag, key, depth)]
+            case "guard":
+                return self._draw_section(tag, key, depth)
             case "trip":
                 return ["trip", random.choice((1, 1, 2)), random.choice((0, 0, 20))]
             case "serve" if depth < DEPTH_MAX:
@@ -135,6 +145,21 @@ class Workload:
                 return ["saga", how, random.randrange(1, 4), random.randrange(0, 30), fails]
             case _:
                 return ["step", self._draw_step()]
+
+    def _draw_below(self, tag: str, key: str, depth: int) -> list[Any]:
+        """An op that is a part of another one."""
+        first = len(self.children)
+        op = self._draw_op(tag, key, depth + 1)
+        for child in self.children[first:]:
+            child.is_below = child.is_below or child.parent == tag
+        return op
+
+    def _draw_section(self, tag: str, key: str, depth: int) -> list[Any]:
+        random = self.random
+        called: list[Any] = ["", "", None]
+        if depth < DEPTH_MAX and random.random() < 0.4:
+            called = self._draw_child("guard", tag, key, depth)
+        return ["guard", random.randrange(1, 4), random.choice((0, 20, 60, 250)), *called[1:]]
 
     def _draw_step(self) -> dict[str, Any]:
         random = self.random
@@ -176,3 +201,21 @@ class Workload:
         if kind == "part":
             return ["part", target, order, random.randrange(0, 50)]
         return [kind, target, order]
+
+
+def walk(ops: list[list[Any]], prefix: str = "") -> Iterator[tuple[str, list[Any]]]:
+    """Every op by its path."""
+    for number, op in enumerate(ops):
+        path = f"{prefix}{number}"
+        yield path, op
+        if op[0] == "both":
+            yield from walk(op[1], f"{path}.")
+        elif op[0] in {"within", "tidy"}:
+            yield from walk([op[2]], f"{path}.")
+        elif op[0] == "guard" and op[4] is not None:
+            yield f"{path}.c", ["call", *op[3:]]
+
+
+def has_sections_below(ops: list[list[Any]]) -> bool:
+    """Whether an op that is a part of another one is a section."""
+    return any(op[0] == "guard" and "." in path for path, op in walk(ops))
