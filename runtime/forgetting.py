@@ -134,7 +134,9 @@ class Forgetting:
         # Whatever was being cleared goes on after this one, from its beginning: an entry that is
         # deleted twice is no harm.
         self._deleted_entries = 0
-        if not self._delete_remains(id_, remains, budget):
+        if self._delete_remains(id_, remains, budget):
+            self._deleted_entries = 0
+        else:
             self._commits.put_new(keys.remains(id_), remains)
             self._remains.appendleft((id_, remains))
 

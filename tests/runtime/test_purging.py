@@ -12,6 +12,7 @@ from holdfast import (
     ConflictError,
     Context,
     RuntimeConfig,
+    Service,
     UnknownTargetError,
     VirtualObject,
     Workflow,
@@ -64,7 +65,16 @@ class Box(VirtualObject):
         await ctx.run("act", act, "taken")
 
 
-CLASSES = [Agent, Box, Counter, Signup]
+class Clerk(Service):
+    """Something with a journal and nothing else."""
+
+    @handler
+    async def work(self, ctx: Context, steps: int) -> None:
+        for number in range(steps):
+            await ctx.run(f"act {number}", act, f"{number}")
+
+
+CLASSES = [Agent, Box, Clerk, Counter, Signup]
 
 
 @pytest.fixture
@@ -197,6 +207,25 @@ async def test_a_long_journal_is_gone_at_once_and_deleted_in_slices(world: World
     await world.clock.advance(2)
 
     assert tables(world) == {keys.STATE}
+
+
+async def test_a_long_journal_goes_whole_when_a_shorter_one_is_purged_meanwhile(
+    world: World,
+) -> None:
+    """It went on behind as many entries as the shorter one had, and left those before for ever."""
+    await world.crash()
+    world.config = RuntimeConfig(collect_rows_max=10)
+    runtime = await world.start()
+    short = await runtime.service(Clerk).work.send(4)
+    long = await runtime.service(Clerk, idempotency_key="k").work.send(40)
+    for each in (short, long):
+        await runtime.invocation(each).attach()
+    await runtime.invocation(long).purge()  # eight entries, beside the outcome and the key
+    await runtime.invocation(short).purge()  # nine
+    assert {keys.JOURNAL, keys.REMAINS} == tables(world)
+    await world.clock.advance(2)
+
+    assert tables(world) == set()
 
 
 async def test_a_purge_that_a_power_cut_takes_along_has_not_happened(world: World) -> None:
