@@ -139,7 +139,7 @@ class Journal:
             case GiveUp(_, owed):
                 self.given_up_at = index
                 for registered in owed:
-                    if not isinstance(self.commands.get(registered), Compensation):
+                    if not (self.first or isinstance(self.commands.get(registered), Compensation)):
                         yield f"{name} owes entry {registered}, which is no compensation"
             case _:
                 pass

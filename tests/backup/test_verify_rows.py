@@ -10,14 +10,17 @@ import pytest
 from holdfast import RuntimeConfig
 from holdfast.journal import codec, keys
 from holdfast.journal.any_row import describe_key, split_key
-from holdfast.journal.entry import Completion, Issued, Sleep
+from holdfast.journal.entry import Command, Completion, GiveUp, Issued, Sleep
 from holdfast.journal.memory import MemoryStore
 from holdfast.journal.records import StepRecord, TimerKind, decode_invocation, decode_outcome
 from holdfast.objects.identity import InvocationId
 from holdfast.runtime.verify import verify_rows
+from holdfast.testing import VirtualRuntime
 
 from ..laws.corpus import CLASSES, SCRIPTS
 from ..laws.stage import Play
+from ..runtime.travel import CLASSES as TRAVEL
+from ..runtime.travel import EFFECTS, Outside, Trip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -339,3 +342,30 @@ def test_an_entry_tells_what_it_is() -> None:
     """The sentences above are about these."""
     entry = codec.decode_entry(codec.encode_command(Sleep(1), 99, ""))
     assert entry == Issued(Sleep(1), 99, "")
+
+
+async def test_a_journal_that_is_deleted_in_slices_is_sound_after_each_of_them(
+    diary: Diary,
+) -> None:
+    """The entry by which a handler was given up names earlier ones, which go before it."""
+    EFFECTS.clear()
+    Outside.reset()
+    Outside.fails = {"handler": 2}
+    config = RuntimeConfig(collect_rows_max=1)
+    async with VirtualRuntime(TRAVEL, store=MemoryStore(), config=config) as runtime:
+        Outside.sleep = runtime.clock.sleep
+        sent = await runtime.object(Trip, "t").flaky.send()
+        await runtime.clock.advance(60)
+        before = len(diary.moments)
+        await runtime.invocation(sent).purge()
+        await runtime.clock.advance(60)
+    lefts = [find_commands(rows) for rows in diary.moments[before:]]
+
+    assert any(isinstance(left[0], GiveUp) for left in lefts if left)
+    assert not lefts[-1]
+    assert diary.problems == []
+
+
+def find_commands(rows: Rows) -> list[Command]:
+    entries = [codec.decode_entry(row) for key, row in rows.items() if key[:1] == keys.JOURNAL]
+    return [entry.command for entry in entries if isinstance(entry, Issued)]
