@@ -19,6 +19,7 @@ The names are those of Standard Webhooks; nothing of the answer is read but its 
 
 import time
 from asyncio import Semaphore
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from urllib.parse import urlsplit
 
@@ -41,13 +42,36 @@ from ..runtime.config import RuntimeConfig
 _GONE = 410
 
 
-def make_callbacks(config: RuntimeConfig) -> type[Service]:
+Send = Callable[[str, Mapping[str, str], bytes, timedelta], Awaitable[tuple[int, str | None]]]
+"""Makes one POST, within so long; gives the status of the answer and its ``retry-after``. Raises
+``TimeoutError``, ``ClientError``, ``OSError`` or ``ValueError`` where there is no answer."""
+
+
+async def send_post(
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    timeout: timedelta,  # noqa: ASYNC109  # the client's own
+) -> tuple[int, str | None]:
+    """As ``Send``, over the network."""
+    seconds = ClientTimeout(total=timeout.total_seconds())
+    async with (
+        ClientSession(timeout=seconds, cookie_jar=DummyCookieJar()) as session,
+        session.post(url, data=body, headers=headers, allow_redirects=False) as response,
+    ):
+        # Of what else it says nothing is read: it may have no end.
+        answer = response.status, response.headers.get("retry-after")
+        response.close()
+    return answer
+
+
+def make_callbacks(config: RuntimeConfig, send: Send = send_post) -> type[Service]:
     """The class that tells URLs, for one runtime: how many at a time is counted in it."""
     slots = Semaphore(config.callbacks_max)
 
     async def post(url: str, id_: str, body: str) -> None:
         async with slots:
-            await _post(url, id_, body, config.callback_timeout)
+            await _post(send, url, id_, body, config.callback_timeout)
 
     class Callbacks(Service, name=DELIVER.service):
         """Tells URLs the outcomes of invocations."""
@@ -65,7 +89,7 @@ def make_callbacks(config: RuntimeConfig) -> type[Service]:
     return Callbacks
 
 
-async def _post(url: str, id_: str, body: str, timeout: timedelta) -> None:  # noqa: ASYNC109
+async def _post(send: Send, url: str, id_: str, body: str, timeout: timedelta) -> None:  # noqa: ASYNC109
     """Tell ``url`` once.
 
     Raises:
@@ -79,17 +103,8 @@ async def _post(url: str, id_: str, body: str, timeout: timedelta) -> None:  # n
         "idempotency-key": id_,
         "webhook-timestamp": str(int(time.time())),
     }
-    seconds = ClientTimeout(total=timeout.total_seconds())
     try:
-        async with (
-            ClientSession(timeout=seconds, cookie_jar=DummyCookieJar()) as session,
-            session.post(
-                url, data=body.encode(), headers=headers, allow_redirects=False
-            ) as response,
-        ):
-            # Of what else it says nothing is read: it may have no end.
-            status, retry_after = response.status, response.headers.get("retry-after")
-            response.close()
+        status, retry_after = await send(url, headers, body.encode(), timeout)
     except TimeoutError:
         message = f"{_shown(url)} did not answer within {timeout}"
         raise RetryableError(message) from None

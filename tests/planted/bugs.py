@@ -609,6 +609,42 @@ KEEPING = (
             "if row is not None:",
         ),
     ),
+    _bug(
+        "key forgotten for want of room",
+        "I1",
+        "forgets outcomes whose idempotency key counts when too much is kept",
+        ("runtime.retention:Retention._relieve_one", "if not still_counts:", "if True:"),
+    ),
+    _bug(
+        "key kept of what is purged",
+        "I11",
+        "purges an outcome, and leaves the idempotency key that leads to it",
+        (
+            "runtime.forgetting:Forgetting.forget",
+            "self.forget_key(id_, outcome, budget)",
+            "pass",
+        ),
+    ),
+    _bug(
+        "journal kept in name",
+        "I11",
+        "forgets a journal, and leaves an outcome that says it is kept",
+        (
+            "runtime.retention:Retention.forget_journal",
+            "self._rewrite(id_, changed, outcome, budget)",
+            "pass",
+        ),
+    ),
+    _bug(
+        "remains forgotten by a crash",
+        "I11",
+        "does not write down that a journal is deleted in part",
+        (
+            "runtime.forgetting:Forgetting._leave",
+            "self._commits.put_new(keys.remains(id_), remains)",
+            "pass",
+        ),
+    ),
 )
 
 BEYOND = (
@@ -641,6 +677,18 @@ BEYOND = (
             "record.details.callback is not None:",
             "record.details.callback is not None and isinstance(result, bytes):",
         ),
+    ),
+    _bug(
+        "any answer is a yes",
+        "I10",
+        "takes a URL for told, whatever status it answers",
+        ("ingress.callbacks:_check", "if 200 <= status < 300:", "if status != _GONE:"),
+    ),
+    _bug(
+        "URL told again too soon",
+        "I9",
+        "does not heed when a URL wants to be told again",
+        ("ingress.callbacks:_check", "retry_after=retry_after", ""),
     ),
     _bug(
         "outcome told to nobody who attached",

@@ -4,7 +4,8 @@
     op         := ["note", n]                           write n lines into the object's log
                 | ["step", {"ms", "fails", "unknown", "plain"}]
                 | ["sleep", ms]
-                | ["call", key, order] | ["send", key, order, ms]
+                | ["call", key, order] | ["send", key, order, ms, url]   its outcome is told to the
+                                                        desk, or to a URL
                 | ["attach", key, order]                a send whose outcome is awaited
                 | ["part", key, order, ms]              a send that is cancelled a while later
                 | ["serve", order]                      a call of a service
@@ -50,6 +51,7 @@ from holdfast import (
     shared,
     state,
 )
+from holdfast.runtime.callbacks import DELIVER
 
 from .actions import Outside, Trace, act, act_plainly, ask, find_somebody, look_up, undo
 from .sections import CLEANING
@@ -131,7 +133,7 @@ class Desk(VirtualObject):
         self.heard.append(completed.invocation_id)
 
 
-HELPERS = frozenset({"undo", "told"})
+HELPERS = frozenset({"undo", "told", DELIVER.handler})
 """Handlers that are called for others, and that nobody meddles with."""
 
 CLASSES: list[type] = [Cell, Flow, Errand, Desk]
@@ -200,10 +202,10 @@ class Actor:
     async def do_serve(self, path: str, order: Order) -> Any:
         return (await self.ctx.service(Errand).run(order))["tag"]
 
-    async def do_send(self, path: str, key: str, order: Order, ms: int) -> str:
+    async def do_send(self, path: str, key: str, order: Order, ms: int, url: str) -> str:
         delay = timedelta(milliseconds=ms)
-        desk = self.ctx.object(Desk, DESK).told
-        return await self.ctx.object(Cell, key, callback=desk).run.send(order, delay=delay)
+        told = url or self.ctx.object(Desk, DESK).told
+        return await self.ctx.object(Cell, key, callback=told).run.send(order, delay=delay)
 
     async def do_attach(self, path: str, key: str, order: Order) -> Any:
         id_ = await self.ctx.object(Cell, key).run.send(order)

@@ -108,6 +108,7 @@ class Clients:
             ops=order["ops"],
             client=client,
             number=number,
+            is_keyed=is_keyed or is_flow,
             has_sections_below=has_sections_below(order["ops"]),
         )
         path = f"/{kind}/run" if is_errand else f"/{kind}/{key}/run"

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from holdfast import StepInfo, TerminalError
 from holdfast.objects.identity import parse_invocation_id
 
+from .forgotten import Forgotten
 from .running import Running
 from .sagas import Sagas
 from .sections import Sections
@@ -67,6 +68,8 @@ class Asked:
     """Whether the parent calls it and waits for its outcome, however long that takes."""
     tries: int = 1
     """How often it may have been accepted: more than once without an idempotency key."""
+    is_keyed: bool = False
+    """Whether it has an idempotency key."""
     client: int = -1
     number: int = 0
     id: str = ""
@@ -132,6 +135,8 @@ class Ledger:
     """When an operator has heard that an invocation is paused, by its id."""
     is_forgetful: bool = False
     """Whether a call may be done again although nobody has asked for that."""
+    is_crowded: bool = False
+    """Whether what has no key that counts may be forgotten before its time."""
     resumed: Counter[str] = field(default_factory=Counter[str])
     """How often somebody has asked for an invocation to be resumed."""
     _keys: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
@@ -141,12 +146,14 @@ class Ledger:
     running: Running = field(init=False)
     sagas: Sagas = field(init=False)
     sections: Sections = field(init=False)
+    forgotten: Forgotten = field(init=False)
 
     def __post_init__(self) -> None:
         """Have the parts tell this one."""
         self.running = Running(self.violate, self.count)
         self.sagas = Sagas(self.running, self.violate, self.count)
         self.sections = Sections(self.running, self.violate, self.count)
+        self.forgotten = Forgotten(self.violate, self.count)
 
     def tell(self, text: str) -> None:
         """A line of the story, which is part of the fingerprint."""

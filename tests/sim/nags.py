@@ -60,7 +60,9 @@ class Nag:
 
     async def _ask_for_outcome(self, id_: str) -> None:
         response = await self._ask(Ask("GET", f"/restate/invocation/{id_}/output", names=id_))
-        if response is not None and response.status == 404 and self._is_kept(id_, _OUTCOME_MS):
+        # Where more is kept than may be, it is there for as long as its key counts.
+        kept_ms = _KEY_MS if self.world.ledger.is_crowded else _OUTCOME_MS
+        if response is not None and response.status == 404 and self._is_kept(id_, kept_ms):
             self.world.ledger.violate(f"I1 {id_} is not there any more")
 
     def _is_kept(self, id_: str, kept_ms: float) -> bool:

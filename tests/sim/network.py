@@ -121,16 +121,17 @@ class Network:
         headers = {"content-type": "application/json"} if ask.body is not None else {}
         if ask.key:
             headers["idempotency-key"] = ask.key
+        began_us = self._universe.now_us
         body = b"" if ask.body is None else json.dumps(ask.body).encode()
         response = await process.respond(ask.method, ask.path, headers, body)
-        self._leave(ask, response)
+        self._leave(ask, response, began_us)
         if self.is_lossy and self._random.random() < 0.03:
             self._ledger.count("a reply was lost")
             return
         self._universe.after(self._delay(), lambda: self._deliver(number, response))
 
-    def _leave(self, ask: Ask, response: Response) -> None:
-        """A response leaves the process."""
+    def _leave(self, ask: Ask, response: Response, began_us: int) -> None:
+        """A response leaves the process, to a request that came at that time."""
         ledger = self._ledger
         id_ = response.headers.get("x-restate-id", ask.names)
         source = response.headers.get("x-restate-error-source")
@@ -143,7 +144,9 @@ class Network:
             ledger.name(id_, ask.tag)
         if response.status == 202 and response.headers.get("x-restate-id"):
             ledger.accept(id_)
+            ledger.forgotten.answer(id_, began_us)
         elif ask.is_wait and (response.status == 200 or source == "invocation"):
+            ledger.forgotten.answer(id_, began_us)
             ledger.answer(id_, f"{response.status} {response.body.decode()}")
 
     def _deliver(self, number: int, response: Response) -> None:

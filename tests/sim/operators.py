@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import suppress
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from holdfast.objects.identity import InvocationId, format_invocation_id, parse_
 from holdfast.runtime.invocation_handle import InvocationHandle
 
 from .actors import HELPERS, Cell
+from .forgotten import LOOKS
+from .network import Ask, LostError
 from .process import Process
 from .rewinding import Rewinder
 from .workload import KEYS
@@ -22,7 +25,12 @@ if TYPE_CHECKING:
     from .world import World
 
 ACTS_MAX = 30
-_VERBS = ("cancel", "cancel", "kill", "pause", "pause", "resume", "resume", "purge", "restart")
+LATEST = 3
+_VERBS = (
+    *("cancel", "cancel", "kill", "pause", "pause", "resume", "resume", "restart"),
+    *("purge", "purge", "purge journal", "purge journal"),
+)
+_PURGES = frozenset({"purge", "purge journal"})
 
 
 class Operator:
@@ -71,8 +79,11 @@ class Operator:
             held = self.world.ledger.sections.find_open()
             if held:
                 return [parse_invocation_id(id_) for id_ in held]
-        table = keys.OUTCOME if random.random() < 0.3 else keys.INVOCATION
-        return [key[1:17] for key, _ in disk.scan(*keys.prefix_range(table))]
+        of_outcomes = 0.8 if verb in _PURGES else 0.3
+        table = keys.OUTCOME if random.random() < of_outcomes else keys.INVOCATION
+        ids = [key[1:17] for key, _ in disk.scan(*keys.prefix_range(table))]
+        # Of what has just come to its end somebody may still be told, or ask again.
+        return ids[-LATEST:] if verb in _PURGES and hits_worst else ids
 
     async def _edit(self, process: Process, key: str) -> None:
         """Write an object's state as it was read, provided that nobody has changed it since."""
@@ -86,6 +97,19 @@ class Operator:
         else:
             ledger.count("state was edited")
             ledger.tell(f"operator: edited {key}")
+
+    async def _look_for(self, handle: InvocationHandle[object]) -> None:
+        """Look for what was just forgotten, here or from outside."""
+        what = self.random.choice(LOOKS)
+        if what in {"output", "attach"}:
+            path = f"/restate/invocation/{handle.id}/{what}"
+            self.world.clients_loop.spawn(self._ask(Ask("GET", path, names=handle.id)))
+        else:
+            await self.world.ledger.forgotten.look(handle, what)
+
+    async def _ask(self, ask: Ask) -> None:
+        with suppress(LostError):
+            await self.world.network.ask(ask, 10)
 
     async def _resume_all(self) -> None:
         seconds = 2.0
@@ -126,6 +150,9 @@ class Operator:
                 ledger.pause(id_, resumed)
             elif verb == "cancel" and said:
                 ledger.sections.tell(id_, self.world.universe.now_us)
+            elif verb in _PURGES and said:
+                ledger.forgotten.forget(id_, verb, self.world.universe.now_us)
+                await self._look_for(handle)
             ledger.tell(f"operator: {verb} {id_[-8:]}: {said!r:.60}")
 
 
@@ -169,5 +196,7 @@ async def _act(handle: InvocationHandle[object], verb: str) -> object:
         case "purge":
             await handle.purge()
             return True
+        case "purge journal":
+            return await handle.purge_journal()
         case _:
             return await handle.restart()

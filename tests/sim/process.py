@@ -1,10 +1,13 @@
 """One life of the server: a runtime and its door on a loop of their own, from start to death."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from datetime import timedelta
+from functools import partial
 from random import Random
 from typing import Any, TypeVar
 
 from holdfast import Runtime, RuntimeConfig
+from holdfast.ingress.callbacks import Send, make_callbacks
 from holdfast.ingress.callers import CallersDoor
 from holdfast.ingress.messages import Head, Request, Response
 from holdfast.journal.memory import MemoryStore
@@ -21,6 +24,22 @@ EXIT_SECONDS_MAX = 1.0
 """A process whose store has failed is gone after so long."""
 
 
+Post = Callable[
+    ["Process", str, Mapping[str, str], bytes, timedelta], Awaitable[tuple[int, str | None]]
+]
+
+
+class SimRuntime(Runtime):
+    """A runtime whose POSTs go to the world outside."""
+
+    def __init__(self, send: Send, *args: Any, **kwargs: Any) -> None:
+        self._send = send
+        super().__init__(*args, **kwargs)
+
+    def _own_classes(self) -> Sequence[type]:
+        return (make_callbacks(self.config, self._send),)
+
+
 class Process:
     """A server; ``on_exit`` is called once when it has ended by itself or was killed in a call."""
 
@@ -34,6 +53,7 @@ class Process:
         seed: str,
         ledger: Ledger,
         on_exit: Callable[["Process"], None],
+        post: Post,
     ) -> None:
         self.universe = universe
         self.loop = SimLoop(universe, "server", self._complain)
@@ -43,7 +63,8 @@ class Process:
         self.is_stopping = False
         self._ledger = ledger
         self._on_exit = on_exit
-        self.runtime = Runtime(
+        self.runtime = SimRuntime(
+            partial(post, self),
             CLASSES,
             store=self.disk,
             config=config,

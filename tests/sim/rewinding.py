@@ -101,6 +101,9 @@ class Rewinder:
             return
         entry = random.randrange(1, len(rows) + 1)
         entries = [codec.decode_entry(row) for row in rows[:entry]]
+        if not isinstance(entries[0], Input):
+            await self._restart_rest(process, id_)
+            return
         tag = _find_tag(entries[0])
         self._number += 1
         fork = f"f{self._number}" if random.random() < 0.3 else None
@@ -114,6 +117,13 @@ class Rewinder:
         restarted = Restarted(new_id, old_id, tag, fork or key, _find_recorded(entries))
         self.restarted.append(restarted)
         ledger.forbid((new_id, path) for path in restarted.recorded)
+
+    async def _restart_rest(self, process: "Process", id_: InvocationId) -> None:
+        """What is left of a journal while it is deleted must not be taken for one."""
+        ledger, old_id = self.world.ledger, format_invocation_id(id_)
+        ledger.count("what was left of a journal was to be restarted")
+        await process.runtime.invocation(old_id).restart(from_entry=1)
+        ledger.violate(f"I11 {old_id} was restarted with a part of its journal")
 
     async def _fork(self, process: "Process", id_: InvocationId, key: str) -> None:
         ledger, random = self.world.ledger, self._random

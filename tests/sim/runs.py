@@ -19,6 +19,10 @@ WEAK_WORLDS_MIN = 500
 """So many worlds and more are too weak where one of ``SOMETIMES`` never happened."""
 
 SOMETIMES: Final = (
+    "a POST was answered 200",
+    "a POST was answered 410",
+    "a POST was answered 503",
+    "a POST was lost",
     "a cancellation was held back",
     "a downtime of hours",
     "a handler cleaned up",
@@ -26,6 +30,7 @@ SOMETIMES: Final = (
     "a message was read by a turn",
     "a nag was told the same",
     "a paused invocation was resumed",
+    "a reply to a POST was lost",
     "a reply was lost",
     "a request came twice",
     "a request was lost",
@@ -45,10 +50,13 @@ SOMETIMES: Final = (
     "died while it started",
     "everybody was suspended",
     "link asked for",
+    "no journal was found of what is kept",
+    "nothing was found of what is forgotten",
     "operator: cancel",
     "operator: kill",
     "operator: pause",
     "operator: purge",
+    "operator: purge journal",
     "operator: restart",
     "operator: resume",
     "restarted from an entry",

@@ -145,9 +145,13 @@ class Judge:
 
     def _check_kept(self) -> None:
         """I1, I8: what was accepted is there, and is one invocation."""
+        for problem in self.ledger.forgotten.judge(self.world.rows):
+            self.ledger.violate(problem)
         if not self.ledger.is_wall_steady or self.ledger.is_forgetful:
             return
         for order in self.ledger.orders.values():
+            if self.ledger.is_crowded and not order.is_keyed:
+                continue
             if not order.id or self.ledger.is_touched(order.tag) or order.kind == "Errand":
                 continue
             if self.world.process.disk.get(keys.OUTCOME + parse_invocation_id(order.id)) is None:
@@ -303,10 +307,17 @@ class Judge:
         told = set(self.heard)
         if len(told) != len(self.heard):
             self.ledger.violate("I10 the desk was told twice how an invocation has ended")
+        hooks = self.world.hooks
+        for problem in hooks.judge():
+            self.ledger.violate(problem)
         for tag, found in self.results.items():
+            ops = dict(walk(self.ledger.orders[tag].ops))
             for _, trace in found:
-                for _, kind, got in trace:
-                    if kind == "send" and isinstance(got, str) and got not in told:
+                for path, kind, got in trace:
+                    if kind != "send" or not isinstance(got, str):
+                        continue
+                    is_told = hooks.is_over(got) if ops[path][4] else got in told
+                    if not is_told:
                         self.ledger.violate(f"I10 nobody was told how {got}, sent by {tag}, ended")
 
     def _check_order(self, places: dict[str, int]) -> None:

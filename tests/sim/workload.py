@@ -5,9 +5,13 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from .hooks import make_url
+
 KEYS = ("a", "b", "c", "d")
 DEPTH_MAX = 2
 DAY_MS = 86_400_000
+URL_SHARE = 0.5
+"""How many sends have their outcome told to a URL, and not to a handler."""
 
 # What an op is drawn from, by weight.
 _OPS = {
@@ -197,7 +201,8 @@ class Workload:
         order = self.draw_order(tag, target, depth + 1)
         self.children.append(Child(tag, target, order, kind))
         if kind == "send":
-            return ["send", target, order, random.choice((0, 0, self.draw_ms()))]
+            url = make_url(order["tag"]) if random.random() < URL_SHARE else ""
+            return ["send", target, order, random.choice((0, 0, self.draw_ms())), url]
         if kind == "part":
             return ["part", target, order, random.randrange(0, 50)]
         return [kind, target, order]

@@ -19,12 +19,13 @@ from datetime import timedelta
 from random import Random
 from typing import Final
 
-from holdfast import RuntimeConfig
+from holdfast import RetryPolicy, RuntimeConfig
 from holdfast.journal import keys
 from holdfast.journal.memory import MemoryStore
 
 from .actions import Outside
 from .clients import Clients
+from .hooks import Hooks
 from .ledger import Ledger
 from .nemesis import Nemesis
 from .network import Network
@@ -49,13 +50,27 @@ FAULTS: Final = (
 )
 
 WORLDS_KEPT_MAX = 25
-_EXPECTED: Final = re.compile(" is paused: (step .* is unknown|the last of .* stumbled)")
+_EXPECTED: Final = re.compile(
+    " is paused: (step .* is unknown|the last of .* stumbled)"
+    "|will not be told the outcome of .* nobody wants to hear it"
+)
 EVENTS_MAX = 400_000
 LONG_SHARE = 0.3
 """How many worlds have delays of hours; in the others maintenance comes every second."""
 
 FORGETFUL_SHARE = 0.12
 """How many worlds keep what is completed for seconds only."""
+
+CALLBACK_RETRY = RetryPolicy(
+    initial_interval=timedelta(milliseconds=200),
+    max_interval=timedelta(seconds=30),
+    jitter=0.2,
+    max_attempts=None,
+)
+CROWDED_SHARE = 0.1
+"""How many worlds keep no more than a few completed calls."""
+
+CROWDED_BYTES = 1 << 20
 
 LAST_SECONDS = 7_200
 LAST_SECONDS_OF_LONG = 4 * 86_400
@@ -107,9 +122,11 @@ class World:
             lambda: self.process if self.process.is_alive else None,
         )
         self.ledger.is_forgetful = self.config.retention < timedelta(days=1)
+        self.ledger.is_crowded = self.config.retained_bytes_max < CROWDED_BYTES
         self.is_long = self.config.maintenance_ms > 1_000
         self.clients = Clients(self, Random(f"{seed}/clients"))
         self.outsiders = Outsiders(self, Random(f"{seed}/outsiders"))
+        self.hooks = Hooks(self, Random(f"{seed}/hooks"))
         self.operator = Operator(self, Random(f"{seed}/operator"))
         self.nemesis = Nemesis(self, Random(f"{seed}/nemesis"))
 
@@ -127,6 +144,7 @@ class World:
             seed=f"{self.seed}/{self.lives}",
             ledger=self.ledger,
             on_exit=self.exited,
+            post=self.hooks.post,
         )
         self.nemesis.started(self.process)
 
@@ -229,6 +247,8 @@ def draw_config(random: Random, options: Options) -> RuntimeConfig:
         maintenance_ms=600_000 if is_long else 1_000,
         retention=timedelta(seconds=5 if random.random() < FORGETFUL_SHARE else 864_000),
         callback_timeout=timedelta(seconds=5),
+        callback_retry=CALLBACK_RETRY,
+        callbacks_max=random.choice((1, 2, 32)),
     )
     if "suspend" in options.faults:
         config = replace(
@@ -237,6 +257,11 @@ def draw_config(random: Random, options: Options) -> RuntimeConfig:
             resident_attempts_max=random.choice((1, 3, 10_000)),
             always_replay=random.random() < 0.1,
         )
+    if random.random() < CROWDED_SHARE:
+        config = replace(config, retained_bytes_max=random.choice((0, 2_000, 20_000)))
+    if random.random() < 0.3:
+        # A journal is forgotten in several slices.
+        config = replace(config, collect_rows_max=random.choice((1, 3, 10)))
     if random.random() < 0.1:
         config = replace(config, mailbox_invocations_max=2)
     if random.random() < 0.4:
