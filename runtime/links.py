@@ -61,15 +61,17 @@ class LinkKeys:
             LinkKey(key.created_ms, key.key, is_revoked=key.is_revoked or revoke)
             for key in self._read()
         )
-        self._add(kept)
+        # From the next millisecond on: one that was made in this one must be the same again. With
+        # a revoked key it would rather be one that nobody can use.
+        self._add(kept, from_ms=self._clock.now_ms() + (not revoke))
 
     def _read(self) -> tuple[LinkKey, ...]:
         row = self._commits.get(_ROW)
         return () if row is None else decode_link_keys(row)
 
-    def _add(self, kept: tuple[LinkKey, ...]) -> tuple[LinkKey, ...]:
+    def _add(self, kept: tuple[LinkKey, ...], from_ms: int = 0) -> tuple[LinkKey, ...]:
         # Later than the one before, although the clock may have been set back.
-        now_ms = max([self._clock.now_ms(), *(key.created_ms + 1 for key in kept)])
+        now_ms = max([from_ms or self._clock.now_ms(), *(key.created_ms + 1 for key in kept)])
         new = LinkKey(now_ms, self._randomness.token(KEY_BYTES), is_revoked=False)
         found = (*kept, new)
         self._commits.put(_ROW, encode_link_keys(found))

@@ -124,6 +124,21 @@ async def test_what_was_signed_at_a_moment_is_signed_so_again_whatever_happened_
     assert [links.verify(b"text", each) for each in (first, later)] == [False, True]
 
 
+async def test_a_link_is_the_same_again_after_a_rotation_in_the_same_millisecond(
+    world: World,
+) -> None:
+    """The key that was made in the millisecond of the link signed it when it was replayed."""
+    links = world.runtime.core.lifecycle.links
+    links.sign(b"another text")
+    await world.clock.advance(1)
+    now_ms = world.clock.now_ms()
+    first = links.sign_at(b"text", now_ms)
+    await world.runtime.rotate_link_keys()
+
+    assert links.sign_at(b"text", now_ms) == first
+    assert links.sign_at(b"text", now_ms + 1) != first
+
+
 async def test_a_handler_that_is_replayed_each_time_makes_the_same_link() -> None:
     world = World([Asker], RuntimeConfig(always_replay=True))
     await world.start()
