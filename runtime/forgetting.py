@@ -130,15 +130,33 @@ class Forgetting:
         if outcome.kept is Kept.JOURNAL and entries == 0:
             entries = self._find_length(id_)
         remains = RemainsRecord(target, outcome.sequence, entries, may_have_undo, is_whole=is_whole)
+        row = self._commits.get(keys.remains(id_)) if self._remains else None
+        if row is not None:
+            remains = self._add_to(id_, remains, decode_remains(row))
         self._count(details.stored_bytes)
         # Whatever was being cleared goes on after this one, from its beginning: an entry that is
         # deleted twice is no harm.
         self._deleted_entries = 0
         if self._delete_remains(id_, remains, budget):
             self._deleted_entries = 0
+            if row is not None:
+                self._commits.delete(keys.remains(id_))
         else:
-            self._commits.put_new(keys.remains(id_), remains)
+            self._commits.put(keys.remains(id_), remains)
             self._remains.appendleft((id_, remains))
+
+    def _add_to(
+        self, id_: InvocationId, remains: RemainsRecord, before: RemainsRecord
+    ) -> RemainsRecord:
+        """``remains`` of one whose journal is being deleted already, with what is left of that."""
+        self._remains = deque(each for each in self._remains if each[0] != id_)
+        return RemainsRecord(
+            remains.target,
+            remains.sequence,
+            max(remains.entries, before.entries),
+            remains.may_have_undo or before.may_have_undo,
+            is_whole=remains.is_whole or before.is_whole,
+        )
 
     def _delete_remains(self, id_: InvocationId, remains: RemainsRecord, budget: Budget) -> bool:
         """Delete what nothing leads to any more; ``False``: some is left, for want of budget."""

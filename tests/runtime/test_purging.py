@@ -228,6 +228,28 @@ async def test_a_long_journal_goes_whole_when_a_shorter_one_is_purged_meanwhile(
     assert tables(world) == set()
 
 
+@pytest.mark.parametrize("is_restarted", [False, True])
+async def test_a_workflow_goes_whole_although_its_journal_is_being_deleted_already(
+    world: World,
+    is_restarted: bool,  # noqa: FBT001  # pytest gives it by name
+) -> None:
+    """What was left of the journal when the process died then was left for ever."""
+    await world.crash()
+    world.config = RuntimeConfig(collect_rows_max=1)
+    runtime = await world.start()
+    sent = await runtime.workflow(Signup, "sam").run.send("sam")
+    await runtime.invocation(sent).attach()
+    purged = asyncio.gather(
+        runtime.invocation(sent).purge_journal(), runtime.invocation(sent).purge()
+    )
+    await purged
+    if is_restarted:
+        await world.restart()
+    await world.clock.advance(2)
+
+    assert tables(world) == set()
+
+
 async def test_a_purge_that_a_power_cut_takes_along_has_not_happened(world: World) -> None:
     sent = await completed(world, steps=1)
     purged = asyncio.ensure_future(asyncio.wait_for(world.runtime.invocation(sent).purge(), 60))
