@@ -641,7 +641,7 @@ KEEPING = (
         "does not write down that a journal is deleted in part",
         (
             "runtime.forgetting:Forgetting._leave",
-            "self._commits.put_new(keys.remains(id_), remains)",
+            "self._commits.put(keys.remains(id_), remains)",
             "pass",
         ),
     ),

@@ -15,6 +15,7 @@ from holdfast import StepInfo, TerminalError
 from holdfast.objects.identity import parse_invocation_id
 
 from .forgotten import Forgotten
+from .links import Links
 from .running import Running
 from .sagas import Sagas
 from .sections import Sections
@@ -147,6 +148,7 @@ class Ledger:
     sagas: Sagas = field(init=False)
     sections: Sections = field(init=False)
     forgotten: Forgotten = field(init=False)
+    links: Links = field(init=False)
 
     def __post_init__(self) -> None:
         """Have the parts tell this one."""
@@ -154,6 +156,7 @@ class Ledger:
         self.sagas = Sagas(self.running, self.violate, self.count)
         self.sections = Sections(self.running, self.violate, self.count)
         self.forgotten = Forgotten(self.violate, self.count)
+        self.links = Links(self.violate, self.count)
 
     def tell(self, text: str) -> None:
         """A line of the story, which is part of the fingerprint."""
@@ -273,8 +276,12 @@ class Ledger:
         if self.is_sealed or (kind, id_, name) in self._asked:
             return
         place = id_, values[0]
-        if kind == "link" and self._links.setdefault(place, name) != name:
-            self.violate(f"I4 {values[0]} has the link {name} after {self._links[place]}")
+        if kind == "link":
+            self.links.ask(name, self.universe.now_us)
+            # One that is made in the millisecond of a revocation may be another one.
+            is_other = self._links.setdefault(place, name) != name
+            if is_other and not self.links.may_be_revoked(id_):
+                self.violate(f"I4 {values[0]} has the link {name} after {self._links[place]}")
         self._check_alive(id_, f"{self.ids.get(id_, id_)} who asks for {kind} {name}")
         self._asked.add((kind, id_, name))
         self.tell(f"{kind} {name} is asked for: {values}")
@@ -342,6 +349,10 @@ class Ledger:
     def _may_overlap(self, id_: str) -> bool:
         """Whether nobody waits for the actions of an invocation, because it may be killed."""
         return id_ in self.touched or self.is_touched(self.ids.get(id_, ""))
+
+    def is_restarted(self, id_: str) -> bool:
+        """Whether an invocation may have begun with the journal of another one."""
+        return self.ids.get(id_, "") in self.rewound | self.forked
 
     def is_repeated(self, tag: str) -> bool:
         """Whether it may have been done again, or one of those it is for."""

@@ -57,6 +57,8 @@ class Operator:
                 return
             if process.is_serving and random.random() < 0.1:
                 process.spawn(self._edit(process, random.choice(KEYS)))
+            elif process.is_serving and random.random() < 0.08:
+                process.spawn(self._rotate(process, revoke=random.random() < 0.3))
             elif process.is_serving and random.random() < 0.15:
                 process.spawn(self.rewinder.act(process))
             elif process.is_serving:
@@ -97,6 +99,22 @@ class Operator:
         else:
             ledger.count("state was edited")
             ledger.tell(f"operator: edited {key}")
+
+    async def _rotate(self, process: Process, *, revoke: bool) -> None:
+        """Have links signed with another key, and perhaps no other one count any more."""
+        ledger, universe = self.world.ledger, self.world.universe
+        began_us = universe.now_us
+        if revoke:
+            ledger.links.revoke(self.world.wall.now_ms())
+        try:
+            await process.runtime.rotate_link_keys(revoke=revoke)
+        except HoldfastError as error:
+            ledger.tell(f"operator: a rotation was refused: {error.code}")
+            return
+        ledger.count("the keys of links were rotated")
+        ledger.tell(f"operator: rotated the keys of links, revoke {revoke}")
+        if revoke:
+            ledger.links.revoked(began_us, universe.now_us)
 
     async def _look_for(self, handle: InvocationHandle[object]) -> None:
         """Look for what was just forgotten, here or from outside."""

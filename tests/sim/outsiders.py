@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .world import World
 
 PAUSE_SECONDS_MAX = 60.0
+_REFUSED = 403
 _AGAIN = frozenset({429, 503, 507})
 
 
@@ -46,22 +47,31 @@ class Outsiders:
             self._open -= 1
 
     async def _insist(self, kind: str, id_: str, name: str, value: str) -> None:
+        ledger, universe = self.world.ledger, self.world.universe
         ask = self._make(kind, id_, name, value)
         seconds = 0.1
         while True:
+            sent_us = universe.now_us
             try:
                 response = await self.world.network.ask(ask, 10)
             except LostError as error:
-                self.world.ledger.tell(f"{kind} {name}: {error}")
+                ledger.tell(f"{kind} {name}: {error}")
                 if kind == "signal" and str(error) != "connection refused":
-                    self.world.ledger.doubled.add((id_, name))
+                    ledger.doubled.add((id_, name))
             else:
-                self.world.ledger.tell(f"{kind} {name} {value}: {response.status}")
-                if response.status not in _AGAIN:
+                ledger.tell(f"{kind} {name} {value}: {response.status}")
+                if kind == "link":
+                    is_sure = ledger.is_wall_steady and not ledger.is_restarted(id_)
+                    ledger.links.answer(name, id_, response.status, sent_us, is_sure=is_sure)
+                if response.status == _REFUSED and kind == "link":
+                    # Who has a link that does not count any more asks those inside to do it.
+                    kind, name = "awakeable", name.split("/")[3]
+                    ask = self._make(kind, id_, name, value)
+                elif response.status not in _AGAIN:
                     return
                 if kind == "signal" and response.status == 503:
                     # The store failed, perhaps with the signal in it: its outcome is unknown.
-                    self.world.ledger.doubled.add((id_, name))
+                    ledger.doubled.add((id_, name))
             await asyncio.sleep(self.random.random() * seconds)
             seconds = min(seconds * 1.3, PAUSE_SECONDS_MAX)
 

@@ -219,11 +219,12 @@ class World:
 
     @property
     def is_at_rest(self) -> bool:
-        """Whether everything that was accepted has ended."""
+        """Whether everything that was accepted has ended, and what is forgotten is gone."""
         if not self.process.is_serving or self.outsiders.is_busy:
             return False
-        scan = self.process.disk.scan(*keys.prefix_range(keys.INVOCATION))
-        return next(iter(scan), None) is None
+        tables = keys.INVOCATION, keys.REMAINS
+        scans = (self.process.disk.scan(*keys.prefix_range(table)) for table in tables)
+        return all(next(iter(scan), None) is None for scan in scans)
 
     def _step_until(self, is_done: Callable[[], bool], otherwise: str) -> None:
         universe = self.universe
