@@ -8,6 +8,7 @@ that was started and after it has ended.
 from ..journal import keys
 from ..journal.records import PromiseRecord, decode_promise
 from ..objects.identity import INVOCATION_ID_BYTES, InvocationId
+from . import workflows
 from .commits import Commits
 from .lifecycle import Lifecycle
 from .open_invocation import OpenInvocation, Result
@@ -32,6 +33,7 @@ def remove_waiter(commits: Commits, waiter: OpenInvocation, name: str, index: in
 def complete_promise(lifecycle: Lifecycle, object_: bytes, name: str, result: Result) -> bool:
     """Complete a promise and every command that awaits it; ``False``: it was completed before."""
     commits = lifecycle.commits
+    workflows.make_way(commits, object_)
     key = keys.promise(object_, name)
     if commits.get(key) is not None:
         return False

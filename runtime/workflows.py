@@ -7,8 +7,11 @@ the key goes with it, and the key can be used again.
 This module knows rows. It does not know when a workflow has been kept long enough.
 """
 
+import sys
+
 from ..journal import keys
 from ..journal.entry import Failure
+from ..journal.records import decode_remains
 from ..objects.identity import InvocationId, Target, format_invocation_id
 from .commits import Commits
 from .failures import conflict
@@ -16,10 +19,26 @@ from .history_marks import close_history
 
 
 def find_started(commits: Commits, target: Target) -> InvocationId | None:
-    """The invocation of ``run`` at the key that ``target`` names, if there is or was one."""
-    assert target.key is not None, "a workflow without a key"
-    row = commits.get(keys.workflow(target.service, target.key))
-    return None if row is None else InvocationId(row)
+    """The invocation of ``run`` at the key that ``target`` names, if there is or was one.
+
+    One that is forgotten is none; see ``make_way``.
+    """
+    return make_way(commits, _object_of(target))
+
+
+def make_way(commits: Commits, object_: bytes) -> InvocationId | None:
+    """See that nothing of a forgotten workflow is left at a key; gives the one that is there.
+
+    It is deleted a slice at a time, when nobody is at work. What begins at the key meanwhile must
+    not be answered with what is forgotten, see any of it, or go with it: so the rest goes in this
+    decision, however much it is.
+    """
+    id_ = _find(commits, object_)
+    remains = None if id_ is None else commits.get(keys.remains(id_))
+    if remains is None or not decode_remains(remains).is_whole:
+        return id_
+    _forget(commits, object_, sys.maxsize)
+    return None
 
 
 def describe_started(target: Target, id_: InvocationId) -> str:
@@ -37,7 +56,7 @@ def refuse_second_start(target: Target, id_: InvocationId) -> Failure:
 
 def is_started_by(commits: Commits, target: Target, id_: InvocationId) -> bool:
     """Whether ``id_`` is the ``run`` of the workflow that ``target`` names, and not forgotten."""
-    return target.key is not None and find_started(commits, target) == id_
+    return target.key is not None and _find(commits, _object_of(target)) == id_
 
 
 def forget(commits: Commits, target: Target, id_: InvocationId, rows_max: int) -> tuple[int, int]:
@@ -50,8 +69,20 @@ def forget(commits: Commits, target: Target, id_: InvocationId, rows_max: int) -
     """
     if not is_started_by(commits, target, id_):
         return 0, 0
+    return _forget(commits, _object_of(target), rows_max)
+
+
+def _object_of(target: Target) -> bytes:
     assert target.key is not None, "a workflow without a key"
-    object_ = keys.object_key(target.service, target.key)
+    return keys.object_key(target.service, target.key)
+
+
+def _find(commits: Commits, object_: bytes) -> InvocationId | None:
+    row = commits.get(keys.WORKFLOW + object_)
+    return None if row is None else InvocationId(row)
+
+
+def _forget(commits: Commits, object_: bytes, rows_max: int) -> tuple[int, int]:
     count = size = 0
     for prefix in (keys.STATE, keys.UNDO, keys.PROMISE):
         doomed: list[bytes] = []
@@ -68,6 +99,6 @@ def forget(commits: Commits, target: Target, id_: InvocationId, rows_max: int) -
         close_history(commits, object_)
     else:
         commits.delete(keys.history(object_))
-        commits.delete(keys.workflow(target.service, target.key))
+        commits.delete(keys.WORKFLOW + object_)
         count += 1
     return count, size

@@ -250,6 +250,44 @@ async def test_a_workflow_goes_whole_although_its_journal_is_being_deleted_alrea
     assert tables(world) == set()
 
 
+async def test_a_workflow_is_started_anew_although_the_forgotten_one_is_being_deleted(
+    world: World,
+) -> None:
+    """Whoever started it was told the id of the forgotten one, and nothing ran."""
+    runtime = await slow_to_delete(world)
+    first = await runtime.workflow(Signup, "sam").run.send("sam")
+    await runtime.invocation(first).attach()
+    await runtime.invocation(first).purge()
+    assert keys.WORKFLOW in tables(world)
+    second = await runtime.workflow(Signup, "sam").run.send("again")
+    assert second != first
+    await world.clock.advance(60)
+
+    assert await runtime.invocation(second).attach() == "hello again"
+    assert await runtime.workflow(Signup, "sam").look() == "hello again"
+
+
+async def test_a_promise_that_is_kept_early_does_not_go_with_the_forgotten_workflow(
+    world: World,
+) -> None:
+    runtime = await slow_to_delete(world)
+    first = await runtime.workflow(Signup, "sam").run.send("sam")
+    await runtime.invocation(first).attach()
+    await runtime.promise(Signup, "sam", "code").resolve(1)
+    await runtime.invocation(first).purge()
+    assert keys.WORKFLOW in tables(world)
+    await runtime.promise(Signup, "sam", "code").resolve(2)
+    await world.clock.advance(60)
+
+    assert await runtime.promise(Signup, "sam", "code").peek() == 2
+
+
+async def slow_to_delete(world: World) -> VirtualRuntime:
+    await world.crash()
+    world.config = RuntimeConfig(collect_rows_max=1)
+    return await world.start()
+
+
 async def test_a_purge_that_a_power_cut_takes_along_has_not_happened(world: World) -> None:
     sent = await completed(world, steps=1)
     purged = asyncio.ensure_future(asyncio.wait_for(world.runtime.invocation(sent).purge(), 60))
