@@ -2,11 +2,15 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 from holdfast.ingress.messages import Response
 
+from .actors import DESK
+from .hooks import make_url
+from .inside import Inside
 from .ledger import Asked
 from .nags import Nag
 from .network import Ask, LostError
@@ -19,6 +23,9 @@ PATIENCE_SECONDS = 20.0
 TRIES_MAX = 60
 PAUSE_SECONDS_MAX = 60.0
 WAITS_MAX = 2
+INSIDE_SHARE = 0.15
+"""How many calls of cells come from the program that the runtime is embedded in."""
+
 NAG_SHARE = 0.1
 """How many worlds have a client that asks for the same again and again."""
 _AGAIN = frozenset({429, 503, 507})
@@ -82,7 +89,7 @@ class Clients:
             self.world.ledger.count("a log was read")
             self.world.ledger.reads.setdefault(f"Cell/{key}", []).append((now_us, log))
 
-    async def _call(self, client: int, number: int) -> None:  # noqa: C901  # all that a call may be
+    async def _call(self, client: int, number: int) -> None:  # noqa: C901, PLR0915  # all that a call may be
         random, ledger = self.random, self.world.ledger
         key = random.choice(KEYS)
         steered = self._steered.pop(client, None)
@@ -92,6 +99,8 @@ class Clients:
         order = self.workload.draw_order(f"c{client}", key, is_errand=is_errand)
         is_keyed = not is_flow and random.random() < 0.7
         is_send = steered is not None or random.random() < 0.5
+        is_inside = not (is_flow or is_errand) and random.random() < INSIDE_SHARE
+        delay_ms = 0
         if any(op[0] == "inbox" for op in order["ops"]):
             # Somebody has to write to whoever reads.
             is_send = True
@@ -127,7 +136,19 @@ class Clients:
         ledger.orders[asked.tag] = asked
         self._note_children(asked)
         idempotency_key = f"key-{asked.tag}" if is_keyed else ""
+        if is_inside:
+            asked.told = random.choice(("", DESK, make_url(asked.tag)))
+        inside = Inside(
+            key=key,
+            order=order,
+            is_send=is_send,
+            delay_ms=delay_ms,
+            mode=asked.mode,
+            idempotency_key=idempotency_key,
+            told=asked.told,
+        )
         ask = Ask("POST", path, order, key=idempotency_key, tag=asked.tag)
+        ask = replace(ask, inside=inside) if is_inside else ask
         asked.sent_us = self.world.universe.now_us
         response = await self._insist(ask, is_harmless=is_keyed or (is_flow and is_send))
         if response is None:

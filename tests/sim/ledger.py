@@ -78,6 +78,8 @@ class Asked:
     acked_us: int = 0
     not_before_ms: int = 0
     mode: str = "queue"
+    told: str = ""
+    """Who is told how it ended, where a client has named somebody."""
     has_sections_below: bool = False
     """Whether an op below another one is a section, so that what is beside it goes on."""
     is_shielded: bool = False
@@ -119,6 +121,8 @@ class Ledger:
     _traces: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     _seen: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     _begun: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
+    _begun_us: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
+    _answered_us: dict[str, int] = field(default_factory=dict[str, int])
     _raised: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     _happened: dict[str, str] = field(default_factory=dict[str, str])
     _holders: dict[str, str] = field(default_factory=dict[str, str])
@@ -195,6 +199,7 @@ class Ledger:
             return effect
         self.tell(f"step {tag} {path} begins, attempt {info.attempt}, {id_[-8:]}")
         self._begun[place] += 1
+        self._begun_us.setdefault(place, self.universe.now_us)
         object_ = self._find_object(tag)
         self.running.begin(place, object_, info.details, self._may_overlap)
         if "saga" in options:
@@ -340,6 +345,14 @@ class Ledger:
         known = [order.id for order in self.orders.values() if order.id]
         return known[number % len(known)] if known else ""
 
+    def find_begun(self, id_: str, path: str) -> int | None:
+        """When the action of a step began first; ``None``: it did not."""
+        return self._begun_us.get((id_, path))
+
+    def find_answered(self, before_us: int) -> list[str]:
+        """Those whose outcome had left a process before that."""
+        return [id_ for id_, at_us in self._answered_us.items() if at_us < before_us]
+
     def _find_object(self, tag: str) -> str:
         """Where an order is followed; what has no key is at no other's place."""
         order = self.orders.get(tag)
@@ -451,6 +464,7 @@ class Ledger:
             )
         if id_ in self.paused and not self.is_touched(self.ids.get(id_, "")):
             self.violate(f"I17 {self.ids.get(id_, id_)} has ended while it is paused")
+        self._answered_us.setdefault(id_, self.universe.now_us)
         first = self.answers.setdefault(id_, outcome)
         if first != outcome:
             self.violate(

@@ -15,6 +15,7 @@ from holdfast.objects.identity import InvocationId, format_invocation_id, parse_
 from holdfast.runtime.invocation_handle import InvocationHandle
 
 from .actors import HELPERS, Cell
+from .audits import Audits
 from .forgotten import LOOKS
 from .network import Ask, LostError
 from .process import Process
@@ -40,6 +41,7 @@ class Operator:
         self.world = world
         self.random = random
         self.rewinder = Rewinder(world, random)
+        self.audits = Audits(world, random)
 
     def begin(self) -> None:
         """Set to work, and have what is paused resumed in the end."""
@@ -57,6 +59,8 @@ class Operator:
                 return
             if process.is_serving and random.random() < 0.1:
                 process.spawn(self._edit(process, random.choice(KEYS)))
+            elif process.is_serving and random.random() < 0.08:
+                self.world.clients_loop.spawn(self._ask(self.audits.draw()))
             elif process.is_serving and random.random() < 0.08:
                 process.spawn(self._rotate(process, revoke=random.random() < 0.3))
             elif process.is_serving and random.random() < 0.15:

@@ -7,6 +7,8 @@ from random import Random
 from typing import Any, TypeVar
 
 from holdfast import Runtime, RuntimeConfig
+from holdfast.ingress.admin.door import AdminDoor
+from holdfast.ingress.admin.route import About
 from holdfast.ingress.callbacks import Send, make_callbacks
 from holdfast.ingress.callers import CallersDoor
 from holdfast.ingress.messages import Head, Request, Response
@@ -73,6 +75,7 @@ class Process:
             threads=SimThreads(universe, self.loop, self.disk, Random(f"{seed}/threads")),
         )
         self._door: CallersDoor | None = None
+        self._admin_door: AdminDoor | None = None
         self._main = self.loop.spawn(self._run())
 
     @property
@@ -105,6 +108,13 @@ class Process:
         assert self._door is not None, "a request came before the process listened"
         return await self._door.respond(Request(Head(method, path, headers), body))
 
+    async def respond_to_operator(
+        self, method: str, path: str, headers: dict[str, str], body: bytes
+    ) -> Response:
+        """What its door for operators answers."""
+        assert self._admin_door is not None, "a request came before the process listened"
+        return await self._admin_door.respond(Request(Head(method, path, headers), body))
+
     async def _run(self) -> None:
         try:
             await self.runtime.start()
@@ -115,6 +125,7 @@ class Process:
             self._exit()
             return
         self._door = CallersDoor(self.runtime)
+        self._admin_door = AdminDoor(self.runtime, about=About("0", lambda: None))
         self.is_ready = True
         self._ledger.tell("the process is ready")
         failure = await self.runtime.wait_failed()

@@ -66,6 +66,7 @@ class Judge:
         self._check_sagas()
         self._check_sections()
         self._check_told()
+        self._check_told_of_clients()
         rewinder = self.world.operator.rewinder
         for problem in rewinder.judge({**self.logs, **self.forks}, self.results):
             self.ledger.violate(problem)
@@ -319,6 +320,16 @@ class Judge:
                     is_told = hooks.is_over(got) if ops[path][4] else got in told
                     if not is_told:
                         self.ledger.violate(f"I10 nobody was told how {got}, sent by {tag}, ended")
+
+    def _check_told_of_clients(self) -> None:
+        """I10: the same of those that a client has named."""
+        told = set(self.heard)
+        for order in self.ledger.orders.values():
+            if order.id and order.told:
+                hooks = self.world.hooks
+                is_told = order.id in told if order.told == DESK else hooks.is_over(order.id)
+                if not is_told:
+                    self.ledger.violate(f"I10 nobody was told how {order.tag} ended")
 
     def _check_order(self, places: dict[str, int]) -> None:
         """I6: what a client asked for after an answer comes after it."""
