@@ -396,6 +396,12 @@ REPLAY = (
         ),
     ),
     _bug(
+        "patch forgotten",
+        "I4",
+        "does not record that later code runs in an invocation",
+        ("runtime.commands:Commands.patched", "self.write(Patched(name))", "pass"),
+    ),
+    _bug(
         "send made again",
         "I10",
         "makes a recorded send again when it is replayed",
@@ -520,6 +526,12 @@ WAITING = (
             "    commits.delete(key)\n    _keep_place(",
             "    _keep_place(",
         ),
+    ),
+    _bug(
+        "signal sent again",
+        "I18",
+        "sends a handler's signal again when it is replayed",
+        ("runtime.handler_port:HandlerPort.send_signal", "if is_new:", "if True:"),
     ),
     _bug(
         "latest signal first",
@@ -648,6 +660,22 @@ KEEPING = (
 )
 
 BEYOND = (
+    _bug(
+        "query answered too early",
+        "I12",
+        "answers a query when it is read, and not when what it shows is durable",
+        (
+            "runtime.views.looking:Looks.look",
+            "tell((result, error))",
+            "core.answers.settle(told, (result, error))",
+        ),
+    ),
+    _bug(
+        "workflow kept by what is left of it",
+        "I11",
+        "takes a forgotten workflow for started while its rows are being deleted",
+        ("runtime.workflows:make_way", "_forget(commits, object_, sys.maxsize)", "return id_"),
+    ),
     _bug(
         "first thing taken back first",
         "I10",

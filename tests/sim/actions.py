@@ -17,6 +17,8 @@ class Outside:
     """Whose ledger the actions of the moment write to: that of the one world that runs."""
 
     ledger: Ledger
+    is_patched: bool
+    """Whether the process of the moment runs later code."""
 
 
 async def act(tag: str, path: str, options: dict[str, Any], seen: Trace) -> str:

@@ -12,11 +12,14 @@
                 | ["join", number, ms]                  wait for the outcome of somebody else's call
                 | ["saga", how, n, ms, fails]           n effects that stand, or are taken back
                 | ["awake", ms, timeout ms or 0, how]   an awakeable, resolved or rejected from
-                                                        outside, by its id or by a link
-                | ["hear", count, ms, ms, ms or 0]      so many signals, sent from outside every so
-                                                        often; awaited a while later; with patience
+                                                        outside, by its id, a link, or a handler
+                | ["hear", count, ms, ms, ms or 0, by]  so many signals, sent from outside or by a
+                                                        handler every so often; awaited a while
+                                                        later; with patience
                 | ["promise", ms, no]                   a workflow's promise, kept or broken
                 | ["inbox", ms]                         a message for this turn, if one comes
+                | ["drain", ms]                         those that have come after a while
+                | ["patch"]                             what later code does otherwise
                 | ["peek", key]                         a shared handler's look at a log
                 | ["keep", key, order]                  a call that `asyncio.shield` was given
                 | ["guard", n, ms, key, order or null]  n effects, and a call, in a section
@@ -61,6 +64,7 @@ Order = dict[str, Any]
 STEP_RETRY = RetryPolicy(max_attempts=3, initial_interval=timedelta(milliseconds=50))
 GIVEN_UP_MAX = 4
 DESK = "desk"
+BY_HANDLER = "by handler"
 OF_STUMBLING = "stumbles for good at "
 HANDLER_RETRY = RetryPolicy(max_attempts=4, initial_interval=timedelta(milliseconds=20))
 SHORT_RETRY = RetryPolicy(
@@ -119,6 +123,22 @@ class Errand(
         return await Actor(None, ctx, order).play()
 
     @handler
+    async def speak(self, ctx: Context, to: str, name: str, values: list[str], ms: int) -> None:
+        """Send signals of a name; without one, resolve or reject an awakeable."""
+        for value in values:
+            await ctx.sleep(timedelta(milliseconds=ms))
+            is_no = value.startswith("no ")
+            match name, is_no:
+                case "", True:
+                    await ctx.reject_awakeable(to, value)
+                case "", False:
+                    await ctx.resolve_awakeable(to, value)
+                case _, True:
+                    ctx.reject_signal(to, name, value)
+                case _:
+                    ctx.send_signal(to, name, value)
+
+    @handler
     async def undo(self, ctx: Context, place: list[str], number: int, fails: int) -> None:
         await ctx.step(retry=STEP_RETRY).run("undo", undo, place, number, fails)
 
@@ -133,7 +153,7 @@ class Desk(VirtualObject):
         self.heard.append(completed.invocation_id)
 
 
-HELPERS = frozenset({"undo", "told", DELIVER.handler})
+HELPERS = frozenset({"undo", "told", "speak", DELIVER.handler})
 """Handlers that are called for others, and that nobody meddles with."""
 
 CLASSES: list[type] = [Cell, Flow, Errand, Desk]
@@ -277,15 +297,22 @@ class Actor:
         if how.endswith("link"):
             verb: Literal["resolve", "reject"] = "reject" if is_no else "resolve"
             kind, name = "link", awakeable.link(verb, value, expires_in=LINK_LIFETIME)
-        await self.ctx.run("tell", ask, kind, name, [value], ms)
+        if how.endswith(BY_HANDLER):
+            await self.ctx.service(Errand).speak.send(name, "", [value], ms)
+        else:
+            await self.ctx.run("tell", ask, kind, name, [value], ms)
         return await _or_no(awakeable)
 
-    async def do_hear(
-        self, path: str, count: int, every_ms: int, pause_ms: int, patience_ms: int
+    async def do_hear(  # noqa: PLR0913, PLR0917  # as it is drawn
+        self, path: str, count: int, every_ms: int, pause_ms: int, patience_ms: int, by: str
     ) -> list[Any]:
         name = f"s{path}"
         values = wanted_signals(self.tag, path, count)
-        await self.ctx.run("tell", ask, "signal", name, values, every_ms)
+        if by == BY_HANDLER:
+            id_ = self.ctx.invocation_id
+            await self.ctx.service(Errand).speak.send(id_, name, values, every_ms)
+        else:
+            await self.ctx.run("tell", ask, "signal", name, values, every_ms)
         if pause_ms:
             await self.ctx.sleep(timedelta(milliseconds=pause_ms))
         return [await self._hear(name, patience_ms) for _ in range(count)]
@@ -311,6 +338,19 @@ class Actor:
         async with asyncio.timeout(ms / 1000):
             message = await self.ctx.inbox(dict[str, Any]).get()
         return message["tag"]
+
+    async def do_drain(self, path: str, ms: int) -> dict[str, list[str]]:
+        if not isinstance(self.me, Cell):
+            return {"drained": []}
+        await self.ctx.sleep(timedelta(milliseconds=ms))
+        messages = await self.ctx.inbox(dict[str, Any]).drain()
+        return {"drained": [message["tag"] for message in messages]}
+
+    async def do_patch(self, path: str) -> bool:
+        is_new = Outside.is_patched and self.ctx.patched(f"patch {path}")
+        if is_new:
+            await self.ctx.sleep(timedelta(milliseconds=1))
+        return is_new
 
     async def do_peek(self, path: str, key: str) -> int:
         found: list[Any] = await self.ctx.object(Cell, key).peek()

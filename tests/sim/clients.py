@@ -101,7 +101,7 @@ class Clients:
         is_send = steered is not None or random.random() < 0.5
         is_inside = not (is_flow or is_errand) and random.random() < INSIDE_SHARE
         delay_ms = 0
-        if any(op[0] == "inbox" for op in order["ops"]):
+        if any(op[0] in {"inbox", "drain"} for op in order["ops"]):
             # Somebody has to write to whoever reads.
             is_send = True
             self._steered[client] = key

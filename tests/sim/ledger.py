@@ -462,7 +462,8 @@ class Ledger:
             self.violate(
                 f"I12 the outcome of {self.ids.get(id_, id_)} is told before it is durable"
             )
-        if id_ in self.paused and not self.is_touched(self.ids.get(id_, "")):
+        is_touched = id_ in self.touched or self.is_touched(self.ids.get(id_, ""))
+        if id_ in self.paused and not is_touched:
             self.violate(f"I17 {self.ids.get(id_, id_)} has ended while it is paused")
         self._answered_us.setdefault(id_, self.universe.now_us)
         first = self.answers.setdefault(id_, outcome)

@@ -17,6 +17,7 @@ from holdfast.runtime.invocation_handle import InvocationHandle
 from .actors import HELPERS, Cell
 from .audits import Audits
 from .forgotten import LOOKS
+from .ledger import Asked
 from .network import Ask, LostError
 from .process import Process
 from .rewinding import Rewinder
@@ -120,6 +121,13 @@ class Operator:
         if revoke:
             ledger.links.revoked(began_us, universe.now_us)
 
+    def _start_again(self, order: Asked) -> None:
+        """Start a workflow that was just forgotten, whose rows are there perhaps."""
+        self.world.ledger.count("a forgotten workflow was started again")
+        body = {"tag": order.tag, "ops": order.ops}
+        ask = Ask("POST", f"/Flow/{order.key}/run/send", body, tag=order.tag)
+        self.world.clients_loop.spawn(self._ask(ask))
+
     async def _look_for(self, handle: InvocationHandle[object]) -> None:
         """Look for what was just forgotten, here or from outside."""
         what = self.random.choice(LOOKS)
@@ -166,16 +174,28 @@ class Operator:
             ledger.tell(f"operator: {verb} {id_[-8:]} refused: {error.code}")
         else:
             ledger.count(f"operator: {verb}")
-            if verb == "kill" and said:
-                ledger.kill(tag)
-            elif verb == "pause" and said:
-                ledger.pause(id_, resumed)
-            elif verb == "cancel" and said:
-                ledger.sections.tell(id_, self.world.universe.now_us)
-            elif verb in _PURGES and said:
-                ledger.forgotten.forget(id_, verb, self.world.universe.now_us)
-                await self._look_for(handle)
             ledger.tell(f"operator: {verb} {id_[-8:]}: {said!r:.60}")
+            if verb == "pause" and said:
+                ledger.pause(id_, resumed)
+            elif said:
+                await self._done(handle, tag, verb)
+
+    async def _done(self, handle: InvocationHandle[object], tag: str, verb: str) -> None:
+        """Something was done to an invocation, and that is known now."""
+        ledger, now_us = self.world.ledger, self.world.universe.now_us
+        match verb:
+            case "kill":
+                ledger.kill(tag)
+            case "cancel":
+                ledger.sections.tell(handle.id, now_us)
+            case "purge" | "purge journal":
+                ledger.forgotten.forget(handle.id, verb, now_us)
+                order = ledger.orders.get(tag)
+                if verb == "purge" and order is not None and order.kind == "Flow":
+                    self._start_again(order)
+                await self._look_for(handle)
+            case _:
+                pass
 
 
 def _is_helper(process: Process, raw: bytes) -> bool:

@@ -17,13 +17,13 @@ from holdfast.journal.entry import Completion, Input, Issued, Run
 from holdfast.journal.records import decode_invocation, decode_outcome
 from holdfast.objects.identity import InvocationId, format_invocation_id
 
-from .actors import Cell
+from .actors import BY_HANDLER, Cell
 
 if TYPE_CHECKING:
     from .process import Process
     from .world import World
 
-_UNFIT = b'["saga","call"'
+_UNFIT = b'["saga","call"', BY_HANDLER.replace(" ", "").encode()
 """Such an order puts its id into an argument, so it takes another path after a restart."""
 
 
@@ -97,7 +97,7 @@ class Rewinder:
     async def _restart(self, process: "Process", id_: InvocationId, key: str) -> None:
         ledger, random = self.world.ledger, self._random
         rows = [row for _, row in process.disk.scan(*keys.prefix_range(keys.JOURNAL + id_))]
-        if len(rows) < 2 or _UNFIT in rows[0].replace(b" ", b""):
+        if len(rows) < 2 or any(each in rows[0].replace(b" ", b"") for each in _UNFIT):
             return
         entry = random.randrange(1, len(rows) + 1)
         entries = [codec.decode_entry(row) for row in rows[:entry]]

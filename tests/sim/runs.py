@@ -29,6 +29,7 @@ SOMETIMES: Final = (
     "a handler cleaned up",
     "a log was read",
     "a message was read by a turn",
+    "a message was read by draining",
     "a nag was told the same",
     "a paused invocation was resumed",
     "a query was answered",

@@ -256,6 +256,13 @@ class Judge:
             for _, kind, got in trace
             if kind == "inbox" and isinstance(got, str)
         ]
+        for found in self.results.values():
+            for _, trace in found[:1]:
+                for _, kind, got in trace:
+                    if kind == "drain" and isinstance(got, dict):
+                        drained: list[str] = got["drained"]
+                        readers += drained
+                        self.ledger.counters["a message was read by draining"] += len(drained)
         for order in self.ledger.orders.values():
             if order.mode != "steer" or self.ledger.is_repeated(order.tag):
                 continue

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from .actors import BY_HANDLER
 from .hooks import make_url
 
 KEYS = ("a", "b", "c", "d")
@@ -32,10 +33,16 @@ _OPS = {
     "serve": 3,
     "join": 2,
     "saga": 5,
+    "drain": 2,
+    "patch": 3,
     "keep": 2,
     "guard": 5,
     "tidy": 4,
 }
+_HOWS = (
+    *("yes", "yes", "no", "yes by link", "no by link"),
+    *(f"yes {BY_HANDLER}", f"no {BY_HANDLER}"),
+)
 _KINDS, _WEIGHTS = [*_OPS], [*_OPS.values()]
 _UNKNOWN = ("retry", "retry", "retry", "fail", "pause", "verify")
 
@@ -113,7 +120,7 @@ class Workload:
             case "call" | "send" | "attach" | "part" | "keep" if depth < DEPTH_MAX:
                 return self._draw_child(kind, tag, key, depth)
             case "awake":
-                how = random.choice(("yes", "yes", "no", "yes by link", "no by link"))
+                how = random.choice(_HOWS)
                 return ["awake", random.randrange(1, 300), random.choice((0, 0, 50)), how]
             case "hear":
                 return self._draw_hearing()
@@ -121,6 +128,10 @@ class Workload:
                 return ["peek", random.choice(KEYS)]
             case "inbox":
                 return ["inbox", random.randrange(50, 3000)]
+            case "drain":
+                return ["drain", random.choice((0, 20, 300))]
+            case "patch":
+                return ["patch"]
             case "both":
                 return ["both", [self._draw_below(tag, key, depth) for _ in range(2)]]
             case "within":
@@ -187,7 +198,8 @@ class Workload:
         every_ms = random.randrange(1, 20)
         pause_ms = random.choice((0, 0, random.randrange(1, 100)))
         patience_ms = random.choice((0, every_ms, random.randrange(1, 40)))
-        hearing = ["hear", random.choice((1, 2, 3)), every_ms, pause_ms, patience_ms]
+        by = BY_HANDLER if random.random() < 0.3 else ""
+        hearing = ["hear", random.choice((1, 2, 3)), every_ms, pause_ms, patience_ms, by]
         if random.random() < 0.3:
             # While the next attempt is waited for, a signal and the end of the patience both come.
             return ["both", [hearing, ["trip", 1, random.randrange(5, 30)]]]

@@ -128,6 +128,8 @@ class World:
         self.outsiders = Outsiders(self, Random(f"{seed}/outsiders"))
         self.hooks = Hooks(self, Random(f"{seed}/hooks"))
         self.operator = Operator(self, Random(f"{seed}/operator"))
+        self.patched_from = Random(f"{seed}/patched").randrange(1, 5)
+        """The life from which on the code is another one."""
         self.nemesis = Nemesis(self, Random(f"{seed}/nemesis"))
 
     # -- Life and death of the server -----------------------------------------------------------
@@ -135,6 +137,7 @@ class World:
     def start(self) -> None:
         """A new process begins on what the last one left."""
         self.lives += 1
+        Outside.is_patched = self.lives >= self.patched_from
         self.ledger.tell(f"process {self.lives} starts")
         self.process = Process(
             self.universe,
@@ -180,7 +183,7 @@ class World:
             return self._run()
         finally:
             self.ledger.is_sealed = True
-            del Outside.ledger
+            del Outside.ledger, Outside.is_patched
 
     def _run(self) -> Outcome:
         self.start()
