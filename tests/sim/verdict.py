@@ -2,6 +2,7 @@
 
 import json
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from holdfast.journal import keys
@@ -104,14 +105,14 @@ class Judge:
                 response = await self._ask(Ask("POST", f"/{kind}/{key}/run", order))
                 if response.status != 200:
                     self.ledger.violate(f"I17 {kind}/{key} answers {response.status}")
-            states = world.process.runtime.state(Cell if kind == "Cell" else Flow, key)
-            self.logs[f"{kind}/{key}"] = list((await _of(world, states)).get("log", []))
+            state = await _state_of(world, Cell if kind == "Cell" else Flow, key)
+            self.logs[f"{kind}/{key}"] = list(state.get("log", []))
         rewinder = world.operator.rewinder
         new = {fork.key for fork in rewinder.forks} | {each.key for each in rewinder.restarted}
         for key in sorted(new - set(KEYS)):
-            state = await _of(world, world.process.runtime.state(Cell, key))
+            state = await _state_of(world, Cell, key)
             self.forks[f"Cell/{key}"] = list(state.get("log", []))
-        heard = await _of(world, world.process.runtime.state(Desk, DESK))
+        heard = await _state_of(world, Desk, DESK)
         self.heard = list(heard.get("heard", []))
 
     async def _ask(self, ask: Ask) -> Any:
@@ -373,8 +374,8 @@ def _is_stuttered(got: Any, wanted: list[str]) -> bool:
     return once == wanted[: len(once)]
 
 
-async def _of(world: "World", future: Any) -> Any:
-    """The result of a future of the process, awaited by a client."""
+async def _state_of(world: "World", cls: type, key: str) -> Mapping[str, Any]:
+    """The state of an object, read by the process and awaited by a client."""
     mine = world.clients_loop.create_future()
 
     def tell(done: Any) -> None:
@@ -383,5 +384,9 @@ async def _of(world: "World", future: Any) -> Any:
         else:
             mine.set_result(done.result())
 
-    future.add_done_callback(tell)
-    return await mine
+    async def read() -> Mapping[str, Any]:
+        return await world.process.runtime.state(cls, key)
+
+    world.process.spawn(read()).add_done_callback(tell)
+    state: Mapping[str, Any] = await mine
+    return state
