@@ -481,7 +481,7 @@ class Attempt:
     async def _compensate(self, owed: Sequence[int]) -> None:
         compensations = self._commands.compensations
         assert compensations is not None, "gave up with nothing to take back"
-        self._port.report_not_compensated(await compensations.run(owed, []))
+        self._port.report_not_compensated(await compensations.run(owed))
 
     def _amend(self, failure: Failure) -> Failure:
         """An outcome with the names of what could not be compensated."""

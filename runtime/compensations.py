@@ -37,8 +37,8 @@ NOT_COMPENSATED = "not_compensated"
 
 Begin = Callable[[], Awaitable[Any]]
 Start = Callable[[Begin], "asyncio.Future[Any]"]
-Interruptions = list[asyncio.CancelledError]
-"""Cancellations of the task that compensates, which it has put off."""
+Interrupted = Callable[[asyncio.CancelledError], Awaitable[None]]
+"""Is told of a cancellation of the task that compensates, which is put off once it returns."""
 
 
 @dataclass(slots=True, eq=False)
@@ -100,12 +100,12 @@ class Compensations:
         }
 
     async def run(
-        self, indexes: Sequence[int], interruptions: Interruptions
+        self, indexes: Sequence[int], interrupted: Interrupted | None = None
     ) -> tuple[NotCompensated, ...]:
         """Take back what is owed of ``indexes``, last first; gives what could not be.
 
-        A cancellation of the task that calls this does not reach into it; it is put into
-        ``interruptions``.
+        A cancellation of the task that calls this does not reach into it; ``interrupted`` is told,
+        or nobody, where the handler that it was for is not heard any more.
         """
         entries = [(index, self._owed[index]) for index in indexes if index in self._owed]
         # What an attempt before has begun goes on; the rest waits for it.
@@ -115,9 +115,9 @@ class Compensations:
         is_settled = False
         for index, entry in order:
             if entry.is_call and entry.future is None and not is_settled:
-                await _finish(self._start(self._settle), interruptions)
+                await _finish(self._start(self._settle), interrupted)
             is_settled = True
-            error = await self._take_back(entry, interruptions)
+            error = await self._take_back(entry, interrupted)
             self._owed.pop(index, None)
             if error is not None:
                 failed.append(self._note(entry, error))
@@ -144,7 +144,7 @@ class Compensations:
         return replace(failure, message=message, metadata=tuple(metadata.items()))
 
     async def _take_back(
-        self, entry: Registered, interruptions: Interruptions
+        self, entry: Registered, interrupted: Interrupted | None
     ) -> BaseException | None:
         if entry.future is None:
             try:
@@ -153,7 +153,7 @@ class Compensations:
                 raise  # It ends the attempt.
             except Exception as error:  # noqa: BLE001  # named in the outcome, as if it had failed
                 return error
-        return await _finish(entry.future, interruptions)
+        return await _finish(entry.future, interrupted)
 
     def _note(self, entry: Registered, error: BaseException) -> NotCompensated:
         type_name = error.type_name if isinstance(error, TerminalError) else type(error).__name__
@@ -163,14 +163,15 @@ class Compensations:
 
 
 async def _finish(
-    future: "asyncio.Future[Any]", interruptions: Interruptions
+    future: "asyncio.Future[Any]", interrupted: Interrupted | None
 ) -> BaseException | None:
     """Wait for ``future``, however often the task is cancelled; gives its exception."""
     while not future.done():
         try:
             await asyncio.wait([future])
         except asyncio.CancelledError as error:
-            interruptions.append(error)
+            if interrupted is not None:
+                await interrupted(error)
     return future.exception()
 
 
@@ -188,7 +189,7 @@ class PutOff:
         assert task is not None, "compensated outside of a task"
         self._task = task
         self._count_before = task.cancelling()
-        self.interruptions: Interruptions = []
+        self.interruptions: list[asyncio.CancelledError] = []
 
     def tell_again(self) -> None:
         """Have the task cancelled where it waits next, as it was while it compensated."""

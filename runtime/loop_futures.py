@@ -14,13 +14,16 @@ This module knows no host and no queue.
 
 import asyncio
 import contextlib
+import sys
 from asyncio import tasks
 from collections.abc import Callable, Coroutine, Hashable, Sequence
 from contextvars import Context
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
+
+_frame: Callable[[int], FrameType | None] = sys._getframe  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # inspect is slow
 
 
 class NumberSource(Protocol):
@@ -49,9 +52,14 @@ class HandlerFuture(asyncio.Future[T]):
 
 
 class HandlerTask(asyncio.Task[T]):
-    """A task of a handler's loop."""
+    """A task of a handler's loop.
 
-    __slots__ = ("number",)
+    Attributes:
+        group_errors: where it was cancelled last because a task group came down, with it in it:
+            what had brought that down.
+    """
+
+    __slots__ = ("group_errors", "number")
 
     def __init__(  # noqa: D107  # its arguments say it
         self,
@@ -65,7 +73,13 @@ class HandlerTask(asyncio.Task[T]):
     ) -> None:
         # First: asyncio puts the task in a set of its own while it makes it.
         self.number = number
+        self.group_errors: tuple[BaseException, ...] = ()
         super().__init__(coroutine, loop=loop, name=name, context=context, **options)
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """As asyncio's."""
+        self.group_errors = _find_group_errors()
+        return super().cancel(msg)
 
     def __hash__(self) -> int:
         """Hash by the number, so that sets are ordered alike in every run."""
@@ -95,6 +109,30 @@ def adopt_gathering(future: Any) -> None:
     with contextlib.suppress(TypeError):
         # A Python whose classes are laid out otherwise refuses; the address is then its hash.
         future.__class__ = HandlerGathering
+
+
+_ENDS_OF_GROUP: frozenset[CodeType] = frozenset(
+    method.__code__
+    for name, method in vars(asyncio.TaskGroup).items()
+    if name in {"_abort", "_on_task_done"}
+)
+"""The code by which a task group ends its tasks, and whoever waits for them."""
+
+
+def _find_group_errors() -> tuple[BaseException, ...]:
+    """What has brought the task group down that is cancelling its tasks now, if one is.
+
+    A group within a group comes down without an error of its own: for what has brought down the
+    task that waits for it.
+    """
+    frame = _frame(2)
+    while frame is not None and frame.f_code not in _ENDS_OF_GROUP:
+        frame = frame.f_back
+    if frame is None:
+        return ()
+    errors = tuple(frame.f_locals["self"]._errors)  # noqa: SLF001  # asyncio says it later only
+    task = None if errors else asyncio.current_task()
+    return task.group_errors if isinstance(task, HandlerTask) else errors
 
 
 SHIELD: CodeType = asyncio.shield.__code__

@@ -15,6 +15,7 @@ from .compensations import SETTLE, Begin, Compensations, PutOff, Registered
 from .giving_up import start_compensation
 from .handler_loop import HandlerLoop
 from .lifecycle import logger
+from .loop_futures import HandlerTask
 
 
 class SagaVerbs:
@@ -62,17 +63,36 @@ class SagaVerbs:
         commands = self._commands
         if commands.is_over or commands.compensations is None:
             return ()
-        if not commands.is_outcome(error):
-            commands.failing = commands.failing or error
-            await self._loop.create_future()  # The attempt ends here.
+        await self._end_where_failing(error)
         put_off = PutOff()
+
+        async def interrupted(interruption: asyncio.CancelledError) -> None:
+            await self._end_where_failing(interruption)
+            put_off.interruptions.append(interruption)
+
         commands.hold_cancellation()
-        failed = await commands.compensations.run(indexes, put_off.interruptions)
+        failed = await commands.compensations.run(indexes, interrupted)
         is_told = commands.release_cancellation()
         self.report_not_compensated(failed)
         if not is_told and not isinstance(error, asyncio.CancelledError):
             put_off.tell_again()
         return failed
+
+    async def _end_where_failing(self, error: BaseException) -> None:
+        """End the attempt where it fails, with ``error`` or with what has caused that.
+
+        A task group that an error brings down cancels its other tasks. If that error is no
+        outcome, it need not come in the next attempt, and nobody would be cancelled then.
+        """
+        commands, task = self._commands, asyncio.current_task()
+        causes = [error]
+        is_canceled = isinstance(error, asyncio.CancelledError)
+        if is_canceled and commands.cancellation is None and isinstance(task, HandlerTask):
+            causes += task.group_errors
+        failing = next((each for each in causes if not commands.is_outcome(each)), None)
+        if failing is not None:
+            commands.failing = commands.failing or failing
+            await self._loop.create_future()  # The attempt ends here.
 
     def report_not_compensated(self, failed: Sequence[NotCompensated]) -> None:
         """Log what could not be taken back, once."""

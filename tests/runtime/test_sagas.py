@@ -390,6 +390,36 @@ async def test_state_that_cannot_be_stored_does_not_keep_it_from_being_taken_bac
     assert EFFECTS.lines == [("book", "flight"), ("cancel", "flight")]
 
 
+@pytest.mark.parametrize("place", ["task", "further down", "group", "body"])
+async def test_a_group_that_is_tried_again_takes_nothing_back_of_its_other_tasks(
+    world: World, place: str
+) -> None:
+    """It took back what was booked, and no other attempt could follow that."""
+    Outside.fails = {"handler": 1}
+    said = await outcome(world, "brought_down", f'"{place}"'.encode())
+
+    assert said == b'"booked"'
+    assert EFFECTS.lines == [("book", "flight"), ("book", "hotel")]
+
+
+@pytest.mark.parametrize("place", ["task", "further down", "group", "body"])
+async def test_a_group_that_is_canceled_takes_back_what_its_tasks_did(
+    world: World, place: str
+) -> None:
+    answer = ask(world, "brought_down", f'"{place}"'.encode())
+    await world.clock.advance(1)
+    request = CallRequest(
+        target=Target("Trip", "t", "brought_down"),
+        argument=f'"{place}"'.encode(),
+        idempotency_key="brought_down",
+    )
+    sent = (await world.runtime.submit(request, wait=False)).invocation_id
+    await world.runtime.invocation(sent).cancel("stop")
+
+    assert isinstance((await world.finish(answer)).outcome, CanceledError)
+    assert EFFECTS.lines == [("book", "flight"), ("cancel", "flight")]
+
+
 # -- Cancellations meanwhile --------------------------------------------------------------------
 
 
@@ -574,6 +604,7 @@ HANDLERS: dict[str, tuple[dict[str, int], str]] = {
     "picky": ({"handler": 1_000, "cancel flight": 1_000}, "not compensated: cancel flight"),
     "nested": ({}, "no car"),
     "mends": ({}, "mended"),
+    "brought_down": ({"handler": 1}, "booked"),
     "tells": ({"cancel hotel": 1_000}, "not compensated"),
 }
 """By handler: what fails how often, and what the outcome says."""
@@ -585,6 +616,7 @@ TIMED: dict[str, tuple[dict[str, int], str]] = {
     "group": ({"cancel tent": 1}, "no car"),
     "two_ways": ({"handler": 1_000}, "handler is down"),
     "background": ({}, "main has ended"),
+    "brought_down_for_good": ({"handler": 1_000}, "handler is down"),
     "stubborn": ({}, "timed out"),
 }
 """The same where it depends on the time of the death what was done; all that was is taken back."""

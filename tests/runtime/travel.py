@@ -296,6 +296,48 @@ class Trip(VirtualObject):
             group.create_task(lane("flight", "hotel"))
             group.create_task(lane("boat", "tent", "car"))
 
+    @handler(retry=QUICK)
+    async def brought_down(self, ctx: Context, place: str = "task") -> str:
+        """A group is brought down by what need not come again."""
+        return await self._bring_down(ctx, place)
+
+    @handler(retry=LAST)
+    async def brought_down_for_good(self, ctx: Context) -> str:
+        """The same, and nobody tries again."""
+        return await self._bring_down(ctx, "further down")
+
+    async def _bring_down(self, ctx: Context, place: str) -> str:
+
+        async def lane() -> None:
+            async with ctx.saga() as saga:
+                await self._book(ctx, saga, "flight")
+                await asyncio.sleep(5)
+                await self._book(ctx, saga, "hotel")
+
+        async def fail_perhaps() -> None:
+            await asyncio.sleep(2)
+            Outside.may_fail("handler")
+
+        async def gather() -> None:
+            await asyncio.gather(lane())
+
+        async def in_a_group() -> None:
+            async with asyncio.TaskGroup() as inner:
+                inner.create_task(lane())
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fail_perhaps())
+            match place:
+                case "task":
+                    group.create_task(lane())
+                case "further down":
+                    group.create_task(gather())
+                case "group":
+                    group.create_task(in_a_group())
+                case _:
+                    await lane()
+        return "booked"
+
     @handler(retry=LAST)
     async def two_ways(self, ctx: Context) -> None:
         """One block is being compensated while the handler fails for good in another."""
