@@ -25,6 +25,7 @@
                 | ["guard", n, ms, key, order or null]  n effects, and a call, in a section
                 | ["tidy", ms, op]                      with effects at its end where it is told to
                 | ["both", [op...]]                     side by side
+                | ["group", [op...]]                    in a task group, that one may bring down
                 | ["within", ms, op]                    under a timeout
                 | ["trip", times, ms]                   fail so often, after a while, then go on
                 | ["fail"]                              a terminal error
@@ -359,6 +360,11 @@ class Actor:
 
     async def do_both(self, path: str, ops: list[list[Any]]) -> None:
         await asyncio.gather(*(self.do(f"{path}.{n}", op) for n, op in enumerate(ops)))
+
+    async def do_group(self, path: str, ops: list[list[Any]]) -> None:
+        async with asyncio.TaskGroup() as group:
+            for number, op in enumerate(ops):
+                group.create_task(self.do(f"{path}.{number}", op))
 
     async def do_within(self, path: str, ms: int, op: list[Any]) -> bool:
         async with asyncio.timeout(ms / 1000):

@@ -52,7 +52,7 @@ class Clients:
         for number in range(self.world.options.clients):
             self.open += 1
             self.world.clients_loop.spawn(self._live(number))
-        if self.random.random() < NAG_SHARE:
+        if self.random.random() < NAG_SHARE and "nag" in self.world.faults:
             self.open += 1
             self.world.clients_loop.spawn(self._nag())
 

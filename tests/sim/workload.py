@@ -28,6 +28,7 @@ _OPS = {
     "peek": 3,
     "inbox": 5,
     "both": 5,
+    "group": 3,
     "within": 4,
     "trip": 3,
     "serve": 3,
@@ -69,18 +70,19 @@ class Workload:
         self.is_long = is_long
         self.children: list[Child] = []
         self._number = 0
-        # Whether the order that is drawn is for a service.
-        self._is_errand = False
+        # Whether the order that is drawn is for a service, and is a part of a task group.
+        self._is_errand = self._is_grouped = False
 
     def draw_order(
         self, prefix: str, key: str, depth: int = 0, *, is_errand: bool = False
     ) -> dict[str, Any]:
         """An order for the object at ``key``; it begins with a note, so that it leaves a mark."""
-        before, self._is_errand = self._is_errand, is_errand
+        before = self._is_errand, self._is_grouped
+        self._is_errand, self._is_grouped = is_errand, False
         try:
             return self._draw_order(prefix, key, depth)
         finally:
-            self._is_errand = before
+            self._is_errand, self._is_grouped = before
 
     def _draw_order(self, prefix: str, key: str, depth: int) -> dict[str, Any]:
         random = self.random
@@ -134,13 +136,15 @@ class Workload:
                 return ["patch"]
             case "both":
                 return ["both", [self._draw_below(tag, key, depth) for _ in range(2)]]
+            case "group":
+                return self._draw_group(tag, key, depth)
             case "within":
                 first = len(self.children)
                 op = self._draw_below(tag, key, depth)
                 for child in self.children[first:]:
                     child.is_limited = True
                 return ["within", random.randrange(1, 200), op]
-            case "tidy":
+            case "tidy" if not self._is_grouped:
                 return ["tidy", random.choice((0, 20, 60, 250)), self._draw_below(tag, key, depth)]
             case "guard":
                 return self._draw_section(tag, key, depth)
@@ -168,6 +172,15 @@ class Workload:
         for child in self.children[first:]:
             child.is_below = child.is_below or child.parent == tag
         return op
+
+    def _draw_group(self, tag: str, key: str, depth: int) -> list[Any]:
+        """Ops in a task group; no clean-up, which an attempt that fails would ask for once only."""
+        before, self._is_grouped = self._is_grouped, True
+        ops = [self._draw_below(tag, key, depth) for _ in range(2)]
+        if self.random.random() < 0.3:
+            ops.append(["trip", 1, self.random.choice((0, 10, 40))])
+        self._is_grouped = before
+        return ["group", ops]
 
     def _draw_section(self, tag: str, key: str, depth: int) -> list[Any]:
         random = self.random
@@ -225,7 +238,7 @@ def walk(ops: list[list[Any]], prefix: str = "") -> Iterator[tuple[str, list[Any
     for number, op in enumerate(ops):
         path = f"{prefix}{number}"
         yield path, op
-        if op[0] == "both":
+        if op[0] in {"both", "group"}:
             yield from walk(op[1], f"{path}.")
         elif op[0] in {"within", "tidy"}:
             yield from walk([op[2]], f"{path}.")

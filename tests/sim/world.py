@@ -47,6 +47,7 @@ FAULTS: Final = (
     "operator",
     "suspend",
     "stop",
+    "nag",
 )
 
 WORLDS_KEPT_MAX = 25
