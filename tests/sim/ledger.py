@@ -363,10 +363,6 @@ class Ledger:
         """Whether nobody waits for the actions of an invocation, because it may be killed."""
         return id_ in self.touched or self.is_touched(self.ids.get(id_, ""))
 
-    def is_restarted(self, id_: str) -> bool:
-        """Whether an invocation may have begun with the journal of another one."""
-        return self.ids.get(id_, "") in self.rewound | self.forked
-
     def is_repeated(self, tag: str) -> bool:
         """Whether it may have been done again, or one of those it is for."""
         while tag:

@@ -10,6 +10,9 @@ from collections.abc import Callable
 
 from holdfast.objects.identity import accepted_ms, parse_invocation_id
 
+FOLLOWING_MS = 5
+"""A key counts from the millisecond after the one before it, so a few may count a little later."""
+
 
 class Links:
     """The links of a world."""
@@ -39,7 +42,7 @@ class Links:
     def may_be_revoked(self, id_: str) -> bool:
         """Whether a link that this invocation has made may be revoked."""
         made_ms = accepted_ms(parse_invocation_id(id_))
-        return any(now_ms >= made_ms for now_ms in self._revoking_ms)
+        return any(now_ms + FOLLOWING_MS >= made_ms for now_ms in self._revoking_ms)
 
     def answer(self, link: str, id_: str, status: int, sent_us: int, *, is_sure: bool) -> None:
         """A link, sent then, is answered; ``is_sure``: whether it is known when it was made."""

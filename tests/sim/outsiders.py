@@ -61,7 +61,9 @@ class Outsiders:
             else:
                 ledger.tell(f"{kind} {name} {value}: {response.status}")
                 if kind == "link":
-                    is_sure = ledger.is_wall_steady and not ledger.is_restarted(id_)
+                    tag = value.removeprefix("no ").partition(" ")[0]
+                    is_restarted = tag in ledger.rewound | ledger.forked
+                    is_sure = ledger.is_wall_steady and not is_restarted
                     ledger.links.answer(name, id_, response.status, sent_us, is_sure=is_sure)
                 if response.status == _REFUSED and kind == "link":
                     # Who has a link that does not count any more asks those inside to do it.
