@@ -183,7 +183,7 @@ class Hooks:
             said, outcome = json.loads(body), decode_outcome(row)
             if isinstance(outcome.result, Failure):
                 wanted: Any = "failure", None, outcome.result.status_code
-                error = said["error"] or {}
+                error: dict[str, Any] = said["error"] or {}
                 got: Any = said["status"], said["result"], error.get("code")
             else:
                 result = None if outcome.result is None else json.loads(outcome.result)

@@ -27,7 +27,7 @@ from .actors import DESK, Cell, Desk, Order
 if TYPE_CHECKING:
     from holdfast.objects.call_options import OutsideCallKeywords
 
-_STATUSES: Final = {
+_STATUSES: Final[dict[type[HoldfastError], int]] = {
     MailboxFullError: 429,
     RuntimeClosedError: 503,
     StoreFailedError: 503,

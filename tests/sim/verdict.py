@@ -260,8 +260,8 @@ class Judge:
         for found in self.results.values():
             for _, trace in found[:1]:
                 for _, kind, got in trace:
-                    if kind == "drain" and isinstance(got, dict):
-                        drained: list[str] = got["drained"]
+                    if kind == "drain" and not is_failure(got):
+                        drained: list[str] = list(got["drained"])
                         readers += drained
                         self.ledger.counters["a message was read by draining"] += len(drained)
         for order in self.ledger.orders.values():
