@@ -148,7 +148,7 @@ def find_asked_ms(error: BaseException, now_ms: int) -> int | None:
         wait_ms
         for each in _each(error)
         if isinstance(each, RetryableError)
-        and (wait_ms := _wait_ms(each.retry_after, now_ms)) is not None
+        and (wait_ms := _wait_ms(getattr(each, "retry_after", None), now_ms)) is not None
     ]
     return max(asked, default=None)
 

@@ -25,7 +25,7 @@ from ..objects.errors import (
     TerminalError,
 )
 from ..objects.identity import AwakeableId, InvocationId, Origin, Target, format_invocation_id
-from .forbidden import is_asyncio_file
+from .forbidden import is_asyncio_file, shown
 
 MESSAGE_CHARACTERS_MAX = 16_384
 LINE_CHARACTERS_MAX = 500
@@ -49,19 +49,18 @@ def failure_of(error: BaseException, kind: type[TerminalError] | None = None) ->
     """The record of ``error``; rebuilt as ``kind`` where that is given."""
     if isinstance(error, TerminalError):
         # A subclass may have put anything in these, and the record must be writable.
-        status_code: object = error.status_code
+        status_code = _read(error, "status_code")
         if not isinstance(status_code, int) or not 0 <= status_code < STATUS_MAX:
             status_code = 500
-        metadata: object = error.metadata
+        metadata = _read(error, "metadata")
         pairs = list(metadata.items()) if isinstance(metadata, dict) else []
-        causes = error.cause if isinstance(error.cause, tuple) else ()
         return Failure(
             kind=(kind or type(error)).code,
             status_code=int(status_code),
             message=_text(error),
-            type_name=clean(str(error.type_name)),
+            type_name=_type_name(error),
             metadata=tuple((_shown(key), _shown(value)) for key, value in pairs),
-            cause=tuple((_shown(name), _shown(text)) for name, text in causes) or _causes(error),
+            cause=_recorded_causes(error) or _causes(error),
             origin=_origin(error),
         )
     return Failure(
@@ -159,20 +158,44 @@ def _causes(error: BaseException) -> tuple[tuple[str, str], ...]:
         if not isinstance(cause, TerminalError):
             causes.append((type(cause).__name__, _text(cause)))
             continue
-        causes.append((_shown(cause.type_name), _text(cause)))
-        if cause.cause:
+        causes.append((_type_name(cause), _text(cause)))
+        recorded = _recorded_causes(cause)
+        if recorded:
             # It comes from a record, which knows better than Python what led to it.
-            causes += [(_shown(name), _shown(text)) for name, text in cause.cause]
+            causes += recorded
             break
     return tuple(causes[:CAUSES_MAX])
 
 
 def _origin(error: BaseException) -> Origin | None:
     for each in (error, *_chain(error)):
-        # A subclass may have put anything there.
-        if isinstance(each, TerminalError) and isinstance(each.origin, Origin):
-            return each.origin
+        origin = _read(each, "origin") if isinstance(each, TerminalError) else None
+        if isinstance(origin, Origin):
+            return origin
     return None
+
+
+def _type_name(error: TerminalError) -> str:
+    return _shown(_read(error, "type_name") or type(error).__name__)
+
+
+def _recorded_causes(error: TerminalError) -> tuple[tuple[str, str], ...]:
+    causes, found = _read(error, "cause"), list[tuple[str, str]]()
+    for cause in causes if isinstance(causes, tuple) else ():
+        match cause:
+            case (name, text):
+                found.append((_shown(name), _shown(text)))
+            case _:
+                pass
+    return tuple(found)
+
+
+def _read(error: BaseException, name: str) -> Any:
+    """An attribute, ``None`` without one: a class of its own may not call our constructor."""
+    try:
+        return getattr(error, name, None)
+    except Exception:  # noqa: BLE001  # or it is a property, which may raise anything
+        return None
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -195,15 +218,12 @@ def describe(error: BaseException, type_name: str = "") -> str:
 
 
 def _text(error: BaseException) -> str:
-    return _shown(error.message if isinstance(error, HoldfastError) else error)
+    message = _read(error, "message") if isinstance(error, HoldfastError) else None
+    return _shown(error if message is None else message)
 
 
 def _shown(value: object) -> str:
-    try:
-        text = str(value)
-    except Exception as raised:  # noqa: BLE001  # a user's __str__ may raise anything
-        text = f"(it cannot be shown: {type(raised).__name__})"
-    return clean(text)
+    return clean(shown(value))
 
 
 def clean(text: str) -> str:

@@ -13,7 +13,7 @@ import asyncio
 import gc
 import os
 import sysconfig
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import AsyncGeneratorType, CodeType, FrameType, TracebackType
 from typing import Any, Final, NoReturn
 
@@ -48,6 +48,14 @@ def is_user_file(name: str) -> bool:
     return not (
         name.startswith(("<", _PACKAGE, *_STDLIB)) or any(part in name for part in _INSTALLED)
     )
+
+
+def shown(thing: object, show: Callable[[object], str] = str) -> str:
+    """The text of something that is a stranger's: what shows it may raise whatever it likes."""
+    try:
+        return show(thing)
+    except Exception as raised:  # noqa: BLE001  # as just said
+        return f"(it cannot be shown: {type(raised).__name__})"
 
 
 def is_asyncio_file(name: str) -> bool:
@@ -187,14 +195,15 @@ def explain_other_loop(
 
     Gives ``None`` for every other exception.
     """
-    if type(error) not in (RuntimeError, ValueError) or not any(
-        words in str(error) for words in _OTHER_LOOP
-    ):
+    if type(error) not in (RuntimeError, ValueError):
+        return None
+    said = shown(error)
+    if not any(words in said for words in _OTHER_LOOP):
         return None
     line = find_line(walk_traceback(error.__traceback__), source_files) or UNKNOWN_LINE
     explained = ForbiddenInHandlerError(
         f"{who}: {line} waits for something that belongs to another handler or to the program "
-        f"around it ({error}). {_SHARED}"
+        f"around it ({said}). {_SHARED}"
     )
     explained.__cause__ = error
     return explained

@@ -26,7 +26,7 @@ from enum import Enum
 from types import CodeType
 from typing import Any, TypeVar
 
-from .forbidden import UNKNOWN_LINE, explain_other_loop, find_line, walk_suspended
+from .forbidden import UNKNOWN_LINE, explain_other_loop, find_line, shown, walk_suspended
 from .loop_closing import AsyncGenerators, close_generator, close_task
 from .loop_futures import HandlerTask, ReadyHandle
 from .loop_host import DeadHost, LoopHost
@@ -236,7 +236,7 @@ class HandlerLoop(ScheduleLoop):
             if task._log_traceback:  # noqa: SLF001  # exception() may be what was never called
                 task._log_traceback = False  # noqa: SLF001
                 if task is not self._main:
-                    host.report(f"a background task failed: {task!r}", task.exception())
+                    host.report(f"a background task failed: {shown(task, repr)}", task.exception())
         self._tasks.clear()
         self._main = self._start_order = self._exception_handler = self._generators = None
 
@@ -279,7 +279,7 @@ class HandlerLoop(ScheduleLoop):
             # that would end every other handler, so whoever awaits the task decides.
             return
         self.call_exception_handler(
-            {"message": f"a callback failed: {handle.callback!r}", "exception": error}
+            {"message": f"a callback failed: {shown(handle.callback, repr)}", "exception": error}
         )
 
     def _cancel_remaining(self) -> None:

@@ -22,6 +22,7 @@ from .forbidden import (
     find_line,
     is_asyncio_file,
     is_generator_step,
+    shown,
     walk_awaits,
     walk_suspended,
 )
@@ -57,7 +58,7 @@ def close_coroutine(coroutine: Any, report: Report) -> None:
             _end_generators(coroutine, report)
             coroutine.close()
         except BaseException as error:  # noqa: BLE001  # the user's clean-up must not stop ours
-            if _IGNORED not in str(error):
+            if _IGNORED not in shown(error):
                 report(_FAILED, error)
                 return
         else:

@@ -28,6 +28,7 @@ from .forbidden import (
     LoopWithoutOutside,
     outside_error,
     shared_error,
+    shown,
     woken_error,
 )
 from .loop_closing import AsyncGenerators
@@ -328,7 +329,8 @@ class ScheduleLoop(LoopWithoutOutside):
         about = context.get("task") or context.get("future")
         message = context.get("message") or "an error in the background"
         self._host.report(
-            message if about is None else f"{message}: {about!r}", context.get("exception")
+            message if about is None else f"{message}: {shown(about, repr)}",
+            context.get("exception"),
         )
 
     def set_exception_handler(self, handler: ExceptionHandler | None) -> None:

@@ -5,9 +5,11 @@ span below it, and is current while the action runs, so that whatever a client l
 its own (a model call, an HTTP request) hangs below the step. Replayed steps have no spans, for
 nothing happened.
 
-Without a tracer provider nothing is made, and the cost is one attribute look-up.
+Without a tracer provider nothing is made, and the cost is one attribute look-up. What a provider
+raises is logged and costs the span: decisions are under way here, which must not end half taken.
 """
 
+import logging
 from collections.abc import Mapping
 from contextvars import Context
 from typing import Any
@@ -15,6 +17,8 @@ from typing import Any
 from opentelemetry import context as otel_context
 from opentelemetry import propagate, trace
 from opentelemetry.trace import ProxyTracerProvider, Span, StatusCode, Tracer, TracerProvider
+
+logger = logging.getLogger("holdfast.tracing")
 
 
 class Tracing:
@@ -35,12 +39,16 @@ class Tracing:
         """The span of an attempt; the caller ends it."""
         if self._tracer is None:
             return None
-        return self._tracer.start_span(
-            target,
-            context=propagate.extract(headers),
-            kind=trace.SpanKind.SERVER,
-            attributes={"holdfast.invocation_id": invocation_id},
-        )
+        try:
+            return self._tracer.start_span(
+                target,
+                context=propagate.extract(headers),
+                kind=trace.SpanKind.SERVER,
+                attributes={"holdfast.invocation_id": invocation_id},
+            )
+        except Exception as raised:  # a stranger's
+            logger.warning("the span of an attempt was not made", exc_info=raised)
+            return None
 
     def begin_step(
         self, name: str, attempt: int, idempotency_key: str, parent: Span | None, into: Context
@@ -48,14 +56,18 @@ class Tracing:
         """The span of an action, current in the context ``into``; the caller ends it."""
         if self._tracer is None:
             return None
-        span = self._tracer.start_span(
-            name,
-            context=None if parent is None else trace.set_span_in_context(parent),
-            attributes={
-                "holdfast.step_attempt": attempt,
-                "holdfast.idempotency_key": idempotency_key,
-            },
-        )
+        try:
+            span = self._tracer.start_span(
+                name,
+                context=None if parent is None else trace.set_span_in_context(parent),
+                attributes={
+                    "holdfast.step_attempt": attempt,
+                    "holdfast.idempotency_key": idempotency_key,
+                },
+            )
+        except Exception as raised:  # a stranger's
+            logger.warning("the span of a step was not made", exc_info=raised)
+            return None
         into.run(otel_context.attach, trace.set_span_in_context(span))
         return span
 
@@ -64,7 +76,10 @@ def end_span(span: Any, error: BaseException | None) -> None:
     """End a span, with what went wrong."""
     if span is None:
         return
-    if error is not None:
-        span.record_exception(error)
-        span.set_status(StatusCode.ERROR, type(error).__name__)
-    span.end()
+    try:
+        if error is not None:
+            span.record_exception(error)
+            span.set_status(StatusCode.ERROR, type(error).__name__)
+        span.end()
+    except Exception as raised:  # a stranger's
+        logger.warning("a span could not be ended", exc_info=raised)
