@@ -39,6 +39,7 @@ from .open_invocation import OpenInvocation, Result
 from .pending import Awaited, DurableFuture, Pending, find_callees
 from .promises import remove_waiter
 from .sources import SourceFinder
+from .stack_room import check_room
 from .steps import Steps
 from .unwritten import GivenUp, Unwritten, look_at_state
 from .withdrawal import close_awakeable
@@ -240,6 +241,7 @@ class Commands:
 
     def issue_timer(self, due_ms: int) -> tuple[int, Pending]:
         """A Sleep command, new or recorded, that is not pending yet."""
+        check_room()
         command = Sleep(due_ms)
         match = self.follow(command)
         if match is not None:
@@ -253,6 +255,7 @@ class Commands:
         if self.is_over or index not in self.pending:
             return
         command, fault = Cancel(index), self.fault
+        check_room()
         look_at_state(self)
         try:
             match = self.follow(command, is_checked=True)

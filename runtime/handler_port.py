@@ -53,6 +53,7 @@ from .pending import Awaited, DurableTimer, Pending
 from .promises import add_waiter, complete_promise, describe_completed, find_promise
 from .saga_verbs import SagaVerbs
 from .signals import send_signal, take_signal
+from .stack_room import check_room
 from .steering import read_messages
 from .step_plan import StepPlan
 from .timers import FOREVER_MS
@@ -88,7 +89,7 @@ class HandlerPort(SagaVerbs):
 
     def run(self, name: str, action: Action, options: StepOptions) -> "Future[Any]":
         """As ``Syscalls.run``."""
-        if self._is_refused():
+        if self._is_refused(is_brief=True):
             return self._loop.create_future()
         command = Run(name, self._commands.sources.find_action(action.function))
         match = self._commands.follow(command)
@@ -112,7 +113,7 @@ class HandlerPort(SagaVerbs):
 
     def sleep(self, duration: timedelta) -> "Future[None]":
         """As ``Syscalls.sleep``."""
-        if self._is_refused():
+        if self._is_refused(is_brief=True):
             return self._loop.create_future()
         due_ms = self._commands.now_ms + max(0, round(duration.total_seconds() * 1000))
         return self._commands.await_completion(*self._commands.issue_timer(due_ms))
@@ -465,11 +466,13 @@ class HandlerPort(SagaVerbs):
             )
             raise ContextMisuseError(message)
 
-    def _is_refused(self) -> bool:
+    def _is_refused(self, *, is_brief: bool = False) -> bool:  # brief: an entry, and no other row
         """As ``_check``; ``True`` once too many verbs were refused: what is asked never ends."""
         commands = self._commands
         if not commands.is_over and commands.fault is None:
             if asyncio._get_running_loop() is self._loop:  # noqa: SLF001  # in asyncio.__all__
+                if not is_brief or commands.unwritten is not None:
+                    check_room()
                 return False
         elif commands.is_frozen:
             return True

@@ -22,6 +22,7 @@ from ..journal.values import FieldValue, RowChange, ValueType, make_value_type
 from ..objects.errors import ContextMisuseError, InvalidArgumentError, TerminalError
 from ..objects.fields import StateField
 from ..objects.serde import packed_serde
+from .stack_room import check_room
 from .state_table import HEAD, Rows, StateTable, TurnUndo
 from .state_tags import hash_rows
 
@@ -146,6 +147,7 @@ class ExclusiveState:
         if not self._touched and self._replayed is None:
             return  # Nothing was read, set or cleared, and no replay has anything to compare.
         changes = self._collect()
+        check_room()
         self._unsaved = []
         if self._replayed is not None:
             self._reconcile(self._replayed, index)

@@ -29,7 +29,7 @@ class SagaVerbs:
         """As ``Syscalls.run``."""
 
     @abstractmethod
-    def _is_refused(self) -> bool:
+    def _is_refused(self, *, is_brief: bool = False) -> bool:
         """Whether what is asked is not heard any more."""
 
     def add_compensation(
