@@ -359,7 +359,7 @@ class HandlerPort(SagaVerbs):
     @property
     def headers(self) -> Mapping[str, str]:
         """As ``Syscalls.headers``."""
-        return self._commands.input.headers
+        return dict(self._commands.input.headers)  # The recorded ones are not encoded yet.
 
     @property
     def random(self) -> Random:
