@@ -8,16 +8,16 @@ The loop's side is two attributes that are set around each pump. Nothing here kn
 sleeps and wakes; see ``seams``.
 """
 
-import logging
 import sys
 import traceback
 from collections.abc import Callable
 from types import FrameType
 
+from .logs import make_logger
 from .open_invocation import OpenInvocation
 from .sources import is_internal
 
-logger = logging.getLogger("holdfast.handlers")
+logger = make_logger("holdfast.handlers")
 
 PLACES_MAX = 1_000
 """Places that are remembered as reported; beyond it nothing more is reported."""

@@ -6,7 +6,6 @@ between two writes to the store.
 """
 
 import asyncio
-import logging
 import os
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
@@ -38,6 +37,7 @@ from .failures import describe
 from .for_doors import ForDoors
 from .handler_loop import HandlerLoop
 from .lifecycle import Lifecycle
+from .logs import make_logger
 from .maintenance import Maintenance
 from .outside import Health, Outside
 from .recovery import Recovery
@@ -59,7 +59,7 @@ from .tracing import Tracing
 from .views.looking import Looks
 from .watches import Watches
 
-logger = logging.getLogger("holdfast.runtime")
+logger = make_logger("holdfast.runtime")
 
 _CUT_OFF_SECONDS = 1.0
 _LAST_TURNS_MAX = 100

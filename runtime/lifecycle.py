@@ -49,6 +49,7 @@ from .commits import Commits
 from .config import RuntimeConfig
 from .failures import expiry_of, failure_of_invocation
 from .links import LinkKeys
+from .logs import make_logger
 from .mailboxes import Mailboxes
 from .open_invocation import OpenInvocation, Prepared, Resident, Result, journal_length, object_key
 from .outcomes import Outcomes
@@ -58,7 +59,7 @@ from .seams import Clock, Randomness
 from .timers import RETRY_INDEX, Timers, forget_due, make_step_due
 from .withdrawal import close_awakeable, forget_signals, withdraw_open
 
-logger = logging.getLogger("holdfast.invocations")
+logger = make_logger("holdfast.invocations")
 
 SEQUENCE_BITS = 40
 """A sequence is the epoch, then this many bits of a counter: never given twice, even when the

@@ -3,7 +3,6 @@
 What is kept, and how it goes, belong together: see ``retention`` for the second half.
 """
 
-import logging
 from collections.abc import Callable
 from functools import partial
 
@@ -23,10 +22,11 @@ from .config import RuntimeConfig
 from .failures import describe_outcome
 from .keeping import Keeping
 from .kept_cursor import KeptCursor
+from .logs import make_logger
 from .open_invocation import OpenInvocation, Result
 from .seams import Clock
 
-logger = logging.getLogger("holdfast.invocations")
+logger = make_logger("holdfast.invocations")
 
 
 class Outcomes:

@@ -18,7 +18,6 @@ paused goes on, and its result is recorded for the next attempt to find.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Protocol
@@ -32,6 +31,7 @@ from ..objects.retry import RetryPolicy
 from ..objects.syscalls import Happened, NeverHappened
 from .failures import describe, failure_of, find_terminal
 from .lifecycle import Lifecycle
+from .logs import make_logger
 from .open_invocation import OpenInvocation
 from .seams import Clock, Threads
 from .step_actions import Actions, tell_to_end
@@ -39,7 +39,7 @@ from .step_heartbeats import Heartbeats
 from .step_plan import Step, StepPlan
 from .tracing import Tracing
 
-logger = logging.getLogger("holdfast.steps")
+logger = make_logger("holdfast.steps")
 
 
 class Owner(Protocol):

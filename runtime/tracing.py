@@ -9,7 +9,6 @@ Without a tracer provider nothing is made, and the cost is one attribute look-up
 raises is logged and costs the span: decisions are under way here, which must not end half taken.
 """
 
-import logging
 from collections.abc import Mapping
 from contextvars import Context
 from typing import Any
@@ -18,7 +17,9 @@ from opentelemetry import context as otel_context
 from opentelemetry import propagate, trace
 from opentelemetry.trace import ProxyTracerProvider, Span, StatusCode, Tracer, TracerProvider
 
-logger = logging.getLogger("holdfast.tracing")
+from .logs import make_logger
+
+logger = make_logger("holdfast.tracing")
 
 
 class Tracing:
