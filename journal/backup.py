@@ -136,7 +136,15 @@ def _rename(partial: Path, path: Path) -> None:
         message = f"{path} was made by somebody else meanwhile; name another target"
         raise InvalidArgumentError(message)
     partial.rename(path)
-    sync_directory(path.parent)
+    try:
+        sync_directory(path.parent)
+    except PermissionError:
+        # Who may make a name in a directory and not read it cannot make the name durable.
+        return
+    except OSError:
+        # A backup that is said not to be there must not be.
+        path.rename(partial)
+        raise
 
 
 def _take(partial: Path) -> DirectoryLock:

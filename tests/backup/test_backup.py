@@ -20,6 +20,8 @@ from holdfast import (
     StoreFullError,
     StoreLockedError,
 )
+from holdfast.journal import backup
+from holdfast.journal import format as format_
 from holdfast.journal.backup import back_up
 from holdfast.journal.directory_lock import DirectoryLock
 from holdfast.journal.rocks import RocksStore
@@ -448,3 +450,26 @@ def test_a_file_of_the_original_that_cannot_be_read_is_named(
     with pytest.raises(StoreFailedError, match=r"Permission denied \(.*/data/rocksdb/.*\.log\)"):
         back_up(store.path, tmp_path / "copy")
     assert sorted(each.name for each in tmp_path.iterdir()) == ["data"]
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EACCES])
+def test_a_target_is_there_exactly_if_the_backup_was_made(
+    store: RocksStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """Its name is the last thing that is made durable."""
+    sync = format_.sync_directory
+
+    def refuse(path: Path) -> None:
+        if path == tmp_path:
+            raise OSError(code, os.strerror(code), str(path))
+        sync(path)
+
+    monkeypatch.setattr(backup, "sync_directory", refuse)
+    if code == errno.EACCES:
+        back_up(store.path, tmp_path / "copy")
+    else:
+        with pytest.raises(StoreFailedError, match="Input/output error"):
+            back_up(store.path, tmp_path / "copy")
+
+    expected = ["copy", "data"] if code == errno.EACCES else ["data"]
+    assert sorted(each.name for each in tmp_path.iterdir()) == expected
