@@ -27,25 +27,34 @@ LOCK_FILE = "holdfast.lock"
 class DirectoryLock:
     """The exclusive right to a data directory, from construction to ``release``."""
 
-    def __init__(self, directory: Path, *, on_fork: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        on_fork: Callable[[], None] = lambda: None,
+        may_write: bool = True,
+    ) -> None:
         """Take the right, and leave this process's id in the file for whoever is refused.
 
         Args:
             directory: the resolved path of the data directory, which exists.
             on_fork: called in a forked child, after the child's copy of the lock was let go; for
                 whoever has more open in the directory than the lock.
+            may_write: ``False`` where the disk can only be read; the id in the file stays.
 
         Raises:
             StoreLockedError: someone has it. Nothing was touched.
         """
         path = directory / LOCK_FILE
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        flags = os.O_RDWR | os.O_CREAT if may_write else os.O_RDONLY
+        file = os.open(path, flags | os.O_CLOEXEC, 0o600)
         try:
             with naming(path):
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # Over what is there, and only then cut: on a full disk an empty file stays empty.
-                length = os.pwrite(file, f"{os.getpid()}\n".encode("ascii"), 0)
-                os.ftruncate(file, length)
+                if may_write:
+                    # Over what is there, and only then cut: on a full disk an empty file stays so.
+                    length = os.pwrite(file, f"{os.getpid()}\n".encode("ascii"), 0)
+                    os.ftruncate(file, length)
         except BlockingIOError:
             holder, _, _ = os.pread(file, 32, 0).decode("ascii", "replace").partition("\n")
             os.close(file)

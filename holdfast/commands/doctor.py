@@ -1,5 +1,6 @@
 """``holdfast doctor``: why a data directory is refused, and the repairs that lose nothing."""
 
+import errno
 import os
 from itertools import islice
 from pathlib import Path
@@ -35,13 +36,23 @@ def doctor(*, directory: Path, fix: bool) -> int:
     with read_failures_told():
         with explained_errors(path):
             check_is_data_directory(path, directory)
-            lock = DirectoryLock(path)
+            lock = _lock(path, fix=fix)
         try:
             with explained_errors(path):
                 diagnosis = examine(path)
             return _treat(path, diagnosis, fix=fix)
         finally:
             lock.release()
+
+
+def _lock(path: Path, *, fix: bool) -> DirectoryLock:
+    try:
+        return DirectoryLock(path)
+    except OSError as error:
+        # A disk that has failed can often only be read, and then a doctor is asked.
+        if fix or error.errno not in {errno.EROFS, errno.EACCES, errno.EPERM}:
+            raise
+        return DirectoryLock(path, may_write=False)
 
 
 def _treat(path: Path, diagnosis: Diagnosis, *, fix: bool) -> int:

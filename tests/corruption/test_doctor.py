@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from click import ClickException
 from click.testing import CliRunner, Result
 
 from holdfast.cli import commands
@@ -20,6 +21,7 @@ from tests.corruption.repairs import (
     read_rows,
     tear_manifest,
 )
+from tests.power.disk import LoopDisk, find_obstacle
 
 
 @pytest.fixture
@@ -252,6 +254,24 @@ def test_what_is_no_data_directory_is_refused_in_a_sentence(tmp_path: Path) -> N
     with pytest.raises(StoreFormatError, match=r"holds 'mine\.txt'"):
         run(tmp_path)
     assert [each.name for each in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_disk_that_can_only_be_read_is_looked_at_and_not_repaired(
+    image: Image, tmp_path: Path
+) -> None:
+    if obstacle := find_obstacle():
+        pytest.skip(obstacle)
+    with LoopDisk(tmp_path, 64) as disk:
+        directory = shutil.copytree(image.path, disk.path / "data")
+        tear_manifest(directory)
+        disk.unmount()
+        disk.mount("ro")
+
+        said = run(directory)
+        assert said.return_value == 1
+        assert "A repair loses nothing; it was tried on a copy" in said.output
+        with pytest.raises(ClickException, match="Read-only file system"):
+            run("--fix", directory)
 
 
 @pytest.mark.parametrize("command", ["doctor", "verify", "backup"])
