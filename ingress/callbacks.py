@@ -18,7 +18,6 @@ The names are those of Standard Webhooks; nothing of the answer is read but its 
 """
 
 import time
-from asyncio import Semaphore
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from urllib.parse import urlsplit
@@ -38,6 +37,7 @@ from ..objects.handler import handler
 from ..objects.service import Service
 from ..runtime.callbacks import DELIVER
 from ..runtime.config import RuntimeConfig
+from .callback_slots import CallbackSlots
 
 _GONE = 410
 
@@ -67,11 +67,11 @@ async def send_post(
 
 def make_callbacks(config: RuntimeConfig, send: Send = send_post) -> type[Service]:
     """The class that tells URLs, for one runtime: how many at a time is counted in it."""
-    slots = Semaphore(config.callbacks_max)
+    slots = CallbackSlots(config.callbacks_max, config.callback_timeout)
 
     async def post(url: str, id_: str, body: str) -> None:
-        async with slots:
-            await _post(send, url, id_, body, config.callback_timeout)
+        host = urlsplit(url).netloc.lower()
+        await slots.tell(host, lambda: _post(send, url, id_, body, config.callback_timeout))
 
     class Callbacks(Service, name=DELIVER.service):
         """Tells URLs the outcomes of invocations."""

@@ -100,7 +100,8 @@ class RuntimeConfig:
     """How long such a request may take, connecting included."""
 
     callbacks_max: int = 32
-    """Such requests at the same time; further ones wait."""
+    """Such requests at the same time; further ones wait. A host that takes a tenth of the timeout
+    to answer, or longer, gets an eighth of them, until it is quick again."""
 
     stop_grace: timedelta = timedelta(seconds=5)
     """How long a graceful stop lets running actions finish."""

@@ -300,6 +300,31 @@ async def test_so_many_are_told_at_a_time_and_no_more(receiver: Receiver) -> Non
     assert receiver.at_once_max == 3
 
 
+async def test_a_host_that_does_not_answer_holds_up_nobody_else(receiver: Receiver) -> None:
+    asked = 0
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        await reader.read()
+        writer.close()
+
+    mute = await asyncio.start_server(hang, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{mute.sockets[0].getsockname()[1]}/"
+    patient = RetryPolicy(initial_interval=timedelta(hours=1), max_attempts=None)
+    async with serving(
+        callbacks_max=8, callback_timeout=timedelta(seconds=0.1), callback_retry=patient
+    ) as runtime:
+        for _ in range(400):
+            await runtime.object(Counter, "a", callback=url).add(1)
+        for _ in range(20):
+            await runtime.object(Counter, "b", callback=receiver.url).add(1)
+        await receiver.wait_told(20)
+        assert asked < 100
+        await runtime.stop(timedelta(0))
+    mute.close()
+
+
 async def test_what_a_stop_cuts_off_is_told_after_the_next_start(receiver: Receiver) -> None:
     async def hang(_: web.BaseRequest) -> web.StreamResponse:
         await asyncio.sleep(30)
