@@ -6,9 +6,9 @@
     Slack             x-slack-signature: v0=<hex>            over  "v0:" timestamp ":" body
 
 All are HMAC-SHA256 over the body as it was received, so nothing is parsed before it is known who
-has sent it. Each signature is compared with what each secret gives, in constant time. GitHub's
-holds no time: whoever has caught a delivery can send it again, as long as its id is not known here
-any more.
+has sent it. Each signature is compared with what each secret gives, in constant time. GitHub's is
+of the body alone, without a time, the id or the name of the event: whoever has caught a delivery
+can send it again, under another id.
 
 Where a provider gives no id, the hash of what was signed is one: the same again is the same.
 """
@@ -99,7 +99,11 @@ class Stripe(TimedWebhook):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GitHub(Webhook):
-    """Webhooks of GitHub. What has happened is in ``ctx.headers["x-github-event"]``."""
+    """Webhooks of GitHub. What has happened is in ``ctx.headers["x-github-event"]``.
+
+    That header and the id are not signed: a body that was caught on the way can come again as
+    another delivery, or as that of another event. Where that matters, look at what the body says.
+    """
 
     recorded_headers: ClassVar[frozenset[str]] = frozenset(
         {"x-github-event", "x-github-delivery", "x-github-hook-id"}
