@@ -10,6 +10,7 @@ page of another site gains nothing, as it does not know the signature.
 
     403  nobody here has signed that, or not that way; no more is said
     410  signed, and its time is over
+    413  signed, and the body is longer than the answer of a stranger may be
 """
 
 import re
@@ -17,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import Any, assert_never
+from typing import Any, Final, assert_never
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -45,6 +46,10 @@ _PARAMETERS_MAX = 32
 _SECONDS = re.compile(r"[1-9][0-9]{0,10}")
 _NAMES = ("expires", "signature", "value")
 
+BODY_BYTES_MAX: Final = 64 * 1024
+"""Whoever has a link may be anybody, and to see whether a value fits its schema may take ten
+microseconds for each byte, in which nothing else happens."""
+
 
 @dataclass(frozen=True, slots=True)
 class OpenedLink:
@@ -63,6 +68,7 @@ class OpenedLink:
 
         Raises:
             InvalidArgumentError: the body is not what the verb takes.
+            RefusedError: it is too long.
         """
         if self.is_question:
             return await self._ask()
@@ -113,8 +119,15 @@ class OpenedLink:
 
         Raises:
             InvalidArgumentError: both say something, or the body does not fit.
+            RefusedError: the body is too long.
         """
         link = self.link
+        if len(body) > BODY_BYTES_MAX:
+            message = (
+                f"the body is longer than the {BODY_BYTES_MAX:,} bytes that a link takes; whoever "
+                f"has a token may send more, without the signature"
+            )
+            raise RefusedError(Refusal.TOO_LARGE, message)
         if link.value is not None and body:
             message = "the link says what the answer is, so the body must be empty"
             raise InvalidArgumentError(message)

@@ -13,6 +13,7 @@ import pytest
 
 from holdfast import Context, InvalidArgumentError, TerminalError, VirtualObject, handler, state
 from holdfast.ingress.callers import CallersDoor
+from holdfast.ingress.links import BODY_BYTES_MAX
 from holdfast.ingress.messages import Head, Request, Response
 from holdfast.ingress.options import HttpOptions
 from holdfast.journal import keys
@@ -169,6 +170,20 @@ async def test_a_program_that_comes_second_is_told_that_nothing_was_changed(worl
 
     assert (first.status, "x-holdfast-unchanged" in first.headers) == (202, False)
     assert (second.status, "x-holdfast-unchanged" in second.headers) == (202, True)
+
+
+async def test_whoever_has_only_a_link_says_no_more_than_an_answer(world: World) -> None:
+    links = await begin(world)
+    browser = Browser(world)
+    longest = b'"' + b"x" * (BODY_BYTES_MAX - 2) + b'"'
+
+    longer = await browser.use("POST", links["open_"], JSON, longest + b" ")
+    pressed = await browser.use("POST", links["approve"], JSON, longest + b" ")
+    assert (longer.status, pressed.status) == (413, 413)
+    assert await read_answer(world) is None
+
+    assert (await browser.use("POST", links["open_"], JSON, longest)).status == 202
+    assert await read_answer(world) == longest[1:-1].decode()
 
 
 def tamper(link: str) -> dict[str, str]:
