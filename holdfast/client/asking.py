@@ -1,6 +1,7 @@
 """Asking until there is an answer, as far as that is safe.
 
     no connection                       nothing was sent: ask again
+    lost while the body was being sent  the same
     408, 429                            refused before it was taken: ask again
     503 with Retry-After, without key   the same
     502, 503, 504, a connection lost    it may have been taken: ask again if that does no harm
@@ -19,12 +20,19 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from ..objects.errors import AnswerLostError, HoldfastError, NotReachedError
+from ..objects.errors import (
+    AnswerLostError,
+    HoldfastError,
+    NotReachedError,
+    RuntimeClosedError,
+    StoreFailedError,
+)
 from ..objects.identity import Target
 from ..objects.retry import RetryPolicy
 from ..objects.retry_after import parse_retry_after
 from .exchange import Ask, LostError, Reply, UnreachableError
 from .failures import (
+    ERROR_CODE,
     ERROR_SOURCE,
     error_of,
     is_outcome,
@@ -50,6 +58,8 @@ NO_RETRY: Final = RetryPolicy(max_attempts=1)
 
 _NOT_TAKEN: Final = frozenset({408, 429})
 _PERHAPS_TAKEN: Final = frozenset({502, 503, 504})
+_ENDED: Final = frozenset({RuntimeClosedError.code, StoreFailedError.code})
+"""What a server says to whoever waits when it comes to its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +202,8 @@ class Asker:
             error=error_of(ask, reply, self.server),
             may_be_taken=reply.status not in _NOT_TAKEN and not was_refused,
             asked_ms=asked_ms or None,
-            had_server=is_ours,
+            # Of what is refused for want of room, nothing was waited for but the sending.
+            had_server=reply.headers.get(ERROR_CODE) in _ENDED,
         )
 
     def _find_asked_ms(self, reply: Reply) -> int | None:

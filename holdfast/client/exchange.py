@@ -46,7 +46,7 @@ class Reply:
 
 
 class UnreachableError(Exception):
-    """No connection could be made, so nothing was sent. Never leaves the client."""
+    """No connection could be made, or it broke before all was sent. Never leaves the client."""
 
     def __init__(self, message: str, *, is_final: bool = False) -> None:
         """Say why; ``is_final``: trying again is of no use."""

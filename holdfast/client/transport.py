@@ -25,9 +25,11 @@ from aiohttp import (
     ConnectionTimeoutError,
     DummyCookieJar,
     InvalidURL,
+    Payload,
     TCPConnector,
     UnixConnector,
 )
+from aiohttp.abc import AbstractStreamWriter
 from yarl import URL
 
 from ..objects.errors import ContextMisuseError, RuntimeClosedError
@@ -40,6 +42,7 @@ KEEPALIVE_SECONDS = 60.0
 _PROBE_IDLE_SECONDS = 30
 _PROBE_SECONDS = 10
 _PROBES = 3
+_PIECE_BYTES = 256 * 1024
 
 
 class Transport:
@@ -72,24 +75,25 @@ class Transport:
         Cancelling it closes the connection, and stops nothing on the server.
 
         Raises:
-            UnreachableError: nothing was sent.
+            UnreachableError: nothing was sent, or not all of it.
             LostError: it may have arrived, and there is no whole answer.
             RuntimeClosedError: the client was closed.
         """
         session = self._session(may_repeat=ask.may_repeat)
+        body = _Body(ask.body) if ask.body else None
         shown = self.address.shown
         try:
             async with session.request(
                 ask.method,
                 URL(self.address.base + ask.path, encoded=True),
-                data=ask.body or None,
+                data=body,
                 headers=ask.headers,
                 allow_redirects=False,
                 skip_auto_headers=("content-type",),
             ) as response:
-                body = await response.read()
+                answer = await response.read()
                 headers = {name.lower(): value for name, value in response.headers.items()}
-                return Reply(response.status, headers, body)
+                return Reply(response.status, headers, answer)
         except (ClientConnectorCertificateError, ClientConnectorSSLError) as error:
             message = f"{shown} is refused by TLS: {error}"
             raise UnreachableError(message, is_final=True) from error
@@ -104,6 +108,9 @@ class Transport:
             raise UnreachableError(message, is_final=True) from error
         except (ClientError, OSError) as error:
             message = f"the connection to {shown} was lost ({type(error).__name__})"
+            if body is not None and not body.has_left:
+                message = f"{message} while the request was being sent"
+                raise UnreachableError(message) from error
             raise LostError(message) from error
 
     async def close(self) -> None:
@@ -148,6 +155,26 @@ class Transport:
         return TCPConnector(
             ssl=True if self._tls is None else self._tls, socket_factory=_open_socket, **kept
         )
+
+
+class _Body(Payload):
+    """A body that knows whether it has left: before that no server has all of it, or acts on it."""
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__(body, content_type="application/octet-stream")
+        self._body = body
+        self._size = len(body)
+        # Whether the system has taken all of it, but for what it takes before it wants a pause.
+        self.has_left = False
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        return self._body.decode(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        body = memoryview(self._body)
+        for start in range(0, len(body), _PIECE_BYTES):
+            await writer.write(body[start : start + _PIECE_BYTES])
+        self.has_left = True
 
 
 def _open_socket(address: Any) -> socket.socket:

@@ -10,6 +10,7 @@ import pytest
 from holdfast import (
     AnswerLostError,
     Client,
+    HoldfastError,
     MailboxFullError,
     NotReachedError,
     RetryPolicy,
@@ -263,11 +264,46 @@ async def test_a_call_that_was_sent_away_after_a_long_wait_begins_to_count_anew(
     server: HttpServer, patience: Patience, ran: list[str]
 ) -> None:
     patience.takes = lambda: 30.0
-    stopped = refusal(503, source="ingress")  # As a server that stops answers whoever waits.
+    # As a server that stops answers whoever waits.
+    stopped = refusal(503, "x-holdfast-error: HF0015", source="ingress")
     async with over(server, patience, *[stopped] * 9) as (client, _):
         await client.object(Cart, "sam").add("tea")
     assert patience.waits == [0.1] * 9
     assert ran == ["add tea"]
+
+
+async def test_a_body_that_was_not_sent_whole_was_not_accepted(patience: Patience) -> None:
+    patience.takes = lambda: 30.0
+    came = 0
+
+    async def cut_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal came
+        came += 1
+        await reader.readexactly(10_000)
+        writer.transport.abort()
+
+    port = free_port()
+    peer = await asyncio.start_server(cut_off, "127.0.0.1", port)
+    async with Client(f"http://127.0.0.1:{port}", seams=patience.seams()) as client:
+        cart = client.object(Cart, "sam")
+        with pytest.raises(NotReachedError, match="while the request was being sent"):
+            await cart.add("x" * 30_000_000)
+        assert came < 5  # As when there is nobody: it does not begin to count anew.
+        with pytest.raises(NotReachedError, match="while the request was being sent"):
+            await client.invocation("inv_" + "1" * 32).signal("go", "x" * 30_000_000)
+    peer.close()
+
+
+@pytest.mark.parametrize("status", [408, 503])
+async def test_a_body_that_takes_too_long_to_send_is_not_sent_for_ever(
+    status: int, server: HttpServer, patience: Patience, ran: list[str]
+) -> None:
+    patience.takes = lambda: 30.0
+    async with over(server, patience, *[refusal(status, source="ingress")] * 9) as (client, _):
+        with pytest.raises(HoldfastError):
+            await client.object(Cart, "sam").add("tea")
+    assert len(patience.waits) < 5
+    assert ran == []
 
 
 async def test_a_timeout_is_an_error_that_says_the_key_and_stops_nothing(
