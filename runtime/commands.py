@@ -34,6 +34,7 @@ from .failures import comes_again, error_of, failure_of
 from .handler_loop import HandlerLoop
 from .lifecycle import Lifecycle
 from .loop_futures import is_shielded
+from .misfits import misfit_of_command
 from .object_state import ExclusiveState, NoState, SharedState
 from .open_invocation import OpenInvocation, Result
 from .pending import Awaited, DurableFuture, Pending, find_callees
@@ -356,7 +357,9 @@ class Commands:
                 # The annotation does not tell the truth about what was recorded. It will say the
                 # same on every replay, so trying again would not help.
                 kind = StepFailedError if pending.awaited is Awaited.STEP else TerminalError
-                failure = failure_of(error, kind)
+                commits, id_ = self.lifecycle.commits, self.invocation.id
+                told = misfit_of_command(commits, id_, completion.index, error)
+                failure = failure_of(told, kind)
                 self._loop.deliver(future, exception=error_of(failure))
             else:
                 self._loop.deliver(future, result=value)

@@ -15,6 +15,7 @@ from ..objects.errors import (
 )
 from ..objects.handler import Handler
 from ..objects.identity import InvocationId, Target, check_label, format_invocation_id
+from ..objects.misfits import misfit_of_call
 from ..objects.serde import json_serde
 from .attachments import describe_lost, describe_unknown
 from .cancellation import cancel, check_reason
@@ -327,7 +328,10 @@ class InvocationHandle(Generic[R_co]):
         served = self._core.registry.find_code(target)[1]
         # Without its class, the result is whatever its JSON says.
         serde = _ANY_JSON if served is None else served.result
-        value: R_co = decode_result(serde, outcome)
+        try:
+            value: R_co = decode_result(serde, outcome)
+        except InvalidArgumentError as error:
+            raise misfit_of_call(target, error) from None
         return value
 
     def _decide(self, decision: Callable[[], Any]) -> "asyncio.Future[Any]":

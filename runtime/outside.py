@@ -12,7 +12,12 @@ from typing import Any, Final, Literal, TypeVar, Unpack, overload
 from ..objects.awakeable import AwakeablePage
 from ..objects.call_options import PLAIN, CallOptions, OutsideCallKeywords, outside_options
 from ..objects.definition import HandlerDefinition, define
-from ..objects.errors import HoldfastError, RuntimeClosedError, TerminalError
+from ..objects.errors import (
+    HoldfastError,
+    InvalidArgumentError,
+    RuntimeClosedError,
+    TerminalError,
+)
 from ..objects.handler import Handler
 from ..objects.identity import (
     AwakeableId,
@@ -23,6 +28,7 @@ from ..objects.identity import (
     parse_invocation_id,
 )
 from ..objects.links import NO_VALUE, Verb, make_link
+from ..objects.misfits import misfit_of_call
 from ..objects.proxy import (
     NO_ARGUMENT,
     call_by_name,
@@ -96,7 +102,10 @@ class Outside:
         if isinstance(answer.outcome, TerminalError):
             raise answer.outcome
         outcome = answer.outcome or b""
-        return decode_result(result, outcome) if answer.is_duplicate else result.decode(outcome)
+        try:
+            return decode_result(result, outcome) if answer.is_duplicate else result.decode(outcome)
+        except InvalidArgumentError as error:
+            raise misfit_of_call(target, error) from None
 
     async def send(self, target: Target, argument: bytes, options: CallOptions = PLAIN) -> str:
         """As ``Caller.send``; returns once the acceptance is durable."""

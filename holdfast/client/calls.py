@@ -25,6 +25,7 @@ from ..objects.errors import (
 )
 from ..objects.identity import Target
 from ..objects.media import is_json
+from ..objects.misfits import misfit_of_call
 from ..objects.serde import Serde, json_serde
 from .asking import Answered, Asker
 from .exchange import Ask, Reply
@@ -125,7 +126,10 @@ class Calls:
         """As ``Caller.call``; see ``Client`` for what it raises beside that."""
         ask = self._make(target, argument, options, is_send=False)
         answered = await within(_timeout(options), self._get(ask, target, options, 200), ask)
-        return decode_result(result, answered.reply)
+        try:
+            return decode_result(result, answered.reply)
+        except InvalidArgumentError as error:
+            raise misfit_of_call(target, error) from None
 
     async def send(self, target: Target, argument: bytes, options: CallOptions = PLAIN) -> str:
         """As ``Caller.send``; see ``Client`` for what it raises beside that."""
