@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from .errors import InvalidArgumentError
+from .refusals import show
 from .serde import Serde, is_decoded_by_msgspec, json_serde
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
@@ -120,8 +121,8 @@ class _OneArgument:
         try:
             value = self._serde.decode(data)
         except InvalidArgumentError as error:
-            message = f"the body, which is {self._name!r}, does not fit: {error.message}"
-            raise InvalidArgumentError(message) from error.__cause__
+            expected = f"the parameter {self._name!r}"
+            raise _misfit(expected, data, error) from error.__cause__
         return ((), {self._name: value}) if self._is_keyword_only else ((value,), {})
 
     def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
@@ -172,9 +173,7 @@ class _NamedArguments:
             body = self._decode(data)
         except InvalidArgumentError as error:
             expected = f"a JSON object of {', '.join(self._names)}"
-            found = error.message if data else "it is empty"
-            message = f"the body, which is {expected}, does not fit: {found}"
-            raise InvalidArgumentError(message) from error.__cause__
+            raise _misfit(expected, data, error) from error.__cause__
         given = {
             name: value for name in self._names if (value := getattr(body, name)) is not _ABSENT
         }
@@ -191,6 +190,17 @@ class _NamedArguments:
 
     def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
         return self._encode(_bind(self._signature, args, kwargs))
+
+
+def _misfit(expected: str, data: bytes, error: InvalidArgumentError) -> InvalidArgumentError:
+    """What a caller is told of a body that is no JSON, or not ``expected``."""
+    match error.__cause__:
+        case msgspec.DecodeError() as cause if data and type(cause) is msgspec.DecodeError:
+            message = f"the body is to be {expected}, and {show(data)} is not JSON: {cause}"
+        case _:
+            found = error.message if data else "it is empty"
+            message = f"the body, which is {expected}, does not fit: {found}"
+    return InvalidArgumentError(message)
 
 
 def _bind(

@@ -98,7 +98,7 @@ DIFFERENCES: Final[dict[int, Difference]] = {
     17: Difference(
         "A body that does not fit is refused before anything is journaled: a 400 of the ingress "
         "that names the place, and no failed invocation.",
-        _refused(400, "TestUtilsService/echo: the body, which is 'value', does not fit: JSON is"),
+        _refused(400, "TestUtilsService/echo: the body is to be the parameter 'value', and "),
     ),
     19: Difference(
         "The message lists the handlers that there are, and what comes near.",

@@ -487,9 +487,16 @@ def test_a_body_becomes_arguments(
 @pytest.mark.parametrize(
     ("cls", "name", "body", "message"),
     [
-        (Assistant, "ask", b"5", "Assistant/ask: the body, which is 'question', .*expected str"),
-        (Assistant, "ask", b"", "expected str, found nothing at all"),
-        (Assistant, "ask", b'"why', "truncated"),
+        (
+            Assistant,
+            "ask",
+            b"5",
+            "Assistant/ask: the body, which is the parameter 'question', .*expected str",
+        ),
+        (Assistant, "ask", b"", "the parameter 'question', does not fit: it is empty"),
+        (Assistant, "ask", b"why", "is to be the parameter 'question', and 'why' is not JSON: .*"),
+        (Assistant, "book-trip", b"Bonn", r"a JSON object of .*, and 'Bonn' is not JSON: [^_]*$"),
+        (Assistant, "book-trip", b"", r"a JSON object of .*, does not fit: it is empty"),
         (Inn, "order", b'{"city":5}', r"at \$\.city: expected str, found int"),
         (Inn, "order", b'{"city":"Bonn"}', "missing required field `nights`"),
         (Inn, "nothing", b"null", "takes no argument, so the body must be empty"),
