@@ -61,17 +61,29 @@ class RetryPolicy:
             InvalidDefinitionError: a negative interval, a factor below 1, no attempt at all, no
                 time at all, a jitter beyond 0 to 1, or something that is no tuple of exceptions.
         """
+        for name in ("initial_interval", "max_interval"):
+            if not isinstance(getattr(self, name), timedelta):
+                message = (
+                    f"RetryPolicy: {name} is {getattr(self, name)!r:.80}, and it must be a "
+                    f"timedelta, such as timedelta(seconds=1)"
+                )
+                raise InvalidDefinitionError(message)
         if self.initial_interval < timedelta(0) or self.max_interval < timedelta(0):
             message = "RetryPolicy: an interval must not be negative"
             raise InvalidDefinitionError(message)
-        if not self.factor >= 1:
-            message = f"RetryPolicy: factor is {self.factor}, and it must be 1 or more"
+        if not isinstance(cast("object", self.factor), int | float) or not self.factor >= 1:
+            message = f"RetryPolicy: factor is {self.factor!r:.80}, and it must be 1 or more"
             raise InvalidDefinitionError(message)
         if not isinstance(cast("object", self.jitter), int | float) or not 0 <= self.jitter <= 1:
             message = f"RetryPolicy: jitter is {self.jitter!r:.80}, and it must be from 0 to 1"
             raise InvalidDefinitionError(message)
-        if self.max_attempts is not None and self.max_attempts < 1:
-            message = f"RetryPolicy: max_attempts is {self.max_attempts}; use 1 for no retry"
+        if self.max_attempts is not None and (
+            not isinstance(cast("object", self.max_attempts), int) or self.max_attempts < 1
+        ):
+            message = (
+                f"RetryPolicy: max_attempts is {self.max_attempts!r:.80}, and it must be a whole "
+                f"number; use 1 for no retry, None for no end"
+            )
             raise InvalidDefinitionError(message)
         if self.max_duration is not None and (
             not isinstance(cast("object", self.max_duration), timedelta)

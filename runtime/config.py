@@ -1,6 +1,6 @@
 """Every limit and delay of a runtime, with its unit in its name."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Literal
 
@@ -117,13 +117,41 @@ class RuntimeConfig:
     long as the slice took when there is something to do."""
 
     def __post_init__(self) -> None:
-        """Refuse times to keep something that cannot be meant.
+        """Refuse what cannot be meant, here and not where it is first looked at.
 
         Raises:
-            InvalidArgumentError: one is negative, or longer than a hundred years.
+            InvalidArgumentError: a field is of another type or negative, or a time to keep
+                something is longer than a hundred years.
         """
+        for each in fields(self):
+            _check(each.name, getattr(self, each.name), each.default)
         for name in RETENTIONS:
             problem = find_retention_problem(name, getattr(self, name))
             if problem is not None:
                 message = f"RuntimeConfig: {problem}"
                 raise InvalidArgumentError(message)
+
+
+def _check(name: str, value: object, default: object) -> None:
+    """See that ``value`` is of the kind that ``default`` is; ``None`` stands for a time."""
+    match default:
+        case str():
+            kind, is_good = '"overlapped" or "strict"', value in {"overlapped", "strict"}
+        case bool():
+            kind, is_good = "a bool", isinstance(value, bool)
+        case int() | float():
+            is_whole = isinstance(default, int)
+            kind = "a whole number, 0 or more" if is_whole else "a number, 0 or more"
+            is_good = (
+                isinstance(value, int if is_whole else int | float)
+                and not isinstance(value, bool)
+                and value >= 0
+            )
+        case RetryPolicy():
+            kind, is_good = "a RetryPolicy", isinstance(value, RetryPolicy)
+        case _:
+            kind = "a timedelta, such as timedelta(hours=1)"
+            is_good = isinstance(value, timedelta) or (value is None and default is None)
+    if not is_good:
+        message = f"RuntimeConfig: {name} is {value!r:.80}, and it must be {kind}"
+        raise InvalidArgumentError(message)
