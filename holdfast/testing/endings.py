@@ -8,6 +8,9 @@ from typing import Any, Final
 from .effects import StepEffects
 
 _AN_ID: Final = re.compile(r"\b(inv_[0-9a-f]{32}|awk_[0-9a-f]{40})\b")
+_A_LINK: Final = re.compile(r"(/awakeables/awk_\*/[^\s\"'<>]*[?&]signature=)[A-Za-z0-9_-]{43}")
+"""A link to an awakeable whose id is masked. Its signature is by a key of each case's own."""
+
 _SHOWN_CHARACTERS_MAX: Final = 2_000
 
 
@@ -43,7 +46,10 @@ class Ending:
 
 
 def without_ids(ending: Ending) -> Ending:
-    """The ending with every id of an invocation or awakeable written as ``inv_*`` or ``awk_*``."""
+    """The ending with every id of an invocation or awakeable written as ``inv_*`` or ``awk_*``.
+
+    So are signatures of links, which each case makes with a key of its own.
+    """
     return Ending(**{each.name: _masked(getattr(ending, each.name)) for each in fields(ending)})
 
 
@@ -109,7 +115,7 @@ def _masked(value: Any) -> Any:
     """``value`` without ids, as far as builtins and our own values go."""
     kind: Any = value.__class__
     if kind is str:
-        return _AN_ID.sub(lambda found: f"{found[0][:4]}*", value)
+        return _A_LINK.sub(r"\1*", _AN_ID.sub(lambda found: f"{found[0][:4]}*", value))
     if kind is tuple:
         return tuple(_masked(each) for each in value)
     if kind is list:

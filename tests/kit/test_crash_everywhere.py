@@ -182,6 +182,37 @@ async def test_ids_count_as_equal() -> None:
     assert "awakeable (no result yet)" in report.ending.outcome.waits
 
 
+class Asker(VirtualObject):
+    links: list[str] = state(default_factory=list)
+
+    @handler
+    async def ask(self, ctx: Context) -> str:
+        yes = ctx.awakeable(bool, timeout=60)
+        self.links.append(
+            yes.link("resolve", value=True, expires_in=3600, base="https://a.example")
+        )
+        await ctx.run("mail", mail, self.links[-1])
+        try:
+            return str(await yes)
+        except TimeoutError:
+            return f"nobody used {self.links[-1]}"
+
+
+async def mail(link: str) -> None:
+    EFFECTS.add("mailed", {"href": f"<a href='{link}'>yes</a>"})
+
+
+async def test_links_count_as_equal_but_for_what_they_say() -> None:
+    """Each case has a key of its own to sign them with."""
+
+    async def ask(client: Client) -> str:
+        return await client.object(Asker, "a").ask()
+
+    report = await crash_everywhere(ask, [Asker], effects=EFFECTS)
+
+    assert "/resolve?expires=" in report.ending.outcome
+
+
 class Approval(Workflow):
     @handler
     async def run(self, ctx: Context, item: str) -> str:
