@@ -19,13 +19,14 @@ paused goes on, and its result is recorded for the next attempt to find.
 
 import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
 from ..journal import keys
 from ..journal.entry import Failure
 from ..journal.records import StepRecord, StepState, TimerKind, decode_step
-from ..objects.errors import OutcomeUnknownError, StepFailedError
+from ..objects.errors import HoldfastError, OutcomeUnknownError, StepFailedError
 from ..objects.identity import InvocationId, printable
 from ..objects.retry import RetryPolicy
 from ..objects.syscalls import Happened, NeverHappened
@@ -397,7 +398,9 @@ class Steps:
         try:
             return step.plan.result.encode(result)
         except Exception as error:  # noqa: BLE001  # a stranger's types may raise anything
-            return failure_of(error, StepFailedError)
+            found = error.message if isinstance(error, HoldfastError) else describe(error)
+            message = f"the result of step {step.plan.name!r} cannot be recorded: {found}"
+            return replace(failure_of(error, StepFailedError), message=message)
 
     def _complete(self, step: Step, result: bytes | Failure) -> None:
         if step.has_row:

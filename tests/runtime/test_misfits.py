@@ -29,6 +29,14 @@ class Asker(VirtualObject):
     async def measure(self, ctx: Context) -> int:
         return await ctx.run("scale", weigh)
 
+    @handler
+    async def look(self, ctx: Context) -> str:
+        return str(await ctx.run("look", see))
+
+
+def see() -> object:
+    return object()
+
 
 async def weigh() -> int:
     return cast("int", "heavy")
@@ -60,3 +68,10 @@ async def test_the_result_of_a_step_is_named_by_the_step() -> None:
     runtime = await World([Asker]).start()
     with pytest.raises(TerminalError, match="the result of step 'scale' is not of the type"):
         await runtime.object(Asker, "b").measure()
+
+
+async def test_a_result_that_cannot_be_recorded_is_named_by_the_step() -> None:
+    runtime = await World([Asker]).start()
+    words = r"the result of step 'look' cannot be recorded: a object cannot be encoded; use"
+    with pytest.raises(TerminalError, match=words):
+        await runtime.object(Asker, "b").look()
