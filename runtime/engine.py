@@ -367,6 +367,8 @@ class Engine(Outside, ForDoors):
             if self._failure is not None:
                 raise StoreFailedError(self._failure.message)
             message = f"the runtime accepts nothing: it is {self.health}"
+            if self.health == "new":
+                message += ", and is started by `async with runtime:` or `await runtime.start()`"
             raise RuntimeClosedError(message)
         loop = asyncio._get_running_loop()  # noqa: SLF001  # in asyncio.__all__
         if loop is not self._loop and not isinstance(loop, HandlerLoop):

@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from holdfast import Context, ContextMisuseError, Runtime, VirtualObject, handler, state
+from holdfast import (
+    Context,
+    ContextMisuseError,
+    Runtime,
+    RuntimeClosedError,
+    VirtualObject,
+    handler,
+    state,
+)
 
 
 class Counter(VirtualObject):
@@ -45,3 +53,9 @@ async def test_a_thread_hands_a_call_over_as_the_message_says(tmp_path: Path) ->
             return asyncio.run_coroutine_threadsafe(add(), loop).result()
 
         assert await asyncio.to_thread(from_a_thread) == 1
+
+
+async def test_a_runtime_that_is_not_started_says_how(tmp_path: Path) -> None:
+    runtime = Runtime([Counter], data_dir=tmp_path / "data")
+    with pytest.raises(RuntimeClosedError, match=r"it is new, and is started by `async with"):
+        await runtime.object(Counter, "a").add()
