@@ -135,7 +135,8 @@ class _Module:
 
     def Connect(self, *_: Any) -> tuple[str, _Connected]:  # noqa: N802  # as apsw calls it
         columns = ", ".join(f'"{each.name}" {each.kind}' for each in self._table.columns)
-        schema = f"CREATE TABLE ignored({columns})"
+        identity = ", ".join(f'"{each}"' for each in self._table.identity)
+        schema = f"CREATE TABLE ignored({columns}, PRIMARY KEY ({identity})) WITHOUT ROWID"
         return schema, _Connected(self._table, self._rows)
 
 
@@ -183,7 +184,6 @@ class _Cursor:
         self._table = table
         self._columns = [each.get for each in table.columns]
         self._rows = rows
-        self._number = 0
         self._found: Iterator[Any] = iter(())
         # The row in question; None behind the last one.
         self._row: Any = None
@@ -194,21 +194,16 @@ class _Cursor:
         if not all(isinstance(value, str) for value in given.values()):
             given = {}
         self._found = self._table.find(self._rows, given)
-        self._number = 0
         self.Next()
 
     def Next(self) -> None:  # noqa: N802
         self._row = next(self._found, None)
-        self._number += 1
 
     def Eof(self) -> bool:  # noqa: N802
         return self._row is None
 
-    def Rowid(self) -> int:  # noqa: N802
-        return self._number
-
     def Column(self, number: int) -> Any:  # noqa: N802
-        return self._number if number < 0 else self._columns[number](self._row)
+        return self._columns[number](self._row)
 
     def Close(self) -> None:  # noqa: N802
         self._found = iter(())

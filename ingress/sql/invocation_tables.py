@@ -142,6 +142,7 @@ SYS_INVOCATION = Table(
         Column("completion_failure", lambda seen: _failure_text(seen.failure)),
     ),
     _find_invocations,
+    ("id",),
     (("id",), ("status",), (_NOT_STATUS,)),
 )
 
@@ -167,6 +168,7 @@ SYS_JOURNAL = Table(
         Column("appended_at", lambda seen: time_text(seen.appended_ms)),
     ),
     _find_entries,
+    ("id", "index"),
     _BY_ID,
 )
 
@@ -183,6 +185,7 @@ SYS_JOURNAL_EVENTS = Table(
         Column("event_json", _event_json),
     ),
     _find_events,
+    ("id",),
     _BY_ID,
 )
 
@@ -208,6 +211,7 @@ SYS_STEP = Table(
         Column("source", lambda seen: seen.source),
     ),
     _find_steps,
+    ("id", "index"),
     _BY_ID,
 )
 
@@ -235,6 +239,7 @@ SYS_AWAKEABLE = Table(
         Column("expires_at", lambda seen: time_text(seen.due_ms)),
     ),
     _find_awakeables,
+    ("id",),
     (("id",), ("invocation_id",)),
 )
 
@@ -248,4 +253,5 @@ SYS_TIMER = Table(
         Column("index", lambda seen: seen.index, "INTEGER"),
     ),
     _find_timers,
+    ("due_at", "invocation_id", "index"),
 )

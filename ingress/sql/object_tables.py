@@ -73,6 +73,7 @@ STATE = Table(
         ),
     ),
     _find_state,
+    ("service_name", "service_key", "key"),
     _BY_OBJECT,
 )
 
@@ -88,6 +89,7 @@ SYS_INBOX = Table(
         Column("created_at", lambda seen: time_text(accepted_at_ms(seen.invocation_id))),
     ),
     _find_inbox,
+    ("id",),
     _BY_OBJECT,
 )
 
@@ -100,6 +102,7 @@ SYS_KEYED_SERVICE_STATUS = Table(
         Column("invocation_id", lambda seen: id_text(seen.invocation_id)),
     ),
     _find_turns,
+    ("service_name", "service_key"),
     _BY_OBJECT,
 )
 
@@ -117,6 +120,7 @@ SYS_PROMISE = Table(
         Column("completed_at", lambda seen: time_text(seen.completed_ms)),
     ),
     _find_promises,
+    ("service_name", "service_key", "key"),
     _BY_OBJECT,
 )
 
@@ -130,6 +134,7 @@ SYS_SERVICE = Table(
         Column("handlers", lambda seen: ", ".join(sorted(seen.handlers))),
     ),
     _find_services,
+    ("name",),
 )
 
 SYS_LIMIT = Table(
@@ -141,4 +146,5 @@ SYS_LIMIT = Table(
         Column("maximum", lambda seen: seen.maximum, "INTEGER"),
     ),
     _find_limits,
+    ("name",),
 )

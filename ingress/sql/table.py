@@ -34,6 +34,8 @@ class Table:
         about: one sentence, for the documentation.
         columns: in their order.
         find: the rows in question; it must yield all that fit what is given, and may yield more.
+        identity: columns of which no two rows have the same. SQLite walks a table several times
+            for an OR or an outer join, and tells by them which rows it has seen.
         lookups: columns by which rows are found without reading the others, the best first; see
             ``NOT``.
     """
@@ -42,6 +44,7 @@ class Table:
     about: str
     columns: tuple[Column, ...]
     find: Callable[[Rows, Given], Iterator[Any]]
+    identity: tuple[str, ...]
     lookups: tuple[tuple[str, ...], ...] = ()
 
 
