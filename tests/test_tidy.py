@@ -43,7 +43,7 @@ OWNERS: dict[str, set[str]] = {
         "holdfast/testing/llm/delivery.py",
         "holdfast/demo/agent.py",  # as a user's agent, which calls a model over HTTP
     },
-    "apsw": {"ingress/sql/database.py", "ingress/sql/query.py"},
+    "apsw": {"ingress/sql/database.py", "ingress/sql/query.py", "ingress/sql/temporary.py"},
     "msgpack": {"journal/codec.py"},
     "uvloop": {"holdfast/serving_command.py"},
     "click": {

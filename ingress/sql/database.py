@@ -1,11 +1,12 @@
 """SQLite around the tables: an empty database in memory that can only be read from.
 
-The one module that knows apsw. A query gets a database of its own: an authorizer lets it select and
+A query gets a database of its own: an authorizer lets it select and
 nothing else, and what SQLite itself may grow to is bounded.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -31,9 +32,10 @@ from .object_tables import (
     SYS_SERVICE,
 )
 from .table import NOT
+from .temporary import TEMPORARY_BYTES_MAX, TemporaryFiles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from ...runtime.views.rows import Rows
     from .table import Table
@@ -64,8 +66,9 @@ _LIMITS = {
     apsw.SQLITE_LIMIT_ATTACHED: 0,
     apsw.SQLITE_LIMIT_WORKER_THREADS: 0,
 }
-_OPERATIONS_PER_TICK = 5_000
-"""Instructions of SQLite between two looks at the time, where no row is read."""
+_OPERATIONS_PER_LOOK = 100
+"""Instructions of SQLite between two looks at the time. With values of many megabytes, one of them
+may take a tenth of a second."""
 
 _ALLOWED = {
     apsw.SQLITE_SELECT,
@@ -80,14 +83,34 @@ _SIGNS = {apsw.SQLITE_INDEX_CONSTRAINT_EQ: "", apsw.SQLITE_INDEX_CONSTRAINT_NE: 
 _SCAN_COST, _LOOKUP_COST = 1e9, 10.0
 
 
-def open_database(rows: Rows, tick: Callable[[], None]) -> apsw.Connection:
-    """A database whose tables show ``rows``.
+@contextmanager
+def open_database(
+    rows: Rows,
+    tick: Callable[[], None],
+    look: Callable[[], None],
+    temporary_bytes_max: int = TEMPORARY_BYTES_MAX,
+) -> Generator[apsw.Connection]:
+    """A database whose tables show ``rows``, until the block ends.
 
-    ``tick`` is called for each row of the store that is read, and now and then where none is.
+    ``tick`` is called for each row of the store that is read, and ``look`` now and then, whether or
+    not any is.
 
-    What ``tick`` raises ends the query and is raised by it.
+    What they raise ends the query and is raised by it.
     """
-    database = apsw.Connection(":memory:")
+    files = TemporaryFiles(temporary_bytes_max)
+    database = apsw.Connection(":memory:", vfs=files.name)
+    try:
+        _furnish(database, rows, tick, look)
+        yield database
+    finally:
+        database.close(force=True)
+        files.unregister()
+
+
+def _furnish(
+    database: apsw.Connection, rows: Rows, tick: Callable[[], None], look: Callable[[], None]
+) -> None:
+    """Tables, functions and bounds."""
     ticking = replace(rows, tick=tick)
     for limit, most in _LIMITS.items():
         database.limit(limit, most)
@@ -106,12 +129,11 @@ def open_database(rows: Rows, tick: Callable[[], None]) -> apsw.Connection:
     add_function("replace", shorter, 3, deterministic=True)
 
     def keep_time() -> bool:
-        tick()
+        look()
         return False
 
-    database.set_progress_handler(keep_time, _OPERATIONS_PER_TICK)
+    database.set_progress_handler(keep_time, _OPERATIONS_PER_LOOK)
     database.authorizer = _authorize
-    return database
 
 
 def _authorize(

@@ -46,15 +46,18 @@ class Pace:
         self._ticks = 0
 
     def tick(self) -> None:
-        """Look at the time, once in a while; called for each row.
+        """Look at the time, once in a while; called for each row, and raises as ``look``."""
+        self._ticks += 1
+        if self._ticks % _TICKS_PER_LOOK == 0:
+            self.look()
+
+    def look(self) -> None:
+        """Look at the time now, because what comes next may take long; raises as ``tick``.
 
         Raises:
             InvalidArgumentError: the time is over.
             QueryStoppedError: nobody waits for it.
         """
-        self._ticks += 1
-        if self._ticks % _TICKS_PER_LOOK:
-            return
         if self._is_stopped():
             raise QueryStoppedError
         now = time.monotonic()

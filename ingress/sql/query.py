@@ -21,6 +21,7 @@ from ...objects.errors import InvalidArgumentError
 from ...runtime.views.rows import Rows
 from .database import TABLES, open_database
 from .pace import Pace
+from .temporary import TEMPORARY_BYTES_MAX
 
 __all__ = ["QueryLimits", "answer_query", "quote_index", "run_query"]
 
@@ -49,6 +50,8 @@ class QueryLimits:
     bytes_max: int = BYTES_MAX
     """Of the answer as JSON."""
     seconds_max: float = SECONDS_MAX
+    temporary_bytes_max: int = TEMPORARY_BYTES_MAX
+    """Of what is sorted or compared at once, beyond what fits into a little memory."""
 
 
 def answer_query(rows: Rows, text: str, pace: Pace, limits: QueryLimits) -> bytes:
@@ -74,20 +77,19 @@ def answer_query(rows: Rows, text: str, pace: Pace, limits: QueryLimits) -> byte
 
 def run_query(rows: Rows, text: str, pace: Pace, limits: QueryLimits) -> Iterator[dict[str, Any]]:
     """The rows of a query, one by one; raises as ``answer_query``."""
-    database = open_database(rows, pace.tick)
     try:
-        for number, row in enumerate(_select(database, text)):
-            if number == limits.rows_max:
-                message = f"there are more than {limits.rows_max} rows; take fewer with LIMIT"
-                raise InvalidArgumentError(message)
-            yield row
+        most = limits.temporary_bytes_max
+        with open_database(rows, pace.tick, pace.look, most) as database:
+            for number, row in enumerate(_select(database, text)):
+                if number == limits.rows_max:
+                    message = f"there are more than {limits.rows_max} rows; take fewer with LIMIT"
+                    raise InvalidArgumentError(message)
+                yield row
     except apsw.Error as error:
         raise _explain(error) from None
     except UnicodeError:
         message = "a text of the query, or of its answer, is not Unicode"
         raise InvalidArgumentError(message) from None
-    finally:
-        database.close(force=True)
 
 
 def quote_index(text: str) -> str:
@@ -139,14 +141,16 @@ def _select(database: apsw.Connection, text: str) -> Iterator[dict[str, Any]]:
 
 def _distinct(names: list[str]) -> list[str]:
     """``names``, where the second ``id`` is ``id_2``: a row is an object, and must lose nothing."""
-    found: list[str] = []
+    # To each name, the number of its last column: there may be two thousand of one name.
+    found: dict[str, int] = {}
     for name in names:
-        distinct, number = name, 1
+        distinct, number = name, found.get(name, 1)
         while distinct in found:
             number += 1
             distinct = f"{name}_{number}"
-        found.append(distinct)
-    return found
+        found[name] = number
+        found.setdefault(distinct, 1)
+    return list(found)
 
 
 def _json_value(value: Any, *, is_boolean: bool) -> Any:

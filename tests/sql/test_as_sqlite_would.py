@@ -25,8 +25,8 @@ def fill(rows: Rows) -> Any:
 
 
 def compare(rows: Rows, text: str) -> None:
-    ours: Any = open_database(rows, lambda: None)
-    found = sorted(map(repr, ours.execute(text)))
+    with open_database(rows, lambda: None, lambda: None) as ours:
+        found = sorted(map(repr, ours.execute(text)))
     expected = sorted(map(repr, fill(rows).execute(text)))
     assert expected, "the query shows nothing, so it compares nothing"
     assert found == expected

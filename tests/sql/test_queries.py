@@ -233,6 +233,37 @@ def test_a_query_that_reads_no_rows_has_an_end_too() -> None:
         run(MemoryStore().view(), ENDLESS, seconds_max=0.01)
 
 
+def test_the_time_is_looked_at_however_few_instructions_a_query_has() -> None:
+    """With values of many megabytes, five thousand of them take minutes."""
+    looks = 0
+
+    def is_stopped() -> bool:
+        nonlocal looks
+        looks += 1
+        return False
+
+    text = ENDLESS.replace(") SELECT", " LIMIT 1000) SELECT")
+    rows = Rows(MemoryStore().view(), Registry([]))
+    assert list(run_query(rows, text, Pace(10, is_stopped=is_stopped), QueryLimits()))
+    assert looks >= 50
+
+
+@pytest.mark.parametrize("end", ["ORDER BY y", "GROUP BY y", "UNION SELECT x, 2 FROM c"])
+def test_what_a_query_sorts_or_compares_does_not_fill_the_disk(end: str) -> None:
+    many = ENDLESS.replace("max(x)", "x, zeroblob(1000) || x AS y") + f" {end}"
+    with pytest.raises(InvalidArgumentError, match="sorts or compares too much at once"):
+        run(MemoryStore().view(), many, temporary_bytes_max=1 << 20)
+    few = many.replace(") SELECT", " LIMIT 5000) SELECT")
+    assert len(run(MemoryStore().view(), few)) >= 5000
+
+
+def test_as_many_columns_of_one_name_as_there_may_be_are_named_at_once() -> None:
+    text = f"SELECT {', '.join(['1 AS a'] * 1998)}, 2 AS a_2, 3 AS b"
+    (row,) = run(MemoryStore().view(), text, seconds_max=1)
+    assert len(row) == 2000
+    assert (row["a"], row["a_2"], row["a_1998"], row["a_2_2"], row["b"]) == (1, 1, 1, 2, 3)
+
+
 async def test_the_query_after_the_last_one_that_may_wait_is_refused() -> None:
     engine = HeldEngine()
     queries = Queries(engine)
