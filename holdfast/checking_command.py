@@ -108,8 +108,11 @@ def check(*, target: str, data: Path, as_json: bool, shows_all: bool, timeout: f
     echo = _echo_to(sys.stdout)
     registry = _registry_of(load_target(target).classes, data)
     try:
-        with closing(DirectoryView(data)) as view, silence():
-            found = check_open_invocations(view, registry, seconds_max=timeout)
+        with (
+            closing(DirectoryView(data)) as view,
+            silence(),
+            closing(check_open_invocations(view, registry, seconds_max=timeout)) as found,
+        ):
             report = _print_json if as_json else _print_text
             return report(found, echo, shows_all=shows_all).exit_code
     except StoreFailedError as error:
@@ -125,10 +128,13 @@ def check_before_serving(classes: tuple[type, ...], data: Path) -> None:
     deadline = time.monotonic() + DEV_SECONDS_MAX
     tally, echo = Tally(), _echo_to(sys.stdout)
     try:
-        with closing(DirectoryView(data)) as view, silence():
-            registry = _registry_of(classes, data)
-            seconds_max = DEV_SECONDS_OF_ONE_MAX
-            for checked in check_open_invocations(view, registry, seconds_max=seconds_max):
+        registry, seconds_max = _registry_of(classes, data), DEV_SECONDS_OF_ONE_MAX
+        with (
+            closing(DirectoryView(data)) as view,
+            silence(),
+            closing(check_open_invocations(view, registry, seconds_max=seconds_max)) as found,
+        ):
+            for checked in found:
                 tally.add(checked)
                 shown = tally.total - tally.counts[Verdict.SAFE]
                 if checked.verdict is not Verdict.SAFE and shown <= DEV_SHOWN_MAX:

@@ -15,12 +15,12 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 
 from .journal.store import StoreView
-from .objects.identity import InvocationId
+from .objects.identity import InvocationId, format_invocation_id
 from .objects.registry import Registry
 from .runtime.checking import CheckedInvocation, Checker, Obstacle
 from .runtime.forbidden import find_line, walk_stack
@@ -28,6 +28,8 @@ from .runtime.forbidden import find_line, walk_stack
 WAITING_RESULTS_MAX = 1_000
 LOOK_SECONDS = 0.05
 """Between two looks at a rehearsal that takes its time."""
+END_SECONDS_MAX = 2.0
+"""How long a check that is given up waits for its thread, which may not hear that it is to end."""
 
 
 class LeftBehind(BaseException):
@@ -51,28 +53,42 @@ class CheckThread:
         self._thread = threading.Thread(target=self._run, name="holdfast-check", daemon=True)
         self._thread.start()
 
-    def leave_behind(self) -> CheckedInvocation | None:
-        """Give up the rehearsal under way, and the thread with it; gives what is known of it.
+    def leave_behind(self, id_: InvocationId) -> CheckedInvocation | None:
+        """Give up the rehearsal of ``id_``, and the thread with it; gives what is known of it.
 
-        ``None``: no handler is running, so it is not one that holds the thread.
+        ``None``: no handler of that invocation is running, so it is not one that holds the thread.
         """
         under_way, identifier = self._checker.under_way, self._thread.ident
-        if under_way is None or identifier is None:
+        if under_way is None or under_way.invocation_id != format_invocation_id(id_):
             return None
+        assert identifier is not None, "a thread that rehearses has begun"
         self._is_left_behind = True
         frame = sys._current_frames().get(identifier)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # the only way
         line = find_line(list(walk_stack(frame)), ())
-        raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
-        raise_in(ctypes.c_ulong(identifier), ctypes.py_object(LeftBehind))
-        # A rehearsal holds the collector still while handler code runs.
-        gc.enable()
+        _tell_to_end(identifier)
         place = f" at {line}" if line else ""
         return replace(under_way, obstacle=Obstacle.BLOCKED, reason=f"it holds its thread{place}")
+
+    def end(self) -> None:
+        """Nobody wants to know any more: what is rehearsed is told to end, and nothing follows."""
+        self._is_left_behind = True
+        is_told = False
+        deadline = time.monotonic() + END_SECONDS_MAX
+        while self._thread.is_alive() and time.monotonic() < deadline:
+            with contextlib.suppress(queue.Empty):
+                self.results.get_nowait()  # Its thread may wait for room.
+            self._thread.join(LOOK_SECONDS)
+            # Most come to their end by themselves, and an exception out of nowhere is no good way.
+            if not is_told and self._checker.under_way is not None and self._thread.ident:
+                _tell_to_end(self._thread.ident)
+                is_told = True
 
     def _run(self) -> None:
         last: BaseException | None = None
         try:
             for id_ in self._checker.find_open(self._after):
+                if self._is_left_behind:
+                    return
                 self.current = id_, time.monotonic()
                 checked = self._checker.check(id_)
                 self.current = None
@@ -87,31 +103,46 @@ class CheckThread:
 
 def check_open_invocations(
     view: StoreView, registry: Registry, *, seconds_max: float
-) -> Iterator[CheckedInvocation]:
+) -> Generator[CheckedInvocation]:
     """Rehearse every open invocation that ``view`` shows, each for ``seconds_max`` at most.
+
+    Close it before ``view`` where not all of it is wanted: then no handler runs any more, unless it
+    does not hear that it is to end.
 
     Raises:
         StoreDamagedError, StoreFailedError: the rows cannot be read on.
     """
     thread = CheckThread(view, registry, None)
-    while True:
-        try:
-            result = thread.results.get(timeout=LOOK_SECONDS)
-        except queue.Empty:
-            current = thread.current
-            if current is not None and time.monotonic() - current[1] > seconds_max:
-                blocked = thread.leave_behind()
+    try:
+        while True:
+            try:
+                result = thread.results.get(timeout=LOOK_SECONDS)
+            except queue.Empty:
+                current = thread.current
+                if current is None or time.monotonic() - current[1] <= seconds_max:
+                    continue
+                blocked = thread.leave_behind(current[0])
                 if blocked is None:
                     continue
                 reason = f"{blocked.reason} for more than {seconds_max:g} s"
                 thread = CheckThread(view, registry, current[0])
                 yield replace(blocked, reason=reason)
-            continue
-        if result is None:
-            return
-        if isinstance(result, BaseException):
-            raise result
-        yield result
+                continue
+            if result is None:
+                return
+            if isinstance(result, BaseException):
+                raise result
+            yield result
+    finally:
+        thread.end()
+
+
+def _tell_to_end(thread: int) -> None:
+    """Raise ``LeftBehind`` in the middle of what a thread runs, as soon as it runs Python."""
+    raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
+    raise_in(ctypes.c_ulong(thread), ctypes.py_object(LeftBehind))
+    # A rehearsal holds the collector still while handler code runs.
+    gc.enable()
 
 
 @contextlib.contextmanager

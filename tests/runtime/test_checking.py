@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import threading
 import time
@@ -26,8 +27,8 @@ from holdfast import (
 from holdfast.journal import keys
 from holdfast.journal.view_store import ViewStore
 from holdfast.objects.registry import Registry
-from holdfast.runtime.checking import CheckedInvocation, Obstacle, Verdict
-from holdfast.watched_check import check_open_invocations, silence
+from holdfast.runtime.checking import CheckedInvocation, Checker, Obstacle, Verdict
+from holdfast.watched_check import CheckThread, check_open_invocations, silence
 
 from .worlds import World
 
@@ -328,6 +329,84 @@ async def test_a_handler_that_holds_its_thread_is_left_behind_and_the_others_are
     assert "it holds its thread at " in blocked.reason
     assert "test_checking.py:" in blocked.reason
     assert blocked.reason.endswith("for more than 0.3 s")
+
+
+class Held:
+    """A body that does ``second`` in its second call, and knows the thread that it ran in."""
+
+    def __init__(self, second: Body) -> None:
+        self.calls = 0
+        self.began = threading.Event()
+        self.thread: threading.Thread
+        self._second = second
+
+    async def __call__(self, me: Any, ctx: Context) -> None:
+        self.calls += 1
+        self.thread = threading.current_thread()
+        if self.calls == 2:
+            self.began.set()
+        await (self._second if self.calls == 2 else original)(me, ctx)
+
+
+async def test_a_check_that_is_given_up_leaves_no_thread_that_runs_handlers(world: World) -> None:
+    """``holdfast dev`` checks for a few seconds only, and then serves in the same process."""
+    held = Held(loops)
+    view = (await parked(world, "j", "k", "l")).view()
+    checking = check_open_invocations(view, Registry([make_class(held)]), seconds_max=30)
+    assert next(checking).verdict is Verdict.SAFE
+    assert held.began.wait(10)
+    checking.close()
+
+    assert not held.thread.is_alive()
+    assert held.calls == 2
+    assert gc.isenabled()
+
+
+async def test_a_check_that_is_given_up_waits_for_no_handler_that_does_not_hear(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("holdfast.watched_check.END_SECONDS_MAX", 0.1)
+    held = Held(sleeps_in_the_thread)
+    view = (await parked(world, "j", "k", "l")).view()
+    checking = check_open_invocations(view, Registry([make_class(held)]), seconds_max=30)
+    next(checking)
+    assert held.began.wait(10)
+    checking.close()
+    RELEASED.set()
+    held.thread.join(10)
+
+    assert not held.thread.is_alive()
+    assert held.calls == 2
+
+
+async def test_a_check_that_is_given_up_with_many_results_untold_ends(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("holdfast.watched_check.WAITING_RESULTS_MAX", 1)
+    held = Held(original)
+    view = (await parked(world, "h", "i", "j", "k", "l")).view()
+    checking = check_open_invocations(view, Registry([make_class(held)]), seconds_max=30)
+    next(checking)
+    assert held.began.wait(10)
+    checking.close()
+
+    assert not held.thread.is_alive()
+
+
+async def test_who_goes_on_in_the_last_moment_is_not_left_behind_for_another(world: World) -> None:
+    """The one that took too long ends while it is looked at, and the next one has begun."""
+    held = Held(sleeps_in_the_thread)
+    store = await parked(world, "j", "k")
+    thread = CheckThread(store.view(), Registry([make_class(held)]), None)
+    first = next(Checker(store.view(), Registry([make_class(held)])).find_open())
+    assert held.began.wait(10)
+
+    assert thread.leave_behind(first) is None
+    RELEASED.set()
+    told = [thread.results.get(timeout=10) for _ in range(3)]
+    verdicts = [each.verdict for each in told if isinstance(each, CheckedInvocation)]
+    assert verdicts == [Verdict.SAFE, Verdict.DIVERGES]
+    assert told[2] is None
 
 
 async def test_a_clean_up_that_blocks_does_not_hold_up_the_check(world: World) -> None:
