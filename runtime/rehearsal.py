@@ -143,6 +143,8 @@ class Rehearsal(Attempt):
         # Whoever waits is stopped by the cursor unless all that is recorded was issued.
         assert self._main is not None, "the handler was not started"
         if self._main.done():
+            if self._commands.unwritten is not None:
+                self._commands.unwritten.check()
             self._commands.cursor.finish()
         self._settle(Found(Verdict.SAFE))
 

@@ -229,6 +229,31 @@ async def test_an_end_that_is_an_outcome_is_a_divergence(world: World) -> None:
     assert checked.mismatch.has_ended
 
 
+async def test_what_is_given_up_on_the_way_out_is_named_as_a_start_names_it(world: World) -> None:
+    async def waits_in_a_limit(_: Any, ctx: Context) -> None:
+        async with asyncio.timeout(2_000):
+            await ctx.run("a", act)
+            await ctx.sleep(1_000)
+
+    async def leaves_the_limit(_: Any, ctx: Context) -> None:
+        async with asyncio.timeout(2_000):
+            await ctx.run("a", act)
+
+    await world.crash()
+    world.classes = [make_class(waits_in_a_limit)]
+    await world.start()
+    (checked,) = check(await parked(world), make_class(leaves_the_limit))
+    await world.crash()
+    world.classes = [make_class(leaves_the_limit)]
+    await world.start()
+    await world.clock.advance(1_001)
+    await world.rest()
+
+    assert checked.mismatch is not None
+    assert checked.mismatch.attempted.command == "cancellation of entry 1"
+    assert world.runtime.journal("Job/k/work").reason == checked.mismatch.line
+
+
 async def spins(_: Any, ctx: Context) -> None:
     await ctx.run("a", act)
     while True:  # noqa: ASYNC110  # it is to spin
