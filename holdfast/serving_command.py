@@ -36,6 +36,12 @@ from .serving_limits import limit_options, raise_descriptor_limit, with_limits
 from .version import __version__
 from .watching import POLL_SECONDS, SourceWatch
 
+LAST_SECONDS = 1.0
+"""How long the tasks of a server that has stopped may take to end."""
+
+# For whoever implements tasks; it has asyncio forget one.
+_unregister_task: Callable[[asyncio.Task[Any]], None] = asyncio._unregister_task  # noqa: SLF001
+
 try:
     import uvloop
 except ImportError:  # It does not exist everywhere, and asyncio's own loop serves as well.
@@ -193,9 +199,30 @@ def load_served(target: str) -> LoadedTarget:
 
 
 def run(serving: Coroutine[Any, Any, Stopped | Changed]) -> Stopped | Changed:
-    """Run ``serving`` on the fastest loop there is."""
+    """Run ``serving`` on the fastest loop there is. What does not end by then ends with us."""
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        return runner.run(serving)
+        try:
+            return runner.run(serving)
+        finally:
+            runner.run(_forget_stubborn())
+
+
+async def _forget_stubborn() -> None:
+    """Cancel what still runs, and have nobody wait for what goes on all the same.
+
+    A runner waits for every task without a limit, and the action of a step may swallow whatever it
+    is told. The stop of the runtime has named it.
+    """
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    if left:
+        _, stubborn = await asyncio.wait(left, timeout=LAST_SECONDS)
+        for task in stubborn:
+            _unregister_task(task)
+            with contextlib.suppress(AttributeError):
+                # Else it would complain as it goes; a loop of asyncio's says so of its own tasks.
+                task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def log_to_stderr() -> None:

@@ -55,6 +55,7 @@ from .seams import (
 )
 from .slow_syncs import SlowSyncs
 from .state_reads import StateReads
+from .stubborn import tell_stubborn
 from .tracing import Tracing
 from .views.looking import Looks
 from .watches import Watches
@@ -427,7 +428,8 @@ class Engine(Outside, ForDoors):
             # Looked at, so that asyncio does not complain; `_fail` has said it.
             durable.exception()
         if tasks:
-            await asyncio.wait(tasks, timeout=_CUT_OFF_SECONDS)
+            _, stubborn = await asyncio.wait(tasks, timeout=_CUT_OFF_SECONDS)
+            tell_stubborn(stubborn)
         message = (
             "the runtime has stopped; what was accepted goes on at the next start, so ask again "
             "with the same idempotency key"

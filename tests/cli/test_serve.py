@@ -262,6 +262,35 @@ def test_a_disk_that_fails_during_a_stop_exits_with_75(here: Path) -> None:
         assert "the disk is on fire" in server.stderr
 
 
+STUBBORN = f"""{COUNTER}
+import asyncio
+
+class Stubborn(Service):
+    @handler
+    async def go(self, ctx: Context) -> None:
+        await ctx.run("stubborn", go_on)
+
+async def go_on() -> None:
+    print("action runs", flush=True)
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            pass
+"""
+
+
+def test_a_stop_does_not_wait_for_a_step_that_swallows_its_cancellation(here: Path) -> None:
+    (here / "stubborn.py").write_text(STUBBORN)
+    with holdfast("serve", "stubborn.py", "--port", "0", "--grace", "0", cwd=here) as server:
+        assert post(server.wait_port(), "/Stubborn/go/send")[0] == 202
+        server.wait_line("action runs")
+        server.signal(signal.SIGTERM)
+        assert server.wait_exit() == 0
+        assert "a step goes on at stubborn.py:" in server.stderr
+        assert "destroyed" not in server.stderr
+
+
 def test_a_damaged_directory_exits_with_78(here: Path) -> None:
     """A supervisor must not start again what has lost data."""
     with holdfast("serve", "counter.py", "--port", "0", cwd=here) as server:
