@@ -1,8 +1,9 @@
 """Room to work in, and room to start in.
 
-A full disk cannot even be opened: RocksDB writes a few files at every start. So a ballast file is
-kept in the data directory and dropped at a start that finds no room. And long before the disk is
-full the store says so, so that new work can be refused while running work finishes.
+A full disk cannot even be opened: RocksDB writes what the log holds into a table at every start. So
+a ballast file, larger than the log may grow, is kept in the data directory and dropped at a start
+that finds no room. And long before the disk is full the store says so, so that new work can be
+refused while running work finishes.
 """
 
 import contextlib
@@ -42,6 +43,10 @@ class Ballast:
         """Whether the file is there."""
         return self._path.exists()
 
+    def _held_bytes(self) -> int:
+        # An earlier release has made a smaller one.
+        return self._path.stat().st_size if self.is_held else 0
+
     def drop_if_full(self) -> None:
         """Give the space up if less than its size is free."""
         if self.is_held and free_bytes(self._path.parent) < self._size_bytes:
@@ -49,7 +54,7 @@ class Ballast:
 
     def hold(self) -> None:
         """Hold the space, if there is plenty. A file system that cannot reserve is left alone."""
-        if self._size_bytes == 0 or self.is_held:
+        if self._size_bytes == 0 or self._held_bytes() >= self._size_bytes:
             return
         if free_bytes(self._path.parent) < self._size_bytes + self._room_bytes_min:
             return

@@ -59,7 +59,7 @@ class RocksStore:
         log_rows_max: int = 100_000,
         memtable_bytes: int = 64 * MIB,
         block_cache_bytes: int = 64 * MIB,
-        ballast_bytes: int = 16 * MIB,
+        ballast_bytes: int = 32 * MIB,
         free_bytes_min: int = FREE_BYTES_MIN,
     ) -> None:
         """Open the store in ``data_dir``, which is made if it does not exist.
@@ -75,7 +75,7 @@ class RocksStore:
             log_rows_max: as ``log_bytes_max``; a start replays rows, however small.
             memtable_bytes: the size at which RocksDB itself moves the log, on the writing thread.
             block_cache_bytes: memory for blocks of the table files, their indexes and filters.
-            ballast_bytes: see ``disk_space``.
+            ballast_bytes: see ``disk_space``; a start writes as much as the log holds.
             free_bytes_min: with less than this free, ``is_nearly_full`` is true.
 
         Raises:

@@ -749,6 +749,14 @@ def test_a_ballast_is_held_where_there_is_plenty_and_only_there(data_dir: Path) 
     assert ballast.stat().st_size == 1 << 20
 
 
+def test_a_ballast_that_an_earlier_release_has_made_smaller_is_made_larger(data_dir: Path) -> None:
+    RocksStore(data_dir, ballast_bytes=1 << 20).close()
+    RocksStore(data_dir, ballast_bytes=1 << 21).close()
+    assert (data_dir / "holdfast.ballast").stat().st_size == 1 << 21
+    RocksStore(data_dir, ballast_bytes=1 << 20).close()
+    assert (data_dir / "holdfast.ballast").stat().st_size == 1 << 21
+
+
 def test_a_start_on_a_full_disk_drops_the_ballast(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -95,3 +95,30 @@ def test_what_is_answered_from_a_fresh_copy_survives_a_power_cut(tmp_path: Path)
         store = RocksStore(restored, ballast_bytes=0, free_bytes_min=0)
         assert sum(1 for _ in store.scan(b"", None)) == 1_001
         store.close()
+
+
+FILL_THE_LOG = """
+import os, sys
+from holdfast.journal.rocks import RocksStore
+store = RocksStore(sys.argv[1], free_bytes_min=1 << 20)
+for number in range(240):
+    store.write({b"row %d" % number: os.urandom(100_000)})
+store.sync()
+store.maintain()
+assert store.statistics().log_moves == 0, "the log is longer than it may grow"
+os._exit(0)
+"""
+
+
+def test_a_full_disk_has_room_for_a_start_however_long_the_log_is(tmp_path: Path) -> None:
+    if obstacle := find_obstacle():
+        pytest.skip(obstacle)
+    with LoopDisk(tmp_path, 256) as disk:
+        path = disk.path / "data"
+        command = [sys.executable, "-c", FILL_THE_LOG, str(path)]
+        subprocess.run(command, env=environment(), check=True)
+        disk.fill()
+
+        store = RocksStore(path, free_bytes_min=1 << 20)
+        assert sum(1 for _ in store.scan(b"", None)) == 240
+        store.close()
