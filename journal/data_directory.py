@@ -88,6 +88,10 @@ class DataDirectory:
         """Whether less space is free than new work should find."""
         return free_bytes(self.path) < self._free_bytes_min
 
+    def has_room_for(self, size_bytes: int) -> bool:
+        """Whether so much may be written, and the disk is not nearly full then."""
+        return free_bytes(self.path) >= size_bytes + self._free_bytes_min
+
     def close(self) -> None:
         """Let the directory go. May be called twice."""
         self.tide.close()

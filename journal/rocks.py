@@ -41,6 +41,9 @@ logger = logging.getLogger(__name__)
 Durability = Literal["fsync", "process"]
 TideMarkPolicy = Literal["overlapped", "strict"]
 
+# What one compaction writes at most; RocksDB does long ranges in pieces of 25 files of 64 MiB.
+_COMPACTION_BYTES_MAX = 25 * 64 * MIB
+
 # What the log spends on a row and on a batch beside their bytes, near enough for a cap.
 _ROW_OVERHEAD_BYTES = 8
 _BATCH_OVERHEAD_BYTES = 19
@@ -270,7 +273,7 @@ class RocksStore:
         with self._compacting:
             if self._stopped is not None:
                 raise self._refusal()
-            if self._is_closing:
+            if self._is_closing or not self._has_room_to_compact():
                 return
             options = CompactOptions()
             # RocksDB's own compactions must not wait for this one: a pile of files in level 0
@@ -280,6 +283,19 @@ class RocksStore:
                 self._db.compact_range(start, end, options)
             except Exception as cause:  # noqa: BLE001 -- every failure is final
                 self._fail("compacting the files", cause)
+
+    def _has_room_to_compact(self) -> bool:
+        """Whether what is kept of the tables can be written beside them, so much as one piece is.
+
+        A compaction that runs out of space is a failure of RocksDB's background work, which stops
+        the store: too much for what only tidies up.
+        """
+        tables = self._db.property_int_value("rocksdb.live-sst-files-size") or 0
+        needed = min(tables, _COMPACTION_BYTES_MAX)
+        if self._directory.has_room_for(needed):
+            return True
+        logger.info("no room to compact %s, which takes up to %d MiB", self.path, needed // MIB)
+        return False
 
     def approximate_bytes(self) -> int:
         """See ``Store.approximate_bytes``."""

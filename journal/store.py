@@ -176,7 +176,8 @@ class Store(Protocol):
         """Give back the disk space of rows deleted in ``start <= key < end``.
 
         Changes nothing that can be read. May block for long, without the interpreter lock; all
-        else goes on meanwhile. ``close`` ends it early, and what it has done so far is kept.
+        else goes on meanwhile. ``close`` ends it early, and what it has done so far is kept. It
+        does nothing where the disk has no room for it: what is kept is written a second time.
 
         Raises:
             StoreFailedError: the store failed, now or before.

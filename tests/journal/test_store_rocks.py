@@ -17,7 +17,7 @@ import pytest
 from rocksdict import Rdict
 
 import holdfast
-from holdfast.journal import disk_space, rocks_open
+from holdfast.journal import data_directory, disk_space, rocks_open
 from holdfast.journal import format as format_
 from holdfast.journal.data_directory import DataDirectory
 from holdfast.journal.log_files import inspect_logs
@@ -694,6 +694,30 @@ def test_compaction_gives_space_back(data_dir: Path) -> None:
 
     assert full > 2_000_000
     assert store.approximate_bytes() < full / 10
+    store.close()
+
+
+def test_a_compaction_that_the_disk_has_no_room_for_is_left_out(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would stop the store: RocksDB counts it as a failure like any other."""
+    store = open_store(data_dir, free_bytes_min=1 << 20)
+    store.write({b"%06d" % number: os.urandom(500) for number in range(4_000)})
+    store._move_log()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    store.write({b"%06d" % number: None for number in range(3_000)})
+    store._move_log()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    before = store.approximate_bytes()
+    free = before + (1 << 20) - 4_096
+
+    def free_bytes(_: Path) -> int:
+        return free
+
+    monkeypatch.setattr(data_directory, "free_bytes", free_bytes)
+    store.compact(b"", None)
+    assert store.approximate_bytes() == before
+    free += 4_096
+    store.compact(b"", None)
+    assert store.approximate_bytes() < before / 2
     store.close()
 
 
