@@ -17,6 +17,7 @@ from types import CodeType
 from typing import Any, Final
 from weakref import ref
 
+from ..objects.errors import ContextMisuseError
 from .forbidden import (
     UNKNOWN_LINE,
     find_line,
@@ -49,14 +50,18 @@ def close_task(task: asyncio.Task[Any], context: Context, report: Report) -> Non
 def close_coroutine(coroutine: Any, report: Report) -> None:
     """Raise ``GeneratorExit`` in a coroutine until it has ended.
 
-    What its clean-up raises is reported. So is the line of an ``await`` in user code that got no
-    answer; that a task group or a timeout waits when it is left is nobody's doing.
+    What its clean-up raises is reported, but for the refusal of what it asks of the attempt: a
+    ``finally`` that sets a state field or begins a step does so in the next attempt. So is the
+    line of an ``await`` in user code that got no answer; that a task group or a timeout waits when
+    it is left is nobody's doing.
     """
     is_reported = False
     for _ in range(_CLOSES_MAX):
         try:
             _end_generators(coroutine, report)
             coroutine.close()
+        except ContextMisuseError:
+            return
         except BaseException as error:  # noqa: BLE001  # the user's clean-up must not stop ours
             if _IGNORED not in shown(error):
                 report(_FAILED, error)
@@ -96,7 +101,7 @@ def _throw_until_ended(awaitable: Any, report: Report) -> None:
     for _ in range(_CLOSES_MAX):
         try:
             awaitable.throw(GeneratorExit())
-        except (GeneratorExit, StopIteration, StopAsyncIteration):
+        except (GeneratorExit, StopIteration, StopAsyncIteration, ContextMisuseError):
             return
         except BaseException as error:  # noqa: BLE001  # the user's clean-up must not stop ours
             report(_FAILED, error)
