@@ -133,6 +133,9 @@ class Checker:
             found = self._rehearse(invocation)
         except UnknownTargetError as error:
             found = Found(Verdict.UNKNOWN, obstacle=Obstacle.MISSING, reason=error.message)
+        except (SystemExit, KeyboardInterrupt) as error:
+            # A stranger's type may raise them; whoever checks is not to end with its exit code.
+            found = Found(Verdict.UNKNOWN, obstacle=Obstacle.EXCEPTION, reason=describe(error))
         except Exception as error:  # noqa: BLE001  # rows of any age, and a stranger's code
             found = Found(Verdict.UNKNOWN, obstacle=Obstacle.DAMAGED, reason=describe(error))
         finally:

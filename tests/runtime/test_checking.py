@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import sys
 import threading
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -217,6 +219,42 @@ async def test_what_comes_after_the_journal_is_not_run(world: World) -> None:
     (checked,) = check(await parked(world), make_class(raises_after_all))
 
     assert checked.verdict is Verdict.SAFE
+
+
+@dataclass
+class Leaving:
+    value: str
+
+    def __post_init__(self) -> None:
+        if HAS_ENDED.is_set():
+            sys.exit(0)
+
+
+HAS_ENDED = threading.Event()
+
+
+async def test_a_type_that_ends_the_process_does_not_end_the_check(world: World) -> None:
+    """It would end with 0, which says that all is safe."""
+
+    async def make(value: str) -> Leaving:
+        return Leaving(value)
+
+    async def makes(_: Any, ctx: Context) -> None:
+        await ctx.run("a", make, "a")
+        await ctx.sleep(1_000)
+
+    await world.crash()
+    world.classes = [make_class(makes)]
+    await world.start()
+    store = await parked(world, "j", "k")
+    HAS_ENDED.set()
+    try:
+        checked = check(store, make_class(makes))
+    finally:
+        HAS_ENDED.clear()
+
+    assert [each.obstacle for each in checked] == [Obstacle.EXCEPTION] * 2
+    assert "SystemExit: 0" in checked[0].reason
 
 
 async def test_an_end_that_is_an_outcome_is_a_divergence(world: World) -> None:
