@@ -1,7 +1,12 @@
-"""A journal entry as JSON, for people: what was asked for, and values as what they say."""
+"""A journal entry as JSON, for people: what was asked for, and values as what they say.
+
+What a journal holds came from callers and handlers, and may be what JSON or UTF-8 cannot say. A
+table of all journals must not fail over one of them, so such a value is shown as well as can be.
+"""
 
 import json
-from typing import Any
+import math
+from typing import Any, Final, cast
 
 from msgspec.structs import fields
 
@@ -12,6 +17,8 @@ from ...objects.serde import packed_serde
 from ...runtime.views.journals import EntryView
 
 _PACKED = packed_serde(Any)
+_DEPTH_MAX: Final = 100
+"""Of what cannot be shown as it is; what is nested deeper is left out."""
 
 
 def entry_json(seen: EntryView) -> str:
@@ -31,7 +38,46 @@ def entry_json(seen: EntryView) -> str:
             said = {"reason": reason}
         case Reads(fields=read):
             said = {"fields": sorted(read)}
-    return json.dumps({kind: {name: said}}, ensure_ascii=False, default=repr)
+    return _dump({kind: {name: said}})
+
+
+def _dump(value: Any) -> str:
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=repr)
+        text.encode()
+    except (TypeError, ValueError, RecursionError):
+        return json.dumps(_sayable(value), ensure_ascii=False)
+    return text
+
+
+def _sayable(value: Any, depth: int = 0) -> Any:
+    """``value`` without what JSON or UTF-8 cannot say."""
+    if depth > _DEPTH_MAX:
+        return "..."
+    match value:
+        case str():
+            return value.encode("utf-8", "replace").decode()
+        case float() if not math.isfinite(value):
+            return str(value)
+        case None | bool() | int() | float():
+            return value
+        case dict():
+            members = cast("dict[object, object]", value)
+            return {_name(key): _sayable(each, depth + 1) for key, each in members.items()}
+        case list() | tuple():
+            items = cast("list[object]", value)
+            return [_sayable(each, depth + 1) for each in items]
+        case _:
+            return _sayable(repr(value))
+
+
+def _name(key: object) -> str:
+    if isinstance(key, bytes):
+        return _text_or_hex(key)
+    if key is None or isinstance(key, bool | int):
+        return json.dumps(key)
+    name: str = _sayable(key if isinstance(key, str) else repr(key))
+    return name
 
 
 def _result(result: bytes | Failure | None, *, is_packed: bool) -> Any:
@@ -47,7 +93,7 @@ def _json_value(payload: bytes) -> Any:
         return None
     try:
         return json.loads(payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         return _text_or_hex(payload)
 
 
