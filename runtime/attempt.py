@@ -44,7 +44,7 @@ from .sources import SourceFinder, find_raise
 from .state_table import StateTable
 from .steering import hand_over
 from .steps import Steps
-from .tracing import Tracing, end_span
+from .tracing import Tracing
 from .waits import refuse_deadlock
 
 _CERTAINLY_VALUES = frozenset({bool, bytes, dict, float, int, list, str, type(None)})
@@ -192,7 +192,7 @@ class Attempt:
             self._commands.end()
             self._loop.close()
             if self._port.span is not None:
-                end_span(self._port.span, self._error)
+                self._parts.tracing.end(self._port.span, self._error)
         self._parts.host.left(self)
 
     # -- The run -----------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from ..objects.syscalls import Action, Intent
 from .seams import Clock, Threads
 from .step_heartbeats import Heartbeats
 from .step_plan import Step
-from .tracing import Tracing, end_span
+from .tracing import Tracing
 
 Ended = Callable[[Step, Any, BaseException | None], None]
 
@@ -77,7 +77,7 @@ class Actions:
         if step.silence_alarm is not None or step.news_alarm is not None:
             self._heartbeats.finish(step)
         if step.span is not None:
-            end_span(step.span, error)
+            self._tracing.end(step.span, error)
 
     def _call(self, step: Step, function: Callable[[], Any]) -> None:
         """Call ``function`` on the loop when it is async, else in a thread."""

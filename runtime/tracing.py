@@ -5,8 +5,10 @@ span below it, and is current while the action runs, so that whatever a client l
 its own (a model call, an HTTP request) hangs below the step. Replayed steps have no spans, for
 nothing happened.
 
-Without a tracer provider nothing is made, and the cost is one attribute look-up. What a provider
-raises is logged and costs the span: decisions are under way here, which must not end half taken.
+Without a tracer provider nothing is made, and the cost is one attribute look-up.
+
+Samplers and span processors are others' code and run in the middle of decisions. Whatever they
+raise costs a span and nothing else.
 """
 
 from collections.abc import Mapping
@@ -33,6 +35,7 @@ class Tracing:
             self._tracer = given.get_tracer("holdfast")
         self.is_on = self._tracer is not None
         """Whether spans are made at all."""
+        self._has_complained = False
 
     def begin_attempt(
         self, target: str, invocation_id: str, headers: Mapping[str, str]
@@ -47,8 +50,8 @@ class Tracing:
                 kind=trace.SpanKind.SERVER,
                 attributes={"holdfast.invocation_id": invocation_id},
             )
-        except Exception as raised:  # a stranger's
-            logger.warning("the span of an attempt was not made", exc_info=raised)
+        except Exception as raised:  # noqa: BLE001  # others' code, see above
+            self._complain(raised)
             return None
 
     def begin_step(
@@ -66,21 +69,27 @@ class Tracing:
                     "holdfast.idempotency_key": idempotency_key,
                 },
             )
-        except Exception as raised:  # a stranger's
-            logger.warning("the span of a step was not made", exc_info=raised)
+            into.run(otel_context.attach, trace.set_span_in_context(span))
+        except Exception as raised:  # noqa: BLE001  # others' code, see above
+            self._complain(raised)
             return None
-        into.run(otel_context.attach, trace.set_span_in_context(span))
         return span
 
+    def end(self, span: Any, error: BaseException | None) -> None:
+        """End a span, with what went wrong."""
+        try:
+            if error is not None:
+                span.set_status(StatusCode.ERROR, type(error).__name__)
+                span.record_exception(error)
+        except Exception as raised:  # noqa: BLE001  # also of an error that cannot be said
+            self._complain(raised)
+        try:
+            span.end()
+        except Exception as raised:  # noqa: BLE001  # others' code, see above
+            self._complain(raised)
 
-def end_span(span: Any, error: BaseException | None) -> None:
-    """End a span, with what went wrong."""
-    if span is None:
-        return
-    try:
-        if error is not None:
-            span.record_exception(error)
-            span.set_status(StatusCode.ERROR, type(error).__name__)
-        span.end()
-    except Exception as raised:  # a stranger's
-        logger.warning("a span could not be ended", exc_info=raised)
+    def _complain(self, raised: Exception) -> None:
+        """Say what has been raised, once: it may be raised for each step."""
+        if not self._has_complained:
+            self._has_complained = True
+            logger.warning("spans are lost, for recording one has raised an error", exc_info=raised)
