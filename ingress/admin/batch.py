@@ -1,7 +1,8 @@
 """The verbs of one invocation for up to 1,000 of them; each is decided by itself.
 
 All are decided before anything is waited for, so one batch is one turn of the loop, and mostly one
-write to the disk. Some may be refused while others are done: the answer, always 200, names both.
+write to the disk. Some may be refused while others are done: the answer, 200, names both. Where the
+store failed, nobody knows which were done, and the whole batch is answered as a single verb is.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from ...objects.errors import HoldfastError
+from ...objects.errors import HoldfastError, RuntimeClosedError, StoreFailedError
 from ..messages import Response
 from .answers import json_response
 from .invocations import VERBS, Done, Verb
@@ -71,12 +72,19 @@ async def _do(asked: Asked, verb: Verb, batch: Batch) -> list[_Each]:
         message = f"Batch size {len(ids)} exceeds maximum allowed size of {BATCH_MAX}"
         raise AdminRefusal(400, message)
     # Tasks begin in the order in which they were made, in one turn of the loop.
-    return await asyncio.gather(*(_try(id_, verb(asked.engine, id_)) for id_ in ids))
+    doing = [_try(id_, verb(asked.engine, id_)) for id_ in ids]
+    found = await asyncio.gather(*doing, return_exceptions=True)
+    for each in found:
+        if isinstance(each, BaseException):
+            raise each
+    return [each for each in found if isinstance(each, _Each)]
 
 
 async def _try(id_: str, doing: Awaitable[Done]) -> _Each:
     try:
         return _Each(id_, await doing)
+    except (RuntimeClosedError, StoreFailedError):
+        raise  # It may have been done.
     except (AdminRefusal, HoldfastError) as error:
         return _Each(id_, Failed(id_, error.message))
 

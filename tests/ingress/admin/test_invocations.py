@@ -358,6 +358,21 @@ async def test_the_same_one_twice_in_a_batch_is_killed_once(world: World) -> Non
     assert [each["invocation_id"] for each in answered.body["failed"]] == [id_]
 
 
+@pytest.mark.parametrize(("verb", "may_repeat"), [("restart-as-new", False), ("purge", True)])
+async def test_a_batch_of_which_nobody_knows_what_was_done_does_not_say_it_was_not(
+    world: World, verb: str, *, may_repeat: bool
+) -> None:
+    ids = [await send(world, "Desk/a/wait"), await send(world, "Desk/b/wait")]
+    for id_ in ids:
+        await end(world, id_)
+    world.store.fail_next_sync()
+    answered = await batch(world, verb, ids)
+    assert answered.status == 503
+    assert "the outcome of what was under way is unknown" in answered.message
+    assert ("retry-after" in answered.headers) == may_repeat
+    assert ("may do it twice" in answered.message) != may_repeat
+
+
 async def test_a_batch_that_is_too_large_does_nothing(world: World) -> None:
     id_ = await send(world, "Desk/a/wait")
     answered = await batch(world, "kill", [id_] * 1001)
