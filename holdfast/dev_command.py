@@ -1,5 +1,6 @@
 """``holdfast dev``: as ``serve``, for whoever edits: it says what runs, and starts again."""
 
+import json
 import logging
 import os
 import sys
@@ -22,10 +23,11 @@ from .serving_command import (
     serve_until_left,
     serving_options,
 )
-from .watching import POLL_SECONDS, SourceWatch
+from .watching import POLL_SECONDS, SourceWatch, directories_of
 
 _RELOADED_VARIABLE = "HOLDFAST_RELOADED"
-"""Set by ``dev`` for the process it becomes: a broken target then waits for the next edit."""
+"""Set by ``dev`` for the process it becomes: a broken target then waits for the next edit, also in
+these directories, which a broken import does not come to."""
 
 
 @click.command()
@@ -44,24 +46,26 @@ def dev(**options: Any) -> None:
     chosen = ServeOptions(**options)
     log_to_stderr()
     _log_invocations()
-    reloaded = os.environ.pop(_RELOADED_VARIABLE, None) is not None
+    reloaded = os.environ.pop(_RELOADED_VARIABLE, None)
     started_ns = time.time_ns()
     try:
         loaded = load_served(chosen.target)
     except HoldfastError as error:
-        if not reloaded:
+        if reloaded is None:
             raise
+        before = [Path(path) for path in json.loads(reloaded)]
+        watch = SourceWatch([*before, *directories_of(error)], started_ns)
         try:
             say(f"{error}; waiting for a change")
-            changed = _wait_change(SourceWatch(Path(sys.path[0]), started_ns))
+            changed = _wait_change(watch)
         except KeyboardInterrupt:
             sys.exit(0)
-        _become_new(changed)
-    watch = SourceWatch(loaded.directory, started_ns)
+        _become_new(changed, watch)
+    watch = SourceWatch([loaded.directory], started_ns)
     check_before_serving(loaded.classes, chosen.data)
     ended = run(serve_until_left(loaded, chosen, watch))
     if isinstance(ended, Changed):
-        _become_new(ended.path)
+        _become_new(ended.path, watch)
 
 
 class _InvocationLines(logging.Formatter):
@@ -102,11 +106,11 @@ def _wait_change(watch: SourceWatch) -> Path:
         time.sleep(POLL_SECONDS)
 
 
-def _become_new(changed: Path) -> NoReturn:
+def _become_new(changed: Path, watch: SourceWatch) -> NoReturn:
     """Replace this process by a fresh one with the same command line.
 
     The process id stays, so whoever started or supervises this one still can.
     """
     tell(f"{changed.name} changed, starting again")
-    os.environ[_RELOADED_VARIABLE] = "1"
+    os.environ[_RELOADED_VARIABLE] = json.dumps([str(path) for path in watch.directories])
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # our own command

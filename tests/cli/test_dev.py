@@ -66,6 +66,53 @@ def test_an_edit_that_does_not_parse_is_waited_out(here: Path) -> None:
         assert "Traceback" not in server.stderr
 
 
+def test_a_target_that_is_gone_for_a_moment_is_waited_for(tmp_path: Path) -> None:
+    """As by an editor or a checkout that makes the file anew."""
+    (tmp_path / "app").mkdir()
+    target = tmp_path / "app" / "greeter.py"
+    target.write_text(GREETER)
+    (tmp_path / "app" / "words.py").write_text("HELLO = 'hello'\n")
+    with holdfast("dev", "app/greeter.py", "--port", "0", cwd=tmp_path) as server:
+        server.wait_port()
+        target.rename(tmp_path / "aside")
+        server.wait_line("there is no file app/greeter.py.*; waiting for a change")
+        (tmp_path / "aside").rename(target)
+        port = int(server.wait_line(r"(?s)changed.*changed.*? on http://127\.0\.0\.1:(\d+),")[1])
+        assert post(port, "/Greeter/greet", "sam") == (200, "hello sam")
+
+
+@pytest.mark.parametrize("broken", ["def broken(:\n", "HELLO = undefined\n", None])
+def test_a_package_that_is_broken_is_waited_out(tmp_path: Path, broken: str | None) -> None:
+    (tmp_path / "greeter.py").write_text(GREETER)
+    words = tmp_path / "words" / "__init__.py"
+    words.parent.mkdir()
+    words.write_text("HELLO = 'hello'\n")
+    with holdfast("dev", "greeter.py", "--port", "0", cwd=tmp_path) as server:
+        server.wait_port()
+        if broken is None:
+            words.parent.rename(tmp_path / "aside")
+        else:
+            words.write_text(broken)
+        server.wait_line("could not be imported.*; waiting for a change")
+        if broken is None:
+            (tmp_path / "aside").rename(words.parent)
+        words.write_text("HELLO = 'good morning'\n")
+        port = int(server.wait_line(r"(?s)changed.*changed.*? on http://127\.0\.0\.1:(\d+),")[1])
+        assert post(port, "/Greeter/greet", "sam") == (200, "good morning sam")
+
+
+def test_a_new_package_that_is_broken_is_waited_out(here: Path) -> None:
+    with holdfast("dev", "greeter.py", "--port", "0", cwd=here) as server:
+        server.wait_port()
+        (here / "more").mkdir()
+        (here / "more" / "__init__.py").write_text("def broken(:\n")
+        (here / "greeter.py").write_text("import more\n" + GREETER)
+        server.wait_line("could not be imported.*; waiting for a change")
+        (here / "more" / "__init__.py").write_text("")
+        port = int(server.wait_line(r"(?s)changed.*changed.*? on http://127\.0\.0\.1:(\d+),")[1])
+        assert post(port, "/Greeter/greet", "sam") == (200, "hello sam")
+
+
 def test_a_target_that_is_broken_at_the_first_start_ends_it(here: Path) -> None:
     (here / "greeter.py").write_text("def broken(:\n")
     with holdfast("dev", "greeter.py", "--port", "0", cwd=here) as server:
