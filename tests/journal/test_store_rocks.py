@@ -179,7 +179,7 @@ def test_a_parent_that_cannot_be_read_is_no_reason_not_to_start(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In a directory of mode 0711 somebody else may have made one for us."""
-    sync = format_._sync  # noqa: SLF001 - where it would be refused
+    sync = format_._sync  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
     def sync_some(path: Path, flags: int) -> None:
         if path == data_dir.parent:

@@ -407,7 +407,7 @@ def test_a_live_dict_is_a_dict_to_everyone(size: int) -> None:
         assert type(made) is dict
         assert made == plain
     assert asdict(Report(live)) == {"lines": plain}
-    assert type(live)(one=1) == type(live).fromkeys(["one"], 1) == {"one": 1}
+    assert live.__class__(one=1) == live.__class__.fromkeys(["one"], 1) == {"one": 1}
     assert list(live.items()) == list(plain.items())
     assert list(reversed(live.values())) == list(reversed(plain.values()))
     assert list(reversed(live.items())) == list(reversed(plain.items()))
