@@ -31,6 +31,7 @@ from .requests import Answer
 from .restarts import restart_as_new
 from .rewinds import restart_from
 from .signals import is_full, send_signal
+from .stack_room import check_room
 from .steering import decode_result
 
 R_co = TypeVar("R_co", covariant=True)
@@ -338,6 +339,7 @@ class InvocationHandle(Generic[R_co]):
         """Take a decision now; its answer, or its refusal, comes once that is durable."""
         core = self._core
         core.check_open()
+        check_room()
         try:
             answer: Any = decision()
         except HoldfastError as error:

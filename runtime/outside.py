@@ -49,6 +49,7 @@ from .invocation_handle import InvocationHandle
 from .past import Past
 from .promise_handle import PromiseHandle
 from .requests import Answer, CallRequest, request_of
+from .stack_room import check_room
 from .state_edits import EditRequest, edit_of_values, get_keyed, submit_edit
 from .state_reads import StateSnapshot
 from .steering import decode_result
@@ -170,6 +171,7 @@ class Outside:
         was such an awakeable, or it is long gone.
         """
         self._check_open()
+        check_room()
         core = self._core
         result = failure_of(outcome) if isinstance(outcome, TerminalError) else outcome
         try:

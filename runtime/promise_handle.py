@@ -13,6 +13,7 @@ from .core import Core
 from .failures import error_of, failure_of
 from .open_invocation import Result
 from .promises import complete_promise, describe_completed, find_promise
+from .stack_room import check_room
 from .watches import WAIT_ON
 
 T = TypeVar("T")
@@ -118,6 +119,7 @@ class PromiseHandle(Generic[T]):
     def _complete(self, result: Result) -> "Future[None]":
         core = self._core
         core.check_open()
+        check_room()
         if complete_promise(core.lifecycle, self._object, self._name, result):
             return core.answers.when_durable(None)
         message = describe_completed(self._workflow, self._name)

@@ -3,7 +3,8 @@
 A handler that recurses without end is stopped by Python where the limit is reached, and that is in
 whatever it calls: in the middle of a decision, say, of which some rows would be staged and others
 not, a call made and not recorded. So whoever stages more than one thing for a handler looks first
-whether there are frames enough, and nothing has happened if there are not.
+whether there are frames enough, and nothing has happened if there are not. So does what a program
+outside asks for, but for a call: one that is not accepted whole is nobody's, and calls are many.
 """
 
 import sys

@@ -209,3 +209,24 @@ async def test_one_that_runs_away_has_sent_what_its_journal_says(world: World) -
     assert len(RAN) == len(commands)
     assert len(set(RAN)) == len(RAN), "one was sent twice"
     assert verify_rows(world.store) == []
+
+
+@pytest.mark.parametrize("what", ["awakeable", "signal", "kill"])
+async def test_what_a_program_asks_for_is_done_whole_or_not_at_all(world: World, what: str) -> None:
+    runtime = world.runtime
+    waiter = {"awakeable": "wait", "signal": "hear", "kill": "wait"}[what]
+    ids = [await getattr(runtime.object(Waiter, f"{n}"), waiter).send("x") for n in range(300)]
+    await settle()
+    names = iter(Outer.lines if what == "awakeable" else list(ids))
+    acts: dict[str, Callable[[str], object]] = {
+        "awakeable": runtime.resolve_awakeable,
+        "signal": lambda id_: runtime.invocation(id_).signal("go"),
+        "kill": lambda id_: runtime.invocation(id_).kill(),
+    }
+    done = at_every_depth(lambda _: acts[what](next(names)))
+    await settle()
+
+    assert verify_rows(world.store) == []
+    statuses = [(await runtime.invocation(id_).describe()).status for id_ in ids]
+    assert statuses.count("completed") == done > 0
+    assert set(statuses) == {"completed", "suspended"}
