@@ -16,7 +16,7 @@ import textwrap
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
@@ -106,7 +106,9 @@ def check(*, target: str, data: Path, as_json: bool, shows_all: bool, timeout: f
     any would not, and with 4 if of any it cannot be told.
     """
     echo = _echo_to(sys.stdout)
-    registry = _registry_of(load_target(target).classes, data)
+    # What a target prints as it is imported must not stand in the middle of an object.
+    with redirect_stdout(sys.stderr if as_json else sys.stdout):
+        registry = _registry_of(load_target(target).classes, data)
     try:
         with (
             closing(DirectoryView(data)) as view,

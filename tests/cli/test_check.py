@@ -157,6 +157,14 @@ def test_json_is_one_object_with_every_invocation(here: Path) -> None:
     assert first["mismatch"]["is_code_changed"] is True
 
 
+def test_what_the_target_prints_as_it_is_imported_is_no_part_of_the_json(here: Path) -> None:
+    (here / "shop.py").write_text("print('loading')\n" + SHOP)
+    done = check(here, "--json")
+
+    assert json.loads(done.stdout)["counts"] == {"safe": 3, "diverges": 0, "unknown": 0}
+    assert done.stderr == "loading\n"
+
+
 def test_it_works_beside_a_server_that_has_the_directory_open(here: Path) -> None:
     with holdfast("serve", "shop.py", "--port", "0", cwd=here) as server:
         port = server.wait_port()
