@@ -623,6 +623,16 @@ REFUSED: list[tuple[str, Any, str]] = [
     (RESPONSES, {"model": "m", "input": "a", "background": True}, "background is true; the "),
     (RESPONSES, {"model": "m", "input": [OUTPUT]}, "No tool call found for function call"),
     (RESPONSES, {"model": "m", "input": [CALLED]}, "No tool output found for function call c1"),
+    (
+        RESPONSES,
+        {"model": "m", "input": [{**CALLED, "call_id": ["c1"]}, OUTPUT]},
+        "the call_id of a function_call is ['c1'], and it has to be a text",
+    ),
+    (
+        RESPONSES,
+        {"model": "m", "input": [CALLED, {**OUTPUT, "call_id": {"c": 1}}]},
+        "the call_id of a function_call_output is {'c': 1}, and it has to be a text",
+    ),
 ]
 
 
@@ -638,6 +648,23 @@ async def test_what_openai_would_refuse_is_refused_and_uses_up_nothing(
         assert error["message"].startswith(reason), error
         assert error["type"] == "invalid_request_error"
         assert (server.requests, server.unused) == ([], ["say('Well.')"])
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+@pytest.mark.parametrize("api", [CHAT, RESPONSES])
+async def test_half_a_character_is_answered_as_it_was_scripted(
+    *, api: str, is_streamed: bool, session: aiohttp.ClientSession
+) -> None:
+    """JSON can say half of a pair of surrogates, and a tool that cuts texts gives one."""
+    half = "\ud83d"
+    async with LlmServer([say(half), http_error(400, half)]) as server:
+        status, answer = await ask(session, server, api, half, stream=is_streamed)
+        assert status == 200
+        assert half in json.dumps(answer, ensure_ascii=False)
+        status, answer = await ask(session, server, api, half)
+        assert (status, answer["error"]["message"]) == (400, half)
+        assert outcomes(server) == ["answered", "refused"]
+        assert server.requests[0].last_text == half
 
 
 async def test_a_result_of_an_earlier_response_needs_no_call(

@@ -79,4 +79,7 @@ def _count_usage(request: LlmRequest, message: Message) -> Usage:
 
 def to_json(value: dict[str, Any]) -> bytes:
     """``value`` as JSON in UTF-8, on one line."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:  # Half of a pair of surrogates has no UTF-8; JSON can spell it.
+        return json.dumps(value, separators=(",", ":")).encode()

@@ -8,6 +8,8 @@ from typing import Any
 
 from .errors import BadRequestError
 
+_CALLS = ("function_call", "function_call_output")
+
 
 def check_chat_calls(messages: list[dict[str, Any]]) -> None:
     """Refuse a conversation in which calls and results of tools do not match.
@@ -53,8 +55,14 @@ def check_responses_calls(items: list[dict[str, Any]], *, continues: bool) -> No
         continues: whether it goes on from an earlier response, which may hold the calls.
 
     Raises:
-        BadRequestError: a result without its call, or a call without its result.
+        BadRequestError: a result without its call, or a call without its result, or an id that is
+            none.
     """
+    for item in items:
+        call_id = item.get("call_id")
+        if item.get("type") in _CALLS and not isinstance(call_id, str | None):
+            reason = f"the call_id of a {item['type']} is {call_id!r}, and it has to be a text"
+            raise BadRequestError(reason, "input")
     called = {item.get("call_id") for item in items if item.get("type") == "function_call"}
     outputs = [item for item in items if item.get("type") == "function_call_output"]
     for item in outputs:
