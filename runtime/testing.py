@@ -115,7 +115,8 @@ class ManualClock:
                 self._now_us = max(self._now_us, due_us)
                 alarm.callback()
                 await settle()
-        self._now_us = end_us
+        # Somebody else may have moved it further meanwhile, and it never goes back.
+        self._now_us = max(self._now_us, end_us)
 
 
 async def settle() -> None:

@@ -183,6 +183,15 @@ async def test_a_clock_steps_from_alarm_to_alarm() -> None:
     assert clock.sleeping_others == 0
 
 
+@pytest.mark.parametrize("seconds", [(60, 1), (1, 60)])
+async def test_two_who_move_the_time_together_never_move_it_back(seconds: tuple[int, int]) -> None:
+    clock = ManualClock()
+    clock.call_later(0.5, lambda: None)
+    await asyncio.gather(*(clock.advance(each) for each in seconds))
+
+    assert clock.monotonic() >= 60
+
+
 async def test_a_loop_that_never_rests_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("holdfast.runtime.testing.REST_ROUNDS_MAX", 100)
 
