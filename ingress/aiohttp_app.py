@@ -38,7 +38,7 @@ def make_app(engine: LifespanEngine, options: HttpOptions = DEFAULT_OPTIONS) -> 
         return to_aiohttp(await respond_to(door, request, head))
 
     async def live(_: web.Application) -> AsyncIterator[None]:
-        is_ours = engine.health == "new"
+        is_ours = engine.health != "ok"  # One that has been says so when it is started again.
         if is_ours:
             await engine.start()
         yield

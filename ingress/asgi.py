@@ -109,7 +109,7 @@ class AsgiApp:
     async def _live(self, receive: Receive, send: Send) -> None:
         is_ours = False
         await receive()
-        if self._engine.health == "new":
+        if self._engine.health != "ok":  # One that has been says so when it is started again.
             try:
                 await self._engine.start()
             except HoldfastError as error:

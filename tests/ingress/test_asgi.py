@@ -1,16 +1,32 @@
 """The ingress as an ASGI application, spoken to in ASGI's own messages."""
 
 import asyncio
+import contextlib
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from aiohttp import web
 
-from holdfast import InvalidArgumentError
+from holdfast import (
+    Context,
+    InvalidArgumentError,
+    Runtime,
+    RuntimeClosedError,
+    Service,
+    handler,
+)
 from holdfast.ingress.asgi import AsgiApp
 from holdfast.ingress.options import HttpOptions
 from tests.ingress.fake_engine import FakeEngine
+
+
+class Nothing(Service):
+    @handler
+    async def do(self, ctx: Context) -> None: ...
+
 
 GONE = {"type": "http.disconnect"}
 
@@ -207,6 +223,33 @@ async def test_a_start_that_fails_is_said_to_the_server(engine: FakeEngine) -> N
     said = await speak(AsgiApp(engine), {"type": "lifespan"}, [{"type": "lifespan.startup"}])
 
     assert said == [{"type": "lifespan.startup.failed", "message": "[HF0011] no such directory"}]
+
+
+@pytest.mark.parametrize("health", ["stopping", "stopped", "failed"])
+async def test_a_runtime_that_has_been_is_no_server_that_has_started(
+    engine: FakeEngine, health: Any
+) -> None:
+    """It would answer every request with 503, and nobody would know why."""
+    engine.health = health
+    engine.start_error = RuntimeClosedError("a runtime is started once; make a new one")
+    lifespan = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+    said = await speak(AsgiApp(engine), {"type": "lifespan"}, lifespan)
+
+    assert [each["type"] for each in said] == ["lifespan.startup.failed"]
+    assert "a runtime is started once" in said[0]["message"]
+
+
+async def test_an_application_does_not_start_with_a_runtime_that_has_been(tmp_path: Path) -> None:
+    runtime = Runtime([Nothing], data_dir=tmp_path)
+    for error in (None, "a runtime is started once"):
+        runner = web.AppRunner(runtime.app())
+        with (
+            contextlib.nullcontext()
+            if error is None
+            else pytest.raises(RuntimeClosedError, match=error)
+        ):
+            await runner.setup()
+        await runner.cleanup()
 
 
 async def test_a_websocket_is_turned_away(engine: FakeEngine) -> None:
