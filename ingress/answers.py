@@ -21,7 +21,7 @@ _JSON = {"content-type": "application/json"}
 
 def response_of_answer(answer: Answer, content_type: str) -> Response:
     """The outcome, whose result is of this type."""
-    headers = _headers_of(answer)
+    headers = headers_of(answer)
     outcome = answer.outcome
     if isinstance(outcome, TerminalError):
         return response_of_outcome(outcome, headers)
@@ -38,7 +38,7 @@ def response_of_send(answer: Answer) -> Response:
     if answer.execution_time_ms is not None:
         body["executionTime"] = format_time(answer.execution_time_ms)
     body["status"] = "PreviouslyAccepted" if answer.is_duplicate else "Accepted"
-    return Response(202, {**_headers_of(answer), **_JSON}, _encode(body))
+    return Response(202, {**headers_of(answer), **_JSON}, _encode(body))
 
 
 def response_of_lookup(invocation_id: str) -> Response:
@@ -52,7 +52,8 @@ def format_time(time_ms: int) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}000000Z"
 
 
-def _headers_of(answer: Answer) -> dict[str, str]:
+def headers_of(answer: Answer) -> dict[str, str]:
+    """Which invocation it is, and what is to be known of that."""
     headers = {"x-restate-id": answer.invocation_id}
     if answer.is_other_body:
         headers["x-holdfast-idempotency"] = "other-body"

@@ -18,6 +18,7 @@ from ...objects.definition import ServiceDefinition
 from ...objects.errors import InvalidArgumentError
 from ...objects.state_edit import StateEdit
 from ...runtime.state_edits import EditRequest
+from ..answers import headers_of
 from ..headers import find_idempotency_key
 from ..messages import Response
 from .refusals import AdminRefusal, refuse_field, refuse_service
@@ -73,7 +74,7 @@ async def _edit(
     except InvalidArgumentError as error:
         raise AdminRefusal(400, error.message) from None
     answer = await accepting
-    return Response(202, {"x-restate-id": answer.invocation_id}, b"")
+    return Response(202, headers_of(answer), b"")
 
 
 def _get_service(asked: Asked) -> ServiceDefinition:
@@ -111,7 +112,10 @@ def _tag(version: str | None) -> str | None:
 _BYTES_MAX: Final = 32 * 1024 * 1024
 
 _ANSWERS: Final = {
-    202: Described("The edit has its place at the key; `x-restate-id` is its invocation."),
+    202: Described(
+        "The edit has its place at the key; `x-restate-id` is its invocation. With "
+        "`x-holdfast-idempotency: other-body` that is an earlier edit, which was another one."
+    ),
     404: Described("There is no such service."),
     409: Described("The state is being deleted, because it was kept long enough."),
     429: Described("Too many calls wait at the key."),

@@ -111,6 +111,18 @@ async def test_an_edit_with_an_idempotency_key_is_made_once(world: World) -> Non
     assert again.headers["x-restate-id"] == first.headers["x-restate-id"]
 
 
+async def test_another_edit_with_the_same_idempotency_key_is_told_that_it_is_not_made(
+    world: World,
+) -> None:
+    again = {"idempotency-key": "k"}
+    first = await edit(world, {"object_key": "sam", "state": {"counter": 1}}, headers=again)
+    other = await edit(world, {"object_key": "sam", "state": {"counter": 2}}, headers=again)
+    assert other.status == 202
+    assert other.headers["x-restate-id"] == first.headers["x-restate-id"]
+    assert other.headers["x-holdfast-idempotency"] == "other-body"
+    assert "x-holdfast-idempotency" not in first.headers
+
+
 async def test_a_service_has_no_state(world: World) -> None:
     answered = await edit(world, {"object_key": "sam", "new_state": {}}, service="Proxy")
     assert (answered.status, answered.message) == (
