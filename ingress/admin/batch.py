@@ -1,8 +1,9 @@
 """The verbs of one invocation for up to 1,000 of them; each is decided by itself.
 
-All are decided before anything is waited for, so one batch is one turn of the loop, and mostly one
-write to the disk. Some may be refused while others are done: the answer, 200, names both. Where the
-store failed, nobody knows which were done, and the whole batch is answered as a single verb is.
+A few at a time are decided in one turn of the loop, without waiting for the disk between: to decide
+about 1,000 takes seconds, in which nobody else would be answered. Some may be refused while others
+are done: the answer, 200, names both. Where the store failed, nobody knows which were done, and the
+whole batch is answered as a single verb is.
 """
 
 import asyncio
@@ -21,6 +22,9 @@ from .route import Asked, Described, Route
 
 BATCH_MAX: Final = 1000
 """Restate's."""
+
+TURN_MAX: Final = 50
+"""Decided in one turn. What one costs grows with what the turn has decided before."""
 
 
 class Batch(msgspec.Struct, forbid_unknown_fields=True):
@@ -63,7 +67,8 @@ class _Each:
     """What has become of one."""
 
     id_: str
-    done: Done | Failed
+    done: Done | Failed | HoldfastError
+    """The last where nobody knows."""
 
 
 async def _do(asked: Asked, verb: Verb, batch: Batch) -> list[_Each]:
@@ -71,20 +76,26 @@ async def _do(asked: Asked, verb: Verb, batch: Batch) -> list[_Each]:
     if len(ids) > BATCH_MAX:
         message = f"Batch size {len(ids)} exceeds maximum allowed size of {BATCH_MAX}"
         raise AdminRefusal(400, message)
-    # Tasks begin in the order in which they were made, in one turn of the loop.
-    doing = [_try(id_, verb(asked.engine, id_)) for id_ in ids]
-    found = await asyncio.gather(*doing, return_exceptions=True)
+    doing: list[asyncio.Task[_Each]] = []
+    for start in range(0, len(ids), TURN_MAX):
+        # They begin in the order in which they were made, before this goes on.
+        doing += [
+            asyncio.ensure_future(_try(id_, verb(asked.engine, id_)))
+            for id_ in ids[start : start + TURN_MAX]
+        ]
+        await asyncio.sleep(0)
+    found = await asyncio.gather(*doing)
     for each in found:
-        if isinstance(each, BaseException):
-            raise each
-    return [each for each in found if isinstance(each, _Each)]
+        if isinstance(each.done, HoldfastError):
+            raise each.done
+    return found
 
 
 async def _try(id_: str, doing: Awaitable[Done]) -> _Each:
     try:
         return _Each(id_, await doing)
-    except (RuntimeClosedError, StoreFailedError):
-        raise  # It may have been done.
+    except (RuntimeClosedError, StoreFailedError) as error:
+        return _Each(id_, error)
     except (AdminRefusal, HoldfastError) as error:
         return _Each(id_, Failed(id_, error.message))
 

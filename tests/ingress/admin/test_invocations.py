@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from holdfast import ConflictError, Context, VirtualObject, Workflow, handler, shared, state
+from holdfast.ingress.admin.batch import TURN_MAX
 from holdfast.journal.memory import MemoryStore
 from holdfast.objects.identity import Target
 from holdfast.runtime.requests import CallRequest
@@ -371,6 +372,14 @@ async def test_a_batch_of_which_nobody_knows_what_was_done_does_not_say_it_was_n
     assert "the outcome of what was under way is unknown" in answered.message
     assert ("retry-after" in answered.headers) == may_repeat
     assert ("may do it twice" in answered.message) != may_repeat
+
+
+async def test_others_have_their_turns_while_a_long_batch_is_decided(world: World) -> None:
+    ids = [await send(world, f"Desk/k{number}/wait") for number in range(2 * TURN_MAX + 1)]
+    written = world.store.statistics().batches_written
+    answered = await batch(world, "kill", ids)
+    assert answered.body == {"succeeded": ids, "failed": []}
+    assert world.store.statistics().batches_written == written + 3
 
 
 async def test_a_batch_that_is_too_large_does_nothing(world: World) -> None:
