@@ -51,7 +51,7 @@ class HistoryMarks:
 
     def is_closed(self, object_: bytes) -> bool:
         """Whether the rows of the object are being deleted."""
-        return self.find(object_) == _CLOSED
+        return says_closed(self._commits.get(keys.history(object_)))
 
     def sweep(self, find_oldest_ms: Callable[[], int]) -> None:
         """Forget marks that nobody can need; looks at a bounded number, and now and then only.
@@ -75,6 +75,11 @@ class HistoryMarks:
             if int.from_bytes(row[8:], "big") < self._forget_before_ms:
                 self._commits.delete(key)
         self._cursor = looked_at[-1][0] + b"\0" if len(looked_at) == SWEEP_ROWS else None
+
+
+def says_closed(row: bytes | None) -> bool:
+    """Whether the history row of an object says that its rows are being deleted."""
+    return row is not None and int.from_bytes(row[:8], "big") == _CLOSED
 
 
 def close_history(commits: Commits, object_: bytes) -> None:

@@ -14,6 +14,7 @@ from ...journal.values import FieldValue
 from ...objects.errors import InvalidArgumentError
 from ...objects.identity import INVOCATION_ID_BYTES, InvocationId
 from ...objects.serde import json_serde
+from ..history_marks import says_closed
 from ..object_state import value_type_of
 from .rows import Rows, object_prefix, split_object
 
@@ -51,6 +52,23 @@ class FieldView:
             return None
 
 
+class _Gone:
+    """Which objects are forgotten, and their last rows not deleted yet; remembers one."""
+
+    def __init__(self, rows: Rows) -> None:
+        """Know of none."""
+        self._rows = rows
+        self._object = b""
+        self._is_gone = False
+
+    def has(self, object_: bytes) -> bool:
+        """Whether nothing is to be shown of an object."""
+        if object_ != self._object:
+            self._object = object_
+            self._is_gone = says_closed(self._rows.view.get(keys.history(object_)))
+        return self._is_gone
+
+
 def scan_state(
     rows: Rows, service: str | None = None, key: str | None = None
 ) -> Iterator[FieldView]:
@@ -59,8 +77,11 @@ def scan_state(
     def field_of(row: tuple[bytes, bytes]) -> bytes:
         return row[0][: keys.split_text(row[0], split_object(row[0])[2])[1]]
 
+    gone = _Gone(rows)
     for prefix, parts in groupby(rows.scan(object_prefix(keys.STATE, service, key)), field_of):
         of_service, of_key, at = split_object(prefix)
+        if gone.has(prefix[1:at]):
+            continue
         stored = {name[len(prefix) :]: row[SEQUENCE_BYTES:] for name, row in parts}
         yield FieldView(rows, of_service, of_key, keys.split_text(prefix, at)[0], stored)
 
@@ -130,8 +151,11 @@ def scan_promises(
     rows: Rows, service: str | None = None, key: str | None = None
 ) -> Iterator[PromiseView]:
     """The promises of a workflow, of all of a class, or of all: completed ones, then open ones."""
+    gone = _Gone(rows)
     for name, row in rows.scan(object_prefix(keys.PROMISE, service, key)):
         of_service, of_key, at = split_object(name)
+        if gone.has(name[1:at]):
+            continue
         record = decode_promise(row)
         promise = keys.split_text(name, at)[0]
         yield PromiseView(of_service, of_key, promise, record.completed_ms, record.result)

@@ -176,7 +176,7 @@ async def test_an_id_a_service_or_a_key_reads_no_other_rows(work: tuple[World, I
         (select("id", "sys_invocation", ids["failed"]), 2),
         (select("id", "sys_journal", ids["failed"]), 3),
         (select("id", "sys_invocation", ids["failed"]) + " AND id IN ('nonsense')", 2),
-        ("SELECT key FROM state WHERE service_name = 'Cart' AND service_key = 'sam'", 2),
+        ("SELECT key FROM state WHERE service_name = 'Cart' AND service_key = 'sam'", 3),
         ("SELECT key FROM state WHERE service_name = 'Nobody'", 0),
         ("SELECT id FROM sys_inbox WHERE service_name = 'Cart' AND service_key = 'sam'", 1),
     ):
