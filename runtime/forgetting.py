@@ -144,6 +144,8 @@ class Forgetting:
         else:
             self._commits.put(keys.remains(id_), remains)
             self._remains.appendleft((id_, remains))
+            if is_whole and target.handler == RUN:
+                workflows.close(self._commits, target, id_)
 
     def _add_to(
         self, id_: InvocationId, remains: RemainsRecord, before: RemainsRecord

@@ -102,3 +102,13 @@ def _forget(commits: Commits, object_: bytes, rows_max: int) -> tuple[int, int]:
         commits.delete(keys.WORKFLOW + object_)
         count += 1
     return count, size
+
+
+def close(commits: Commits, target: Target, id_: InvocationId) -> None:
+    """Stage that what is kept for the workflow whose ``run`` was ``id_`` is there for nobody.
+
+    For one that ``forget`` has not come to: it is forgotten all the same.
+    """
+    if is_started_by(commits, target, id_):
+        assert target.key is not None, "a workflow without a key"
+        close_history(commits, keys.object_key(target.service, target.key))
