@@ -49,10 +49,10 @@ def failure_of(error: BaseException, kind: type[TerminalError] | None = None) ->
     """The record of ``error``; rebuilt as ``kind`` where that is given."""
     if isinstance(error, TerminalError):
         # A subclass may have put anything in these, and the record must be writable.
-        status_code = _read(error, "status_code")
+        status_code: object = _read(error, "status_code")
         if not isinstance(status_code, int) or not 0 <= status_code < STATUS_MAX:
             status_code = 500
-        metadata = _read(error, "metadata")
+        metadata: object = _read(error, "metadata")
         pairs = list(metadata.items()) if isinstance(metadata, dict) else []
         return Failure(
             kind=(kind or type(error)).code,
@@ -180,8 +180,10 @@ def _type_name(error: TerminalError) -> str:
 
 
 def _recorded_causes(error: TerminalError) -> tuple[tuple[str, str], ...]:
-    causes, found = _read(error, "cause"), list[tuple[str, str]]()
-    for cause in causes if isinstance(causes, tuple) else ():
+    causes: object = _read(error, "cause")
+    pairs: tuple[Any, ...] = causes if isinstance(causes, tuple) else ()
+    found: list[tuple[str, str]] = []
+    for cause in pairs:
         match cause:
             case (name, text):
                 found.append((_shown(name), _shown(text)))

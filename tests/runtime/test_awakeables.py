@@ -228,7 +228,7 @@ class NoThread(threading.Thread):
 async def test_a_deadline_is_kept_although_the_system_gives_no_thread(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    awakeables._load_checker_once.cache_clear()  # noqa: SLF001  # as if it were the first
+    awakeables._load_checker_once.cache_clear()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     monkeypatch.setattr(threading, "Thread", NoThread)
     placing, _ = await place(world, seconds=10)
     await world.clock.advance(10)

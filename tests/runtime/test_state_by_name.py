@@ -18,7 +18,7 @@ from .worlds import World
 @dataclass
 class Point:
     x: int
-    tags: list[str] = field(default_factory=list)
+    tags: list[str] = field(default_factory=list[str])
 
 
 class Map(VirtualObject):

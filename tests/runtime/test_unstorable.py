@@ -63,6 +63,7 @@ class Keeper(VirtualObject):
         await ctx.run("told", note, "told")
         self.items += ["kept", object()]
         question.future.cancel()
+        said = ""
         try:
             ctx.run("more", note, "more")
         except TerminalError as error:
