@@ -4,7 +4,7 @@ Looks at a class once, when it is created, and evaluates no annotation.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from .annotations import describe_name, raw_annotations
 from .errors import InvalidDefinitionError
@@ -91,14 +91,14 @@ def _check_names(members: Members, cls: type) -> None:
 def _check_attributes(cls: type) -> None:
     """Refuse ``items: list[str] = []``, as dataclasses do: it was meant to be an object's own."""
     for attribute, annotation in raw_annotations(cls).items():
-        value = vars(cls).get(attribute)
+        value: object = vars(cls).get(attribute)
         if (
             isinstance(value, list | dict | set)
             and attribute[:1] != "_"
             and not attribute.isupper()
             and not any(word in str(annotation) for word in ("ClassVar", "Final"))
         ):
-            kind = type(value).__name__
+            kind = type(cast("object", value)).__name__
             message = (
                 f"{describe_name(cls)}.{attribute} is one {kind} for all objects, and lost with "
                 f"the process; for state write `{attribute}: <type> = state(default_factory="

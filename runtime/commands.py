@@ -243,8 +243,7 @@ class Commands:
     def issue_timer(self, due_ms: int) -> tuple[int, Pending]:
         """A Sleep command, new or recorded, that is not pending yet."""
         check_room()
-        command = Sleep(due_ms)
-        match = self.follow(command)
+        match = self.follow(command := Sleep(due_ms))
         if match is not None:
             return match[0], Pending(Awaited.TIMER, due_ms=due_ms)
         index = self.append(command)
@@ -357,10 +356,8 @@ class Commands:
                 # The annotation does not tell the truth about what was recorded. It will say the
                 # same on every replay, so trying again would not help.
                 kind = StepFailedError if pending.awaited is Awaited.STEP else TerminalError
-                commits, id_ = self.lifecycle.commits, self.invocation.id
-                told = misfit_of_command(commits, id_, completion.index, error)
-                failure = failure_of(told, kind)
-                self._loop.deliver(future, exception=error_of(failure))
+                told = misfit_of_command(self.lifecycle, self.invocation, completion.index, error)
+                self._loop.deliver(future, exception=error_of(failure_of(told, kind)))
             else:
                 self._loop.deliver(future, result=value)
 

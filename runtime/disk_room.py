@@ -5,14 +5,14 @@ on, because it may be what frees the space. Whoever operates it reads in the log
 and ends.
 """
 
-import logging
 from typing import Final
 
 from ..journal.disk_space import FREE_BYTES_MIN
 from ..journal.store import Store
 from ..objects.errors import StoreFullError
+from .logs import make_logger
 
-logger = logging.getLogger("holdfast.runtime")
+logger = make_logger("holdfast.runtime")
 
 NEARLY_FULL: Final = (
     f"the disk is nearly full (less than {FREE_BYTES_MIN >> 20} MiB are free where the data "
@@ -50,7 +50,7 @@ class RoomLog:
             return
         self._was_full = is_full
         if is_full:
-            logger.error(
+            logger.warning(
                 "%s: new work is refused (507) until some space is free; what runs goes on, and "
                 "reads are answered",
                 NEARLY_FULL,

@@ -6,14 +6,14 @@ would tell.
 """
 
 import asyncio
-import logging
 from collections.abc import Iterable
 from typing import Any
 
+from .logs import make_logger
 from .open_invocation import OpenInvocation
 from .pending import Pending
 
-logger = logging.getLogger("holdfast.handlers")
+logger = make_logger("holdfast.handlers")
 
 
 def tell_left_steps(

@@ -21,6 +21,8 @@ from contextvars import Context
 from types import CodeType, FrameType
 from typing import Any, Protocol, TypeVar
 
+from .task_groups import find_ender
+
 T = TypeVar("T")
 
 _frame: Callable[[int], FrameType | None] = sys._getframe  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # inspect is slow
@@ -55,11 +57,10 @@ class HandlerTask(asyncio.Task[T]):
     """A task of a handler's loop.
 
     Attributes:
-        group_errors: where it was cancelled last because a task group came down, with it in it:
-            what had brought that down.
+        ender: the error because of which a task group has cancelled it last; see ``task_groups``.
     """
 
-    __slots__ = ("group_errors", "number")
+    __slots__ = ("ender", "number")
 
     def __init__(  # noqa: D107  # its arguments say it
         self,
@@ -73,18 +74,21 @@ class HandlerTask(asyncio.Task[T]):
     ) -> None:
         # First: asyncio puts the task in a set of its own while it makes it.
         self.number = number
-        self.group_errors: tuple[BaseException, ...] = ()
+        self.ender: BaseException | None = None
         super().__init__(coroutine, loop=loop, name=name, context=context, **options)
 
     def cancel(self, msg: Any | None = None) -> bool:
-        """As asyncio's."""
-        self.group_errors = _find_group_errors()
+        """As ``Task.cancel``; notes why, where a task group does it."""
+        self.ender = find_ender(self, _frame(1), _CANCEL)
         return super().cancel(msg)
 
     def __hash__(self) -> int:
         """Hash by the number, so that sets are ordered alike in every run."""
         return self.number
 
+
+_cancel: Any = vars(HandlerTask)["cancel"]
+_CANCEL: CodeType = _cancel.__code__
 
 # What gather() returns is made inside asyncio, as a class of its own.
 _Gathering: Any = vars(tasks)["_GatheringFuture"]
@@ -109,30 +113,6 @@ def adopt_gathering(future: Any) -> None:
     with contextlib.suppress(TypeError):
         # A Python whose classes are laid out otherwise refuses; the address is then its hash.
         future.__class__ = HandlerGathering
-
-
-_ENDS_OF_GROUP: frozenset[CodeType] = frozenset(
-    method.__code__
-    for name, method in vars(asyncio.TaskGroup).items()
-    if name in {"_abort", "_on_task_done"}
-)
-"""The code by which a task group ends its tasks, and whoever waits for them."""
-
-
-def _find_group_errors() -> tuple[BaseException, ...]:
-    """What has brought the task group down that is cancelling its tasks now, if one is.
-
-    A group within a group comes down without an error of its own: for what has brought down the
-    task that waits for it.
-    """
-    frame = _frame(2)
-    while frame is not None and frame.f_code not in _ENDS_OF_GROUP:
-        frame = frame.f_back
-    if frame is None:
-        return ()
-    errors = tuple(frame.f_locals["self"]._errors)  # noqa: SLF001  # asyncio says it later only
-    task = None if errors else asyncio.current_task()
-    return task.group_errors if isinstance(task, HandlerTask) else errors
 
 
 SHIELD: CodeType = asyncio.shield.__code__

@@ -3,16 +3,16 @@
 from ..journal import codec, keys
 from ..journal.entry import Call, Issued, Run
 from ..objects.errors import HoldfastError
-from ..objects.identity import InvocationId
 from ..objects.misfits import misfit_of_call, misfit_of_step
-from .commits import Commits
+from .lifecycle import Lifecycle
+from .open_invocation import OpenInvocation
 
 
 def misfit_of_command(
-    commits: Commits, id_: InvocationId, index: int, error: HoldfastError
+    lifecycle: Lifecycle, invocation: OpenInvocation, index: int, error: HoldfastError
 ) -> HoldfastError:
     """What a handler is told of what command ``index`` gave; the same on every replay."""
-    row = commits.get(keys.journal(id_, index))
+    row = lifecycle.commits.get(keys.journal(invocation.id, index))
     entry = None if row is None else codec.decode_entry(row)
     match entry.command if isinstance(entry, Issued) else None:
         case Call(target=target):

@@ -85,13 +85,11 @@ class SagaVerbs:
         outcome, it need not come in the next attempt, and nobody would be cancelled then.
         """
         commands, task = self._commands, asyncio.current_task()
-        causes = [error]
-        is_canceled = isinstance(error, asyncio.CancelledError)
-        if is_canceled and commands.cancellation is None and isinstance(task, HandlerTask):
-            causes += task.group_errors
-        failing = next((each for each in causes if not commands.is_outcome(each)), None)
-        if failing is not None:
-            commands.failing = commands.failing or failing
+        cause = error
+        if isinstance(error, asyncio.CancelledError) and commands.cancellation is None:
+            cause = (task.ender if isinstance(task, HandlerTask) else None) or error
+        if not commands.is_outcome(cause):
+            commands.failing = commands.failing or cause
             await self._loop.create_future()  # The attempt ends here.
 
     def report_not_compensated(self, failed: Sequence[NotCompensated]) -> None:

@@ -5,14 +5,15 @@ because what it does from then on is nobody's: the directory may be open elsewhe
 """
 
 import asyncio
-import logging
 from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Any, Final
 
+from .logs import make_logger
+
 _ASYNCIO: Final = str(PurePath(asyncio.__file__).parent)
 
-logger = logging.getLogger("holdfast.steps")
+logger = make_logger("holdfast.steps")
 
 
 def tell_stubborn(tasks: "Iterable[asyncio.Task[Any]]") -> None:

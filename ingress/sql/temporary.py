@@ -5,7 +5,7 @@ may be on the disk of the data directory. A query over long journals, or one tha
 condition, would fill that, and a runtime whose disk is full stops.
 """
 
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import uuid4
 
 import apsw
@@ -48,4 +48,5 @@ class _TemporaryFile(apsw.VFSFile):
             raise apsw.FullError(message)
         self._files.bytes_left -= grown
         self._size += grown
-        super().xWrite(data, offset)
+        write: Any = cast("Any", super()).xWrite  # its stubs know no bytes
+        write(data, offset)

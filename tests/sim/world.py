@@ -54,7 +54,6 @@ WORLDS_KEPT_MAX = 25
 _EXPECTED: Final = re.compile(
     " is paused: (step .* is unknown|the last of .* stumbled)"
     "|will not be told the outcome of .* nobody wants to hear it"
-    "|^the disk is nearly full"
 )
 EVENTS_MAX = 400_000
 LONG_SHARE = 0.3

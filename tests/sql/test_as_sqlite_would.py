@@ -25,7 +25,8 @@ def fill(rows: Rows) -> Any:
 
 
 def compare(rows: Rows, text: str) -> None:
-    with open_database(rows, lambda: None, lambda: None) as ours:
+    with open_database(rows, lambda: None, lambda: None) as opened:
+        ours: Any = opened
         found = sorted(map(repr, ours.execute(text)))
     expected = sorted(map(repr, fill(rows).execute(text)))
     assert expected, "the query shows nothing, so it compares nothing"
