@@ -247,5 +247,8 @@ def walk(ops: list[list[Any]], prefix: str = "") -> Iterator[tuple[str, list[Any
 
 
 def has_sections_below(ops: list[list[Any]]) -> bool:
-    """Whether an op that is a part of another one is a section."""
-    return any(op[0] == "guard" and "." in path for path, op in walk(ops))
+    """Whether an op that is a part of another one puts off what its neighbours are told.
+
+    A section does, and a saga while it compensates.
+    """
+    return any(op[0] in {"guard", "saga"} and "." in path for path, op in walk(ops))
