@@ -765,6 +765,8 @@ _ALL = (
 
 _TOO_WELL_HIDDEN = frozenset(
     {
+        "alarm not moved forward",
+        "kill leaves its actions",
         "woken but not live",
     }
 )
