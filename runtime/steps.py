@@ -25,7 +25,7 @@ from typing import Any, Protocol
 
 from ..journal import keys
 from ..journal.entry import Failure
-from ..journal.records import StepRecord, StepState, TimerKind, decode_step
+from ..journal.records import InvocationState, StepRecord, StepState, TimerKind, decode_step
 from ..objects.errors import HoldfastError, OutcomeUnknownError, StepFailedError
 from ..objects.identity import InvocationId, printable
 from ..objects.retry import RetryPolicy
@@ -219,6 +219,16 @@ class Steps:
         self._put_row(step, step.record(StepState.STARTED))
         self._gate(step)
 
+    def _run_again(self, step: Step) -> None:
+        """Run the action of the next attempt, once the invocation is resumed where it is paused."""
+        step.attempt += 1
+        invocation = self._lifecycle.find(step.invocation_id)
+        assert invocation is not None, "a step outlived its invocation"
+        if invocation.record.state is InvocationState.PAUSED:
+            self._put_row(step, step.record(StepState.NOT_STARTED))
+        else:
+            self._start_attempt(step)
+
     def _gate(self, step: Step) -> None:
         step.is_current = True
         self._steps.setdefault(step.invocation_id, {})[step.index] = step
@@ -359,8 +369,7 @@ class Steps:
             self._failed(step, step.cut_off_by)
         else:
             logger.info("%s; it runs again as %s", message, step.idempotency_key)
-            step.attempt += 1
-            self._start_attempt(step)
+            self._run_again(step)
 
     def _put_off_verification(self, step: Step, error: BaseException | None) -> None:
         """``verify`` itself failed: the outcome stays unknown, and it is asked again later."""
@@ -384,9 +393,8 @@ class Steps:
             case NeverHappened() if step.cut_off_by is not None:
                 self._failed(step, step.cut_off_by)
             case NeverHappened():
-                step.attempt += 1
                 step.begin_again(verifies=False)
-                self._start_attempt(step)
+                self._run_again(step)
             case _:
                 kind = type(answer).__name__
                 wrong = TypeError(f"verify returned {kind}, not Happened or NeverHappened")

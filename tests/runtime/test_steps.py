@@ -63,6 +63,9 @@ async def charge(amount: int) -> int:
 async def look_up(intent: Intent) -> Happened | NeverHappened:
     if isinstance(Outside.verdict, Exception):
         raise Outside.verdict
+    if isinstance(Outside.verdict, asyncio.Event):
+        await Outside.verdict.wait()
+        return NeverHappened()
     return Happened(40 + intent.attempt) if Outside.verdict else NeverHappened()
 
 
@@ -209,6 +212,27 @@ async def test_a_verifier_that_finds_nothing_lets_the_action_run(world: World) -
     answer = await interrupt(world, "verify")
     Outside.may_end.set()
 
+    assert (await answer).outcome == b'"7"'
+    assert [info.attempt for info in Outside.begun] == [1, 2]
+
+
+async def test_what_never_happened_runs_only_once_a_paused_invocation_is_resumed(
+    world: World,
+) -> None:
+    Outside.verdict = asyncio.Event()
+    answer = await interrupt(world, "verify")
+    found = await world.runtime.submit(
+        CallRequest(target=Target("Shop", "s", "buy"), argument=b'"verify"', idempotency_key="buy"),
+        wait=False,
+    )
+    handle = world.runtime.invocation(found.invocation_id)
+    assert await handle.pause()
+    Outside.verdict.set()
+    await world.clock.advance(3600)
+    assert len(Outside.begun) == 1
+
+    Outside.may_end.set()
+    assert await handle.resume()
     assert (await answer).outcome == b'"7"'
     assert [info.attempt for info in Outside.begun] == [1, 2]
 
