@@ -81,7 +81,11 @@ def let_go(directory: DataDirectory, db: Rdict) -> None:
     that anybody relies on.
     """
     try:
-        db.close()
+        try:
+            # RocksDB looks once a second whether the disk has room again, and would be waited for.
+            db.cancel_all_background(wait=False)
+        finally:
+            db.close()
     except Exception:
         logger.debug("closing RocksDB in %s", directory.path, exc_info=True)
 
