@@ -602,8 +602,30 @@ def test_a_refused_start_says_why_also_where_rocksdb_cannot_be_closed(
             RocksStore(data_dir, ballast_bytes=0)
     assert type(raised.value) is refusal
 
-    failing[-1].db.close()
+    # Told to shut down already, it closes, and says that it does not sync any more.
+    with pytest.raises(Exception, match="Shutdown in progress"):
+        failing[-1].db.close()
     RocksStore(data_dir, ballast_bytes=0).close()
+
+
+def test_the_directory_of_a_refused_start_can_be_opened_at_once(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    store = open_store(data_dir)
+    store.write({b"a": b"1"})
+    store.sync()
+    store.close()
+    with monkeypatch.context() as broken:
+        broken.setattr(TideMark, "record", fail)
+        with pytest.raises(StoreFullError):
+            RocksStore(data_dir, ballast_bytes=0)
+
+    store = open_store(data_dir)
+    assert store.get(b"a") == b"1"
+    store.close()
 
 
 def test_the_tide_mark_does_not_move_when_a_sync_fails(
