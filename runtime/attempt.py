@@ -13,7 +13,6 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from inspect import isawaitable
 from typing import Any, ClassVar, Protocol
 
 from ..journal.entry import Cancellation, Delivery, Failure, GiveUp
@@ -23,21 +22,21 @@ from ..objects.errors import (
     HandlerStuckError,
     HoldfastError,
     JournalMismatchError,
-    TerminalError,
 )
 from ..objects.state_edit import EDIT_STATE
 from .blocking import BlockingWatch
 from .cancellation import failure_of_end
 from .commands import Commands
 from .config import RuntimeConfig
-from .failures import describe, failure_of, find_cause_of_cancel, find_terminal
+from .failures import describe, failure_of, find_terminal
 from .giving_up import leave_handler, record_give_up, take_give_up
 from .handler_loop import HandlerLoop, PumpResult
 from .handler_port import HandlerPort
 from .left_steps import tell_left_steps
 from .lifecycle import Lifecycle, logger
 from .object_state import ExclusiveState, NoState, SharedState
-from .open_invocation import Concluding, OpenInvocation, Prepared
+from .open_invocation import Concluding, OpenInvocation, Prepared, Result
+from .results import result_of
 from .retries import Verdict
 from .seams import Clock
 from .sources import SourceFinder, find_raise
@@ -46,9 +45,6 @@ from .steering import hand_over
 from .steps import Steps
 from .tracing import Tracing
 from .waits import refuse_deadlock
-
-_CERTAINLY_VALUES = frozenset({bool, bytes, dict, float, int, list, str, type(None)})
-"""Types of most results; to find that any other can be awaited takes a longer look."""
 
 DELIVERIES_PER_LOOK = 64
 """Deliveries of one attempt between two looks at the clock."""
@@ -339,7 +335,12 @@ class Attempt:
             # The key is not released while an action of this turn still touches the world.
             self._lifecycle.blocked(self.invocation, has_steps=True, callees=None)
             return
-        result = self._result() if self._given_up is None else self._given_up
+        result: Result | None = self._given_up
+        if result is None:
+            main = self._main
+            assert main is not None, "the handler was not started"
+            result = result_of(main, self.invocation, commands.cancellation)
+            self._error = None if main.cancelled() else main.exception()
         try:
             commands.save_last(is_failure=isinstance(result, Failure))
         except HoldfastError as error:
@@ -358,29 +359,6 @@ class Attempt:
         if isinstance(result, Failure):
             result = self._amend(result)
         self._lifecycle.complete(self.invocation, result)
-
-    def _result(self) -> bytes | Failure:
-        main = self._main
-        assert main is not None, "the handler was not started"
-        if main.cancelled():
-            reason = self._commands.cancellation
-            if reason is not None:
-                cause = find_cause_of_cancel(main)
-                return failure_of_end(self.invocation, "canceled", reason, cause)
-            return failure_of(TerminalError("the handler cancelled itself", status_code=409))
-        error = main.exception()
-        if error is not None:
-            self._error = error
-            return failure_of(find_terminal(error) or error)
-        value = main.result()
-        if type(value) not in _CERTAINLY_VALUES and isawaitable(value):
-            message = f"{self._handler.name} returned something to await; did you forget `await`?"
-            return failure_of(TerminalError(message, type_name="TypeError"))
-        try:
-            return self._handler.result.encode(value)
-        except Exception as raised:  # noqa: BLE001  # a stranger's types may raise anything
-            message = f"the result of {self._handler.name} cannot be encoded: {describe(raised)}"
-            return failure_of(TerminalError(message, type_name=type(raised).__name__))
 
     def _drain(self) -> None:
         """The handler has ended: have whatever it left behind end too, in the next pump."""
