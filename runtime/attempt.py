@@ -231,7 +231,12 @@ class Attempt:
     async def _call_handler(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         # Made here and not before, because a class's own __init__ is the user's code too.
         instance = self._service.new_instance(self._port)
-        return await self._handler.function(instance, Context(self._port), *args, **kwargs)
+        try:
+            return await self._handler.function(instance, Context(self._port), *args, **kwargs)
+        except BaseException as error:
+            if not self._commands.is_outcome(error):
+                self._loop.drop_ready()  # What others asked for now would be in the journal.
+            raise
 
     def _make_state(self) -> ExclusiveState | SharedState | NoState:
         invocation, table = self.invocation, self._parts.table

@@ -6,6 +6,7 @@ is, and between pumps *delivers* what the journal holds. So everything that happ
 one order, which depends on the journal and on nothing else:
 
 * What coroutines can ask of it is in ``loop_schedule``: time, timers and order.
+* While an error that is no outcome passes from task to task nothing else runs (``errors_first``).
 * The garbage collector does not run during a pump, because it would run finalisers, and what those
   do, at another moment in every run.
 
@@ -225,6 +226,7 @@ class HandlerLoop(ScheduleLoop):
             self.forbid("close", "the loop the handler runs on")
         self._is_closed = True
         self.ready.clear()
+        self._aside = None
         self._timers.clear()
         host, self._host = self._host, DeadHost(self._host)
         has_unfinished = self._generators is not None
@@ -263,10 +265,13 @@ class HandlerLoop(ScheduleLoop):
             except BaseException as error:  # noqa: BLE001  # reported; the loop goes on as asyncio's
                 self._callback_failed(handle, error)
             count += 1
+            if self._aside is not None and self._has_passed(self._aside):
+                self._aside = None
             if count >= callbacks_max or (not count % _CALLBACKS_PER_LOOK and clock() >= deadline):
                 break
         self._callbacks += count
         if not ready:
+            self._effort = 0
             return PumpResult.QUIESCENT
         if self._callbacks >= self._spin_callbacks_max:
             return PumpResult.SPINNING

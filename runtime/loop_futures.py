@@ -19,7 +19,7 @@ from asyncio import tasks
 from collections.abc import Callable, Coroutine, Hashable, Sequence
 from contextvars import Context
 from types import CodeType, FrameType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 from .task_groups import find_ender
 
@@ -28,11 +28,15 @@ T = TypeVar("T")
 _frame: Callable[[int], FrameType | None] = sys._getframe  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # inspect is slow
 
 
-class NumberSource(Protocol):
-    """The part of a loop that numbers what belongs to it."""
+class OwnLoop(Protocol):
+    """The part of a loop that what belongs to it asks."""
 
     def take_number(self) -> int:
         """Give a number that no other object of the loop has."""
+        ...
+
+    def let_pass(self) -> None:
+        """Run whoever is told next of an error that is no outcome before what is ready."""
         ...
 
 
@@ -80,6 +84,8 @@ class HandlerTask(asyncio.Task[T]):
     def cancel(self, msg: Any | None = None) -> bool:
         """As ``Task.cancel``; notes why, where a task group does it."""
         self.ender = find_ender(self, _frame(1), _CANCEL)
+        if self.ender is not None:
+            cast("OwnLoop", self.get_loop()).let_pass()
         return super().cancel(msg)
 
     def __hash__(self) -> int:
@@ -134,7 +140,7 @@ def is_shielded(future: Any) -> bool:
 
 
 def _number(future: Any) -> int:
-    source: NumberSource = future.get_loop()
+    source: OwnLoop = future.get_loop()
     number = source.take_number()
     future.number = number
     return number

@@ -23,6 +23,7 @@ from types import FrameType
 from typing import Any, Final, NoReturn, TypeVar, TypeVarTuple
 from zlib import crc32
 
+from .errors_first import EFFORT_MAX, NOTE_END, SetAside, is_passing
 from .forbidden import (
     HandlerStack,
     LoopWithoutOutside,
@@ -75,6 +76,10 @@ class ScheduleLoop(LoopWithoutOutside):
     _start_order: StartOrder | None = None
     # The handler's own exception handler.
     _exception_handler: ExceptionHandler | None = None
+    # What waits while an error passes; ``None``: nothing does.
+    _aside: SetAside | None = None
+    # What errors that pass have cost since the last delivery.
+    _effort = 0
 
     def __init__(
         self,
@@ -135,7 +140,10 @@ class ScheduleLoop(LoopWithoutOutside):
             self._check_may_schedule()
             return ReadyHandle(_nothing, (), Context())
         handle = ReadyHandle(callback, args, copy_context() if context is None else context)
-        self.ready.append(handle)
+        if callback is not NOTE_END:
+            self.ready.append(handle)
+        elif is_passing(args):
+            self.let_pass()
         return handle
 
     def call_soon_threadsafe(
@@ -258,12 +266,33 @@ class ScheduleLoop(LoopWithoutOutside):
         if self._is_closed:
             task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001
             return task
+        if self._main is not None:
+            task.add_done_callback(NOTE_END, context=context)
         tasks = self._tasks
         tasks.append((task, context))
         if len(tasks) > self._tasks_kept_max:
             self._tasks = [entry for entry in tasks if not entry[0].done()]
             self._tasks_kept_max = 2 * len(self._tasks) + _TASKS_KEPT
         return task
+
+    def let_pass(self) -> None:
+        """Whoever is told next of an error that is no outcome runs before what is ready."""
+        if self._aside is None and self.ready and self._effort < EFFORT_MAX:
+            self._effort += len(self.ready)
+            self._aside = SetAside(self.ready)
+
+    def _has_passed(self, aside: SetAside) -> bool:
+        """A callback has run while ``aside`` waits: put back what is to wait no longer."""
+        self._effort += 1
+        if self._effort < EFFORT_MAX and (self.ready or aside.go_on()):
+            return False
+        aside.give_back()
+        return True
+
+    def drop_ready(self) -> None:
+        """The attempt fails, so nothing of it runs any more."""
+        self.ready.clear()
+        self._aside = None
 
     def _take_started(
         self, frame: FrameType, coroutine: Coroutine[Any, Any, Any]

@@ -90,6 +90,7 @@ class SagaVerbs:
             cause = (task.ender if isinstance(task, HandlerTask) else None) or error
         if not commands.is_outcome(cause):
             commands.failing = commands.failing or cause
+            self._loop.drop_ready()
             await self._loop.create_future()  # The attempt ends here.
 
     def report_not_compensated(self, failed: Sequence[NotCompensated]) -> None:

@@ -134,9 +134,9 @@ class Workload:
                 return ["drain", random.choice((0, 20, 300))]
             case "patch":
                 return ["patch"]
-            case "both" if not self._is_grouped:
+            case "both":
                 return ["both", [self._draw_below(tag, key, depth) for _ in range(2)]]
-            case "group" if not self._is_grouped:
+            case "group":
                 return self._draw_group(tag, key, depth)
             case "within":
                 first = len(self.children)
@@ -174,11 +174,7 @@ class Workload:
         return op
 
     def _draw_group(self, tag: str, key: str, depth: int) -> list[Any]:
-        """Ops in a task group, which an error that is no outcome may bring down.
-
-        What such an attempt asks for while it falls it asks for once only: so no clean-up, and no
-        tasks of tasks, which begin what they do before they are told.
-        """
+        """Ops in a task group; no clean-up, which an attempt that fails would ask for once only."""
         before, self._is_grouped = self._is_grouped, True
         ops = [self._draw_below(tag, key, depth) for _ in range(2)]
         if self.random.random() < 0.3:

@@ -1,0 +1,76 @@
+"""Errors go first: while one that is no outcome passes from task to task, nothing else runs.
+
+Unless the handler catches it the error ends the attempt, and in the next one it need not come
+again. What other tasks asked for meanwhile would be in the journal, in a place where the next
+attempt asks for something else, and would stop a handler whose code is right. So the tasks that are
+ready when one ends with such an error, or when a task group cancels one because of it, are set
+aside until those who wait for the error have heard of it, and those who wait for them. A task that
+is cancelled because of it is one of them: its group waits for its end. Then the attempt is over, or
+what was set aside has its turn.
+
+asyncio promises no order among tasks that are ready at once.
+"""
+
+import asyncio
+from collections import deque
+from typing import Any, Final, cast
+
+from .failures import comes_again
+from .loop_futures import HandlerTask, ReadyHandle
+
+EFFORT_MAX: Final = 100_000
+"""How many callbacks are run, or looked at, before others between two deliveries. Then all have
+their turn: a handler may have caught the error and look again and again whether others are done, or
+have thousands of tasks that fail at once."""
+
+
+def _note_end(task: asyncio.Task[Any]) -> None:
+    raise AssertionError(task)
+
+
+NOTE_END: Final[Any] = _note_end
+"""The first callback of a task. It is never called: when a task schedules it the task has just
+ended, and the loop looks at how."""
+
+
+def is_passing(args: Any) -> bool:
+    """Whether the task that has just ended, the only one of ``args``, raised what is no outcome."""
+    error = args[0]._exception  # noqa: SLF001  # exception() would count as somebody's look at it
+    return error is not None and not comes_again(error)
+
+
+class SetAside:
+    """Tasks that are ready, of one loop, and wait until an error has passed."""
+
+    __slots__ = ("_handles", "_ready")
+
+    def __init__(self, ready: deque[ReadyHandle]) -> None:
+        """Take the tasks out of ``ready``, the queue of the loop."""
+        self._ready = ready
+        self._handles = [handle for handle in ready if _find_task(handle) is not None]
+        others = [handle for handle in ready if _find_task(handle) is None]
+        ready.clear()
+        ready.extend(others)
+
+    def go_on(self) -> bool:
+        """The queue is empty: put those back whom the error concerns; ``False``: there are none."""
+        handles = self._handles
+        concerned = [handle for handle in handles if _is_concerned(handle)]
+        if concerned:
+            self._handles = [handle for handle in handles if not _is_concerned(handle)]
+            self._ready.extend(concerned)
+        return bool(concerned)
+
+    def give_back(self) -> None:
+        """Put all of them back."""
+        self._ready.extend(self._handles)
+
+
+def _find_task(handle: ReadyHandle) -> Any:
+    owner: Any = getattr(handle.callback, "__self__", None)
+    return cast("Any", owner) if isinstance(owner, HandlerTask) else None
+
+
+def _is_concerned(handle: ReadyHandle) -> bool:
+    task = _find_task(handle)
+    return task is not None and task.ender is not None and bool(task.cancelling())

@@ -1,0 +1,218 @@
+"""An error that ends the attempt does so before tasks beside it ask for anything more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from holdfast import Context, VirtualObject, handler
+from holdfast.runtime.testing import settle
+
+from .controlled import Outer, note
+from .test_cancel import assert_nothing_is_open
+from .worlds import World
+
+FAILURES: list[Exception] = []
+"""What goes wrong, once each."""
+
+
+class Crew(VirtualObject):
+    """Handlers in which two tasks wait for one event; the first of them fails, once."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+        self._is_working = False
+
+    @handler
+    async def grouped(self, ctx: Context) -> str:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._fail(ctx))
+            group.create_task(self._work(ctx))
+            group.create_task(self._start(ctx))
+        return "done"
+
+    @handler
+    async def gathered(self, ctx: Context) -> str:
+        await asyncio.gather(self._fail(ctx), self._work(ctx), self._start(ctx))
+        return "done"
+
+    @handler
+    async def in_the_handler_itself(self, ctx: Context) -> str:
+        working = asyncio.create_task(self._work(ctx))
+        await self._start(ctx)
+        await self._fail(ctx)
+        await working
+        return "done"
+
+    @handler
+    async def in_a_group_within(self, ctx: Context) -> str:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._fail(ctx))
+            group.create_task(self._work_within(ctx))
+            group.create_task(self._start(ctx))
+        return "done"
+
+    @handler
+    async def in_the_block_around(self, ctx: Context) -> str:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._work_within(ctx))
+            await self._start(ctx)
+            await self._fail(ctx)
+        return "done"
+
+    @handler
+    async def in_a_group_beside(self, ctx: Context) -> str:
+        """The group has not heard yet of a task that was done when another one failed."""
+        await asyncio.gather(self._fall(ctx), self._work_later(ctx), self._start(ctx))
+        return "done"
+
+    async def _fall(self, ctx: Context) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._event.wait())
+            group.create_task(self._fail(ctx))
+            await self._event.wait()
+
+    @handler
+    async def in_a_group_around_others(self, ctx: Context) -> str:
+        """The first who waits fails; the last is of its group, and ends when it is told."""
+        await asyncio.gather(self._fall_later(ctx), self._work_later(ctx), self._start(ctx))
+        return "done"
+
+    async def _fall_later(self, ctx: Context) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._fail(ctx))
+            group.create_task(self._wait(hops=4))
+
+    async def _work_later(self, ctx: Context) -> None:
+        await self._wait(hops=2)
+        await ctx.run("work", note, "work")
+
+    async def _wait(self, *, hops: int) -> None:
+        for _ in range(hops):
+            await asyncio.sleep(0)
+        await self._event.wait()
+
+    @handler
+    async def in_a_saga(self, ctx: Context) -> str:
+        working = asyncio.create_task(self._work(ctx))
+        await self._start(ctx)
+        async with ctx.saga() as saga:
+            saga.add("refund", note, "refund")
+            await self._fail(ctx)
+        await working
+        return "done"
+
+    @handler
+    async def caught(self, ctx: Context) -> str:
+        """It goes on without what failed."""
+        failing = asyncio.create_task(self._fail(ctx))
+        working = asyncio.create_task(self._work(ctx))
+        await self._start(ctx)
+        try:
+            await failing
+        except OSError as error:
+            await ctx.run("mend", note, f"mend {error}")
+        await working
+        return "done"
+
+    @handler
+    async def watched(self, ctx: Context) -> str:
+        """What caught the error gives the other task no turn but by looking."""
+        failing = asyncio.create_task(self._fail(ctx))
+        working = asyncio.create_task(self._work(ctx))
+        await self._start(ctx)
+        await asyncio.wait([failing])
+        while not self._is_working:  # noqa: ASYNC110  # the point of it
+            await asyncio.sleep(0)
+        await working
+        return f"after {failing.exception()}"
+
+    async def _start(self, ctx: Context) -> None:
+        await ctx.run("start", note, "start")
+        self._event.set()
+
+    async def _fail(self, ctx: Context) -> None:
+        await self._event.wait()
+        if FAILURES:
+            raise FAILURES.pop()
+        await ctx.run("go on", note, "go on")
+
+    async def _work(self, ctx: Context) -> None:
+        await self._event.wait()
+        self._is_working = True
+        await ctx.run("work", note, "work")
+
+    async def _work_within(self, ctx: Context) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._work(ctx))
+
+
+FORMS = [
+    "grouped",
+    "gathered",
+    "in_the_handler_itself",
+    "in_a_group_within",
+    "in_the_block_around",
+    "in_a_group_beside",
+    "in_a_group_around_others",
+    "in_a_saga",
+]
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    Outer.clear()
+    FAILURES.clear()
+    world = World([Crew])
+    await world.start()
+    yield world
+    world.close()
+
+
+async def begin(world: World, form: str) -> str:
+    id_: str = await getattr(world.runtime.object(Crew, "c"), form).send()
+    await settle()
+    return id_
+
+
+@pytest.mark.parametrize("crash", [False, True])
+@pytest.mark.parametrize("form", FORMS)
+async def test_the_next_attempt_goes_another_way_undisturbed(
+    world: World, form: str, *, crash: bool
+) -> None:
+    FAILURES.append(OSError("once"))
+    id_ = await begin(world, form)
+    assert not FAILURES
+    assert Outer.lines == ["start"]
+    if crash:
+        await world.restart()
+
+    await world.clock.advance(2)
+    assert_nothing_is_open(world)
+    assert await world.runtime.invocation(id_).output() == "done"
+    assert sorted(Outer.lines) == ["go on", "start", "work"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_nothing_changes_without_an_error(world: World, form: str) -> None:
+    id_ = await begin(world, form)
+
+    assert await world.runtime.invocation(id_).output() == "done"
+    assert Outer.lines[0] == "start"
+    assert sorted(Outer.lines) == ["go on", "start", "work"]
+
+
+@pytest.mark.parametrize(
+    ("form", "output", "line"), [("caught", "done", "mend once"), ("watched", "after once", "work")]
+)
+async def test_an_error_that_is_caught_holds_nobody_up(
+    world: World, form: str, output: str, line: str
+) -> None:
+    FAILURES.append(OSError("once"))
+    id_ = await begin(world, form)
+
+    assert await world.runtime.invocation(id_).output() == output
+    assert line in Outer.lines
+    assert "work" in Outer.lines
