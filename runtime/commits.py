@@ -14,7 +14,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
+from ..journal.keys import prefix_range
 from ..journal.store import Store
+from .pending_keys import KEYS_MIN, PendingKeys
 from .seams import Threads
 from .slow_syncs import SlowSyncs
 
@@ -59,6 +61,8 @@ class Commits:
         self._pending: dict[bytes, bytes | Encodable | None] = {}
         # Keys of the batch that the store does not hold, so that deleting one forgets it.
         self._new: set[bytes] = set()
+        # The keys of the batch in order, once it is large and a range of it was asked for.
+        self._keys: PendingKeys | None = None
         # Effects decided in this turn; their position is known when the batch is written.
         self._effects: list[Callable[[], None]] = []
         # Effects by the position they wait for. Invariant: positions never decrease.
@@ -87,14 +91,16 @@ class Commits:
         Stage nothing in this range before the scan has ended.
         """
         stored = self._store.scan(start, end, reverse=reverse)
-        keys = sorted((key for key in self._pending if start <= key < end), reverse=reverse)
+        keys = self._find_pending(start, end)
         if not keys:
             return stored
+        if not reverse:
+            keys.reverse()
         return self._merge(stored, keys, reverse=reverse)
 
     def is_changing(self, prefix: bytes) -> bool:
         """Whether a row whose key begins so was decided on and is not written yet."""
-        return any(key.startswith(prefix) for key in self._pending)
+        return bool(self._find_pending(*prefix_range(prefix)))
 
     def put(self, key: bytes, row: bytes | Encodable) -> None:
         """Write or replace a row with this turn's batch."""
@@ -115,6 +121,8 @@ class Commits:
         if key in self._new:
             self._new.discard(key)
             del self._pending[key]
+            if self._keys is not None:
+                self._keys.forget(key)
             return
         if not self._pending:
             self._request_turn()
@@ -165,7 +173,7 @@ class Commits:
                     key: row if row is None or isinstance(row, bytes) else row.encode()
                     for key, row in self._pending.items()
                 }
-                self._pending = {}
+                self._pending, self._keys = {}, None
                 self._new.clear()
                 self._written = self._store.write(batch)
             except Exception as error:  # noqa: BLE001  # any storage exception is the last
@@ -232,12 +240,19 @@ class Commits:
         self._effects.clear()
         self._fail(error)
 
+    def _find_pending(self, start: bytes, end: bytes) -> list[bytes]:
+        """Keys of the batch with ``start <= key < end``, in order."""
+        if len(self._pending) < KEYS_MIN:
+            return sorted([key for key in self._pending if start <= key < end])
+        if self._keys is None:
+            self._keys = PendingKeys(self._pending)
+        return self._keys.between(start, end)
+
     def _merge(
         self, stored: Iterator[tuple[bytes, bytes]], keys: list[bytes], *, reverse: bool
     ) -> Iterator[tuple[bytes, bytes]]:
-        """Both, in order; where both have a key, what is pending stands."""
+        """Both, in order; where both have a key, what is pending stands. The next key is last."""
         pending = self._pending
-        keys.reverse()  # The next one is last.
         for key, row in stored:
             while keys and (keys[-1] > key if reverse else keys[-1] < key):
                 decided = self.get(new_key := keys.pop())
