@@ -35,6 +35,8 @@ class StateField(Generic[T]):
 
     Attributes:
         name: what the stored value is called; the attribute's name unless ``state(name=...)``.
+        has_default: whether a default is stored for an object that has no value. Without one it
+            reads ``None`` then, whatever the type, and nothing is stored.
     """
 
     __slots__ = (
@@ -45,6 +47,7 @@ class StateField(Generic[T]):
         "_owner",
         "_serde",
         "attribute",
+        "has_default",
         "name",
         "source",
     )
@@ -61,6 +64,7 @@ class StateField(Generic[T]):
         self.name = name
         self.attribute = name
         self.source = source
+        self.has_default = True
         self._default = default
         self._default_factory = default_factory
         self._owner: type | None = None
@@ -88,6 +92,7 @@ class StateField(Generic[T]):
             )
             raise InvalidArgumentError(message)
         field = StateField[Any](name=name, default=default, default_factory=default_factory)
+        field.has_default = default is not None or default_factory is not None
         try:
             field._settle(annotation)
         except InvalidDefinitionError as error:

@@ -86,9 +86,11 @@ class ExclusiveState:
         return self._values
 
     def get(self, field: StateField[Any]) -> Any:
-        """The live value; the default, recorded, where nothing is stored."""
+        """The live value; where nothing is stored the default, recorded, or ``None``."""
         value = self._touched.get(field.name) or self._touch(field)
         if not value.is_present:
+            if not field.has_default:
+                return None
             self._set_default(field, value)
         return value.get()
 
@@ -341,6 +343,8 @@ class SharedState:
         # What was read since the last command, by the number of deliveries before; the next
         # command may depend on all of it.
         self._reads: dict[int, dict[str, Rows]] = {}
+        # What was read as absent since the last delivery: that is journaled, and no default.
+        self._absent: set[str] = set()
 
     def get(self, field: StateField[Any]) -> Any:
         """A private copy of the value at the last delivery."""
@@ -351,12 +355,14 @@ class SharedState:
             rows = self._find_recorded(name)
             if rows is None:
                 rows = self._read_field(name)
-                if not rows:
-                    default = FieldValue(name, value_type_of(field.annotation), {})
-                    default.set_default(field.make_default())
-                    _changes(default)
-                    rows = default.dump()
+                if not (rows or field.has_default):
+                    self._absent.add(name)
+                elif name not in self._absent:
+                    rows = rows or _dump_default(field)
                 self._keep(name, rows)
+            if not (rows or field.has_default):
+                return None
+            rows = rows or _dump_default(field)
             value = FieldValue(name, value_type_of(field.annotation), rows, frozen=True)
             self._values[name] = value
         return value.get()
@@ -416,6 +422,7 @@ class SharedState:
             self._values.clear()
             self._names = None
             self._held = None
+            self._absent.clear()
 
     def _read_field(self, name: str) -> Rows:
         if self._held is None:
@@ -428,6 +435,13 @@ class SharedState:
 
     def _keep(self, name: str, rows: Mapping[bytes, bytes]) -> None:
         self._reads.setdefault(self._deliveries, {})[name] = dict(rows)
+
+
+def _dump_default(field: StateField[Any]) -> Rows:
+    default = FieldValue(field.name, value_type_of(field.annotation), {})
+    default.set_default(field.make_default())
+    _changes(default)
+    return default.dump()
 
 
 class NoState:

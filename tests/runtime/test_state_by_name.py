@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from holdfast import Context, VirtualObject, handler, state
+from holdfast import Context, VirtualObject, handler, shared, state
 from holdfast.runtime.testing import settle
 
 from .controlled import Outer, note, work
@@ -23,6 +23,7 @@ class Point:
 
 class Map(VirtualObject):
     home: Point | None = state(None)
+    places: list[Point] = state(default_factory=list)
 
     @handler
     async def put(self, ctx: Context, value: dict[str, Any]) -> None:
@@ -51,8 +52,37 @@ class Map(VirtualObject):
         return seen
 
     @handler
+    async def count(self, ctx: Context) -> list[Any]:
+        found = [ctx.get("count", int)]
+        await ctx.run("note", note, str(found[0]))
+        await ctx.run("work", work, "work")
+        return [*found, ctx.get("count", int), ctx.keys()]
+
+    @handler
+    async def count_on(self, ctx: Context) -> int:
+        seen = ctx.get("count", int)
+        count = ctx.get("count", int, 7)
+        return count if seen is None else -1
+
+    @shared
+    async def watch(self, ctx: Context) -> list[Any]:
+        found: list[Any] = [ctx.get("count", int), ctx.get("count", int, 7)]
+        await ctx.run("note", note, str(found))
+        await ctx.run("work", work, "work")
+        return [*found, ctx.get("count", int)]
+
+    @handler
     async def look_at_home_by_name(self, ctx: Context) -> str:
         return str(ctx.get("home"))
+
+    @handler
+    async def look_at_places_by_name(self, ctx: Context) -> None:
+        assert ctx.get("places") is None
+        await ctx.run("note", note, "looked")
+
+    @handler
+    async def look_at_places(self, ctx: Context) -> list[Point]:
+        return self.places
 
     @handler
     async def look_at_home(self, ctx: Context) -> str:
@@ -108,3 +138,47 @@ async def test_a_field_that_was_asked_for_by_name_is_of_its_declared_type(
         await world.restart()
 
     assert await world.runtime.object(Map, "m").look_at_home() == "Point"
+
+
+@pytest.mark.parametrize("is_in_memory", [True, False])
+async def test_what_is_absent_is_nothing_of_any_type_and_stays_absent(
+    world: World, *, is_in_memory: bool
+) -> None:
+    """It was stored as ``null`` with the step, which is no int for the replay and the next turn."""
+    map_ = world.runtime.object(Map, "m")
+    id_ = await map_.count.send()
+    await settle()
+    if not is_in_memory:
+        await world.restart()
+    Outer.gate("work").set()
+    await settle()
+
+    assert await world.runtime.invocation(id_).output() == [None, None, []]
+    assert dict(await world.runtime.state(Map, "m")) == {}
+    assert await world.runtime.object(Map, "m").count_on() == 7
+
+
+@pytest.mark.parametrize("is_in_memory", [True, False])
+async def test_what_is_absent_is_nothing_to_a_shared_handler_and_to_its_replay(
+    world: World, *, is_in_memory: bool
+) -> None:
+    id_ = await world.runtime.object(Map, "m").watch.send()
+    await settle()
+    if not is_in_memory:
+        await world.restart()
+    Outer.gate("work").set()
+    await settle()
+
+    assert await world.runtime.invocation(id_).output() == [None, 7, None]
+    assert Outer.lines.count("[None, 7]") == 1
+
+
+async def test_a_declared_field_that_was_asked_for_by_name_has_its_own_default(
+    world: World,
+) -> None:
+    await world.runtime.object(Map, "m").look_at_places_by_name()
+
+    id_ = await world.runtime.object(Map, "m").look_at_places.send()
+    await settle()
+
+    assert await world.runtime.invocation(id_).output() == []
