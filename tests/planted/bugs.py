@@ -127,6 +127,16 @@ MAILBOXES = (
         ),
     ),
     _bug(
+        "interrupting call behind those who wait",
+        "I5",
+        "has a call that interrupts wait with the others, where others wait",
+        (
+            "runtime.mailboxes:Mailboxes.arrive",
+            "mode is CallMode.INTERRUPT:",
+            "mode is CallMode.INTERRUPT and not mailbox.waiting:",
+        ),
+    ),
+    _bug(
         "turn kept by a paused one that is killed",
         "I17",
         "passes the turn on from what runs, and not from what is paused",
@@ -737,6 +747,12 @@ BEYOND = (
             "self._put_back(sequence, name, part, olds, cut)",
             "pass",
         ),
+    ),
+    _bug(
+        "nothing kept as null",
+        "I4",
+        "stores null for a name that was read where nothing is stored",
+        ("runtime.object_state:ExclusiveState.get", "if not field.has_default:", "if False:"),
     ),
     _bug(
         "forked as it is now",

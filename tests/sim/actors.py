@@ -8,6 +8,10 @@
                                                         desk, or to a URL
                 | ["attach", key, order]                a send whose outcome is awaited
                 | ["part", key, order, ms]              a send that is cancelled a while later
+                | ["urge", key, order, mode, ms]        a send that interrupts, or is a message
+                | ["seize", key, order]                 a call that interrupts
+                | ["set", name] | ["grow", name]        state by name: a text, or a longer list
+                | ["get", name] | ["clear", name] | ["keys", ""]
                 | ["serve", order]                      a call of a service
                 | ["join", number, ms]                  wait for the outcome of somebody else's call
                 | ["saga", how, n, ms, fails]           n effects that stand, or are taken back
@@ -55,9 +59,12 @@ from holdfast import (
     shared,
     state,
 )
+from holdfast.objects.call_options import Mode
 from holdfast.runtime.callbacks import DELIVER
 
 from .actions import Outside, Trace, act, act_plainly, ask, find_somebody, look_up, undo
+from .naming import OPS as NAMING
+from .naming import use
 from .sections import CLEANING
 
 Order = dict[str, Any]
@@ -180,6 +187,10 @@ class Actor:
 
     async def do(self, path: str, op: list[Any]) -> None:
         kind = op[0]
+        if kind in NAMING:
+            got = None if self.me is None else use(self.ctx, kind, op[1], f"{self.tag} {path}")
+            self.trace.append([path, kind, got])
+            return
         run: Callable[..., Awaitable[Any]] = getattr(self, f"do_{kind}")
         try:
             got = await run(path, *op[1:])
@@ -219,6 +230,13 @@ class Actor:
 
     async def do_call(self, path: str, key: str, order: Order) -> Any:
         return await self.ctx.object(Cell, key).run(order)
+
+    async def do_urge(self, path: str, key: str, order: Order, mode: Mode, ms: int) -> str:
+        delay = timedelta(milliseconds=ms)
+        return await self.ctx.object(Cell, key, mode=mode).run.send(order, delay=delay)
+
+    async def do_seize(self, path: str, key: str, order: Order) -> Any:
+        return await self.ctx.object(Cell, key, mode="interrupt").run(order)
 
     async def do_serve(self, path: str, order: Order) -> Any:
         return (await self.ctx.service(Errand).run(order))["tag"]

@@ -11,7 +11,7 @@ from holdfast.ingress.messages import Response
 from .actors import DESK
 from .hooks import make_url
 from .inside import Inside
-from .ledger import Asked
+from .ledger import Asked, Ledger
 from .nags import Nag
 from .network import Ask, LostError
 from .workload import KEYS, Workload, has_sections_below
@@ -29,7 +29,7 @@ INSIDE_SHARE = 0.15
 NAG_SHARE = 0.1
 """How many worlds have a client that asks for the same again and again."""
 _AGAIN = frozenset({429, 503, 507})
-_AWAITED = frozenset({"call", "serve", "keep", "guard"})
+_AWAITED = frozenset({"call", "serve", "keep", "guard", "seize"})
 
 
 class Clients:
@@ -38,7 +38,7 @@ class Clients:
     def __init__(self, world: "World", random: Random) -> None:
         self.world = world
         self.random = random
-        self.workload = Workload(random, is_long=world.is_long)
+        self.workload = Workload(random, is_long=world.is_long, is_urgent=world.is_urgent)
         self.open = 0
         # To whose turn a client's next call is a message, because that turn reads.
         self._steered: dict[int, str] = {}
@@ -134,7 +134,7 @@ class Clients:
                     ledger.interrupted.add(f"Cell/{key}")
                 ledger.count(f"sent to {asked.mode}")
         ledger.orders[asked.tag] = asked
-        self._note_children(asked)
+        note_children(ledger, self.workload)
         idempotency_key = f"key-{asked.tag}" if is_keyed else ""
         if is_inside:
             asked.told = random.choice(("", DESK, make_url(asked.tag)))
@@ -206,19 +206,23 @@ class Clients:
             seconds = min(seconds * 1.5, PAUSE_SECONDS_MAX)
         return None
 
-    def _note_children(self, asked: Asked) -> None:
-        """Keep what the orders inside of this one ask for."""
-        for child in self.workload.children:
-            self.world.ledger.orders[child.order["tag"]] = Asked(
-                tag=child.order["tag"],
-                kind="Errand" if child.how == "serve" else "Cell",
-                key=child.key,
-                ops=child.order["ops"],
-                parent=child.parent,
-                is_awaited=child.how in _AWAITED and not child.is_limited,
-                has_sections_below=has_sections_below(child.order["ops"]),
-                is_shielded=child.how == "keep" or (child.how == "guard" and not child.is_below),
-            )
-            if child.how == "part":
-                self.world.ledger.touched_tags.add(child.order["tag"])
-        self.workload.children.clear()
+
+def note_children(ledger: Ledger, workload: Workload) -> None:
+    """Keep what the orders that were just drawn ask for."""
+    for child in workload.children:
+        ledger.orders[child.order["tag"]] = Asked(
+            tag=child.order["tag"],
+            kind="Errand" if child.how == "serve" else "Cell",
+            key=child.key,
+            ops=child.order["ops"],
+            parent=child.parent,
+            is_awaited=child.how in _AWAITED and not child.is_limited,
+            mode=child.mode,
+            has_sections_below=has_sections_below(child.order["ops"]),
+            is_shielded=child.how == "keep" or (child.how == "guard" and not child.is_below),
+        )
+        if child.how == "part":
+            ledger.touched_tags.add(child.order["tag"])
+        if child.mode == "interrupt":
+            ledger.interrupted.add(f"Cell/{child.key}")
+    workload.children.clear()

@@ -16,11 +16,13 @@ from holdfast.runtime.invocation_handle import InvocationHandle
 
 from .actors import HELPERS, Cell
 from .audits import Audits
+from .batches import Batches
 from .forgotten import LOOKS
 from .ledger import Asked
 from .network import Ask, LostError
 from .process import Process
 from .rewinding import Rewinder
+from .urging import Urging
 from .workload import KEYS
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ class Operator:
         self.random = random
         self.rewinder = Rewinder(world, random)
         self.audits = Audits(world, random)
+        self.urging = Urging(world, random)
+        self.batches = Batches(world, random, self._tag_of, self._hear)
 
     def begin(self) -> None:
         """Set to work, and have what is paused resumed in the end."""
@@ -58,19 +62,30 @@ class Operator:
             process = self.world.process
             if self.world.clients.are_done:
                 return
-            if process.is_serving and random.random() < 0.1:
-                process.spawn(self._edit(process, random.choice(KEYS)))
-            elif process.is_serving and random.random() < 0.08:
-                self.world.clients_loop.spawn(self._ask(self.audits.draw()))
-            elif process.is_serving and random.random() < 0.08:
-                process.spawn(self._rotate(process, revoke=random.random() < 0.3))
-            elif process.is_serving and random.random() < 0.15:
-                process.spawn(self.rewinder.act(process))
-            elif process.is_serving:
-                verb = random.choice(_VERBS)
-                ids = self._find_victims(process, verb)
-                if ids and not _is_helper(process, id_ := random.choice(ids)):
-                    process.spawn(self._do(process, id_, verb))
+            if process.is_serving:
+                self._act(process)
+
+    def _act(self, process: Process) -> None:
+        random, clients = self.random, self.world.clients_loop
+        if random.random() < 0.1:
+            process.spawn(self._edit(process, random.choice(KEYS)))
+        elif random.random() < 0.08:
+            clients.spawn(self._ask(self.audits.draw()))
+        elif random.random() < 0.08:
+            process.spawn(self._rotate(process, revoke=random.random() < 0.3))
+        elif random.random() < 0.12:
+            process.spawn(self.rewinder.act(process))
+        elif random.random() < (0.3 if self.world.clients.workload.is_named else 0.05):
+            process.spawn(self.rewinder.look_back(process))
+        elif self.world.is_urgent and random.random() < 0.2:
+            process.spawn(self.urging.act(process))
+        elif random.random() < 0.08:
+            process.spawn(self.batches.act(process, _is_helper))
+        else:
+            verb = random.choice(_VERBS)
+            ids = self._find_victims(process, verb)
+            if ids and not _is_helper(process, id_ := random.choice(ids)):
+                process.spawn(self._do(process, id_, verb))
 
     def _find_victims(self, process: Process, verb: str) -> list[bytes]:
         """Whom it may hit: anybody, or those whom it hits worst."""
@@ -159,7 +174,7 @@ class Operator:
     async def _do(self, process: Process, raw: bytes, verb: str) -> None:
         ledger = self.world.ledger
         id_ = format_invocation_id(InvocationId(raw))
-        tag = ledger.ids.get(id_) or find_tag(process.disk.memory, raw)
+        tag = self._tag_of(process, raw)
         if verb in {"cancel", "kill", "purge", "restart"}:
             ledger.touch(id_, tag, is_repeated=verb in {"purge", "restart"})
         if verb == "kill":
@@ -169,16 +184,24 @@ class Operator:
         resumed = ledger.resumed[id_]
         try:
             handle = process.runtime.invocation(id_)
-            said = await _act(handle, verb)
+            said = await _apply(handle, verb)
         except HoldfastError as error:
             ledger.tell(f"operator: {verb} {id_[-8:]} refused: {error.code}")
         else:
             ledger.count(f"operator: {verb}")
             ledger.tell(f"operator: {verb} {id_[-8:]}: {said!r:.60}")
-            if verb == "pause" and said:
-                ledger.pause(id_, resumed)
-            elif said:
-                await self._done(handle, tag, verb)
+            if said:
+                await self._hear(process, id_, tag, verb, resumed)
+
+    def _tag_of(self, process: Process, raw: bytes) -> str:
+        id_ = format_invocation_id(InvocationId(raw))
+        return self.world.ledger.ids.get(id_) or find_tag(process.disk.memory, raw)
+
+    async def _hear(self, process: Process, id_: str, tag: str, verb: str, resumed: int) -> None:
+        if verb == "pause":
+            self.world.ledger.pause(id_, resumed)
+        else:
+            await self._done(process.runtime.invocation(id_), tag, verb)
 
     async def _done(self, handle: InvocationHandle[object], tag: str, verb: str) -> None:
         """Something was done to an invocation, and that is known now."""
@@ -225,7 +248,7 @@ def _tag_of(data: bytes) -> str:
     return str(json.loads(data).get("tag", "")) if data.startswith(b"{") else ""
 
 
-async def _act(handle: InvocationHandle[object], verb: str) -> object:
+async def _apply(handle: InvocationHandle[object], verb: str) -> object:
     match verb:
         case "cancel":
             return await handle.cancel("by the operator")

@@ -34,6 +34,11 @@ _FAULTS: Final = {
         "operator: purge",
         "operator: restart",
     ),
+    "simulated: operator's batch of those": ("a batch of verbs was answered",),
+    "simulated: burst of interrupts, messages and calls at one key": (
+        "sent in a burst to interrupt",
+        "sent in a burst to steer",
+    ),
     "simulated: everybody suspended at once": ("everybody was suspended",),
 }
 

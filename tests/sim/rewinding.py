@@ -6,7 +6,7 @@ its lines are there once. A fork begins with a part of another object's log.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,11 @@ from .actors import BY_HANDLER, Cell
 
 if TYPE_CHECKING:
     from .process import Process
+    from .stored import Stored
     from .world import World
+
+LOOKS_MAX = 8
+"""So many moments are looked at, one after the other."""
 
 _UNFIT = b'["saga","call"', BY_HANDLER.replace(" ", "").encode()
 """Such an order puts its id into an argument, so it takes another path after a restart."""
@@ -50,6 +54,16 @@ class Restarted:
     """Paths of the steps whose results it began with."""
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What an object held at a moment of the past, as somebody was told."""
+
+    key: str
+    id: str
+    entry: int | None
+    values: Mapping[str, Any]
+
+
 class Rewinder:
     """Meddles with what is over."""
 
@@ -58,32 +72,43 @@ class Rewinder:
         self.world = world
         self.forks: list[Fork] = []
         self.restarted: list[Restarted] = []
+        self.looks: list[Look] = []
         self._random = random
         self._number = 0
         self._seen: set[bytes] = set()
 
     async def act(self, process: "Process") -> None:
-        """Restart something from an entry, fork an object, or look at its past."""
+        """Restart something from an entry, or fork an object."""
         random = self._random
-        rows = list(process.disk.scan(*keys.prefix_range(keys.OUTCOME)))
-        of_cells = [
-            (InvocationId(key[1:17]), target.key)
-            for key, row in rows
-            if (target := decode_outcome(row).target).service == "Cell" and target.handler == "run"
-        ]
+        of_cells = self._find_of_cells(process)
         if not of_cells:
             return
         id_, key = random.choice(of_cells)
-        assert key is not None, "a cell without a key"
         try:
-            if random.random() < 0.6:
+            if random.random() < 0.75:
                 await self._restart(process, id_, key)
-            elif random.random() < 0.5:
-                await self._fork(process, id_, key)
             else:
-                await self._look(process, id_, key)
+                await self._fork(process, id_, key)
         except HoldfastError as error:
             self.world.ledger.tell(f"operator: the past of {key} is refused: {error.code}")
+
+    async def look_back(self, process: "Process") -> None:
+        """Look at the past of objects, while it is forgotten perhaps."""
+        found = self._find_of_cells(process)
+        for id_, key in self._random.sample(found, min(LOOKS_MAX, len(found))):
+            try:
+                await self._look(process, id_, key)
+            except HoldfastError as error:
+                self.world.ledger.tell(f"operator: the past of {key} is not known: {error.code}")
+
+    def _find_of_cells(self, process: "Process") -> list[tuple[InvocationId, str]]:
+        """Those that have ended and had the turn of a cell, and its key."""
+        rows = list(process.disk.scan(*keys.prefix_range(keys.OUTCOME)))
+        return [
+            (InvocationId(key[1:17]), target.key or "")
+            for key, row in rows
+            if (target := decode_outcome(row).target).service == "Cell" and target.handler == "run"
+        ]
 
     def find_left(self, process: "Process") -> Iterator[bytes]:
         """Restarted ones that were seen before and are still open: what they wait for is over."""
@@ -145,9 +170,13 @@ class Rewinder:
         ledger.count("the past was read")
         read = (self.world.universe.now_us, list(values.get("log", [])))
         ledger.reads.setdefault(f"Cell/{key}", []).append(read)
+        self.looks.append(Look(key, at, entry, dict(values)))
 
     def judge(
-        self, logs: dict[str, list[str]], results: dict[str, list[tuple[str, list[list[Any]]]]]
+        self,
+        logs: dict[str, list[str]],
+        results: dict[str, list[tuple[str, list[list[Any]]]]],
+        stored: "Stored",
     ) -> Iterator[str]:
         """What is wrong in the end, by final logs and by the traces of those that succeeded."""
         for fork in self.forks:
@@ -160,6 +189,10 @@ class Rewinder:
             is_known = places and not self.world.ledger.is_repeated(fork.tag)
             if is_known and len(log) != (places[0] if fork.is_before else places[-1] + 1):
                 yield f"I11 {fork.key} is not {fork.of} as {fork.tag} had it"
+            elif is_known and not any(each.key == fork.key for each in self.restarted):
+                yield from stored.compare_at(fork.tag, fork.key, is_before=fork.is_before)
+        for look in self.looks:
+            yield from self._judge_look(look, logs.get(f"Cell/{look.key}", []), stored)
         for each in self.restarted:
             traces = dict(results.get(each.tag, []))
             trace, before = traces.get(each.id), traces.get(each.old_id)
@@ -167,6 +200,19 @@ class Rewinder:
                 yield from self._judge_log(each, trace, logs.get(f"Cell/{each.key}", []))
             if trace is not None and before is not None:
                 yield from _compare(each, trace, before)
+
+    def _judge_look(self, look: Look, log: list[str], stored: "Stored") -> Iterator[str]:
+        ledger = self.world.ledger
+        tag = ledger.ids.get(look.id, "")
+        places = [n for n, line in enumerate(log) if line.partition(" ")[0] == tag]
+        is_sure = places and look.entry != 1 and not ledger.is_repeated(tag)
+        if not is_sure or f"Cell/{look.key}" in ledger.put_back:
+            return
+        ledger.count("a moment of the past was compared")
+        wanted = log[: places[0] if look.entry == 0 else places[-1] + 1]
+        if list(look.values.get("log", [])) != wanted:
+            yield f"I19 {look.key} was not as {tag} had it: {len(wanted)} lines"
+        yield from stored.compare_with(tag, look.values, is_before=look.entry == 0)
 
     def _judge_log(self, each: Restarted, trace: list[list[Any]], log: list[str]) -> Iterator[str]:
         ledger = self.world.ledger

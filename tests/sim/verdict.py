@@ -15,6 +15,7 @@ from .actors import DESK, OF_STUMBLING, Cell, Desk, Flow, wanted_signals
 from .ledger import Asked
 from .network import Ask, LostError
 from .operators import find_tag
+from .stored import Stored
 from .workload import KEYS, walk
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class Judge:
         self.ledger = world.ledger
         self.logs: dict[str, list[str]] = {}
         """Final logs by object, ``Cell/a``."""
+        self.states: dict[str, Mapping[str, Any]] = {}
+        """What the same objects hold in all."""
         self.results: dict[str, list[tuple[str, list[list[Any]]]]] = defaultdict(list)
         """Ids and traces of those that succeeded, by tag."""
 
@@ -44,6 +47,8 @@ class Judge:
         """Of whom the desk was told that they have ended."""
         self.failures: dict[str, Failure] = {}
         """Of those that failed, by id."""
+        self.kept_ids: set[str] = set()
+        """Of all that have ended and are kept."""
         self.read_ids: set[str] = set()
         """Messages that a turn has read, so that they never ran."""
 
@@ -64,12 +69,17 @@ class Judge:
                 self._check_success(tag, id_, trace, places)
         self._check_order(places)
         self._check_messages(places)
+        for problem in self.world.operator.urging.judge(self, places):
+            self.ledger.violate(problem)
         self._check_sagas()
         self._check_sections()
         self._check_told()
         self._check_told_of_clients()
+        stored = Stored(self)
+        for problem in stored.judge():
+            self.ledger.violate(problem)
         rewinder = self.world.operator.rewinder
-        for problem in rewinder.judge({**self.logs, **self.forks}, self.results):
+        for problem in rewinder.judge({**self.logs, **self.forks}, self.results, stored):
             self.ledger.violate(problem)
 
     def _check_open(self) -> None:
@@ -107,11 +117,13 @@ class Judge:
                     self.ledger.violate(f"I17 {kind}/{key} answers {response.status}")
             state = await _state_of(world, Cell if kind == "Cell" else Flow, key)
             self.logs[f"{kind}/{key}"] = list(state.get("log", []))
+            self.states[f"{kind}/{key}"] = state
         rewinder = world.operator.rewinder
         new = {fork.key for fork in rewinder.forks} | {each.key for each in rewinder.restarted}
         for key in sorted(new - set(KEYS)):
             state = await _state_of(world, Cell, key)
             self.forks[f"Cell/{key}"] = list(state.get("log", []))
+            self.states[f"Cell/{key}"] = state
         heard = await _state_of(world, Desk, DESK)
         self.heard = list(heard.get("heard", []))
 
@@ -127,6 +139,7 @@ class Judge:
     def _read_results(self) -> None:
         for key, row in self.world.rows.scan(*keys.prefix_range(keys.OUTCOME)):
             outcome = decode_outcome(row)
+            self.kept_ids.add(format_invocation_id(InvocationId(key[1:17])))
             if isinstance(outcome.result, Failure):
                 self.failures[format_invocation_id(InvocationId(key[1:17]))] = outcome.result
                 _, stumbled, path = outcome.result.message.partition(OF_STUMBLING)
@@ -221,7 +234,7 @@ class Judge:
         places: dict[str, int],
     ) -> None:
         ledger = self.ledger
-        if kind in {"call", "send", "attach", "keep"}:
+        if kind in {"call", "send", "attach", "keep", "seize"}:
             failed = is_failure(got)
             child = op[2]["tag"]
             if not failed and child not in places and not self.ledger.is_touched(child):

@@ -5,10 +5,16 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from holdfast.objects.call_options import Mode
+
 from .actors import BY_HANDLER
 from .hooks import make_url
+from .naming import NAMES
 
 KEYS = ("a", "b", "c", "d")
+NAMED_SHARE = 0.3
+"""How many worlds store things by name."""
+
 DEPTH_MAX = 2
 DAY_MS = 86_400_000
 URL_SHARE = 0.5
@@ -40,11 +46,16 @@ _OPS = {
     "guard": 5,
     "tidy": 4,
 }
+_URGENT = {"urge": 14, "seize": 5, "inbox": 10, "drain": 6}
+"""In worlds where many are in a hurry."""
+
+_NAMED = {"set": 8, "grow": 16, "get": 12, "clear": 16, "keys": 4}
+"""In worlds that store things by name."""
+
 _HOWS = (
     *("yes", "yes", "no", "yes by link", "no by link"),
     *(f"yes {BY_HANDLER}", f"no {BY_HANDLER}"),
 )
-_KINDS, _WEIGHTS = [*_OPS], [*_OPS.values()]
 _UNKNOWN = ("retry", "retry", "retry", "fail", "pause", "verify")
 
 
@@ -60,13 +71,19 @@ class Child:
     """Whether the parent may stop waiting for it."""
     is_below: bool = False
     """Whether its op is a part of another one."""
+    mode: Mode = "queue"
 
 
 class Workload:
     """Draws orders; what they contain is kept for those who check it."""
 
-    def __init__(self, random: Random, *, is_long: bool) -> None:
+    def __init__(self, random: Random, *, is_long: bool, is_urgent: bool = False) -> None:
         self.random = random
+        weights = {**_OPS, **(_URGENT if is_urgent else {})}
+        self.is_named = random.random() < NAMED_SHARE
+        if self.is_named:
+            weights |= _NAMED
+        self._kinds, self._weights = [*weights], [*weights.values()]
         self.is_long = is_long
         self.children: list[Child] = []
         self._number = 0
@@ -109,7 +126,7 @@ class Workload:
         return random.randrange(20_000, DAY_MS)
 
     def _draw_op(self, tag: str, key: str, depth: int) -> list[Any]:
-        kind = self.random.choices(_KINDS, _WEIGHTS)[0]
+        kind = self.random.choices(self._kinds, self._weights)[0]
         return self._make_op(kind, tag, key, depth)
 
     def _make_op(self, kind: str, tag: str, key: str, depth: int) -> list[Any]:  # noqa: C901, PLR0911, PLR0912  # a table
@@ -121,6 +138,17 @@ class Workload:
                 return ["sleep", self.draw_ms()]
             case "call" | "send" | "attach" | "part" | "keep" if depth < DEPTH_MAX:
                 return self._draw_child(kind, tag, key, depth)
+            case "urge" if depth < DEPTH_MAX:
+                return self._draw_urge(tag, key, depth)
+            case "seize" if depth < DEPTH_MAX:
+                target = random.choice([each for each in KEYS if each != key])
+                order = self.draw_order(tag, target, depth + 1)
+                self.children.append(Child(tag, target, order, kind, mode="interrupt"))
+                return ["seize", target, order]
+            case "set" | "grow" | "get" | "clear":
+                return [kind, random.choice(NAMES)]
+            case "keys":
+                return ["keys", ""]
             case "awake":
                 how = random.choice(_HOWS)
                 return ["awake", random.randrange(1, 300), random.choice((0, 0, 50)), how]
@@ -164,6 +192,14 @@ class Workload:
                 return ["saga", how, random.randrange(1, 4), random.randrange(0, 30), fails]
             case _:
                 return ["step", self._draw_step()]
+
+    def _draw_urge(self, tag: str, key: str, depth: int) -> list[Any]:
+        random = self.random
+        target = key if random.random() < 0.3 else random.choice(KEYS)
+        order = self.draw_order(tag, target, depth + 1)
+        mode: Mode = random.choice(("interrupt", "steer", "steer"))
+        self.children.append(Child(tag, target, order, "urge", mode=mode))
+        return ["urge", target, order, mode, random.choice((0, 0, random.randrange(200)))]
 
     def _draw_below(self, tag: str, key: str, depth: int) -> list[Any]:
         """An op that is a part of another one."""

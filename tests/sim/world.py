@@ -68,6 +68,9 @@ CALLBACK_RETRY = RetryPolicy(
     jitter=0.2,
     max_attempts=None,
 )
+URGENT_SHARE = 0.2
+"""How many worlds have many calls that interrupt or are messages."""
+
 CROWDED_SHARE = 0.1
 """How many worlds keep no more than a few completed calls."""
 
@@ -125,6 +128,7 @@ class World:
         self.ledger.is_forgetful = self.config.retention < timedelta(days=1)
         self.ledger.is_crowded = self.config.retained_bytes_max < CROWDED_BYTES
         self.is_long = self.config.maintenance_ms > 1_000
+        self.is_urgent = Random(f"{seed}/urgent").random() < URGENT_SHARE
         self.clients = Clients(self, Random(f"{seed}/clients"))
         self.outsiders = Outsiders(self, Random(f"{seed}/outsiders"))
         self.hooks = Hooks(self, Random(f"{seed}/hooks"))
