@@ -47,7 +47,14 @@ class Attempts:
         self._config = config
         self._resident_max = config.resident_attempts_max
         self._request_turn = request_turn
-        self.steps = Steps(lifecycle, clock, threads, tracing, self)
+        self.steps = Steps(
+            lifecycle=lifecycle,
+            clock=clock,
+            threads=threads,
+            tracing=tracing,
+            watch=watch,
+            owner=self,
+        )
         self._parts = AttemptParts(
             lifecycle=lifecycle,
             clock=clock,

@@ -96,17 +96,25 @@ class Checker:
         host = EmptyHost()
         self._lifecycle.connect(host)
         # Nobody's spans: nothing happens.
-        tracing = Tracing(ProxyTracerProvider())
+        tracing, threads = Tracing(ProxyTracerProvider()), SystemThreads()
+        watch = BlockingWatch(this_thread(), 0.0, threads.post)
         self._parts = AttemptParts(
             lifecycle=self._lifecycle,
             clock=clock,
             config=config,
-            steps=Steps(self._lifecycle, clock, SystemThreads(), tracing, host),
+            steps=Steps(
+                lifecycle=self._lifecycle,
+                clock=clock,
+                threads=threads,
+                tracing=tracing,
+                watch=watch,
+                owner=host,
+            ),
             table=StateTable(self._commits, clock),
             host=host,
             sources=SourceFinder(),
             tracing=tracing,
-            watch=BlockingWatch(this_thread(), 0.0),
+            watch=watch,
         )
 
     def find_open(self, after: InvocationId | None = None) -> Iterator[InvocationId]:

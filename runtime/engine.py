@@ -307,10 +307,11 @@ class Engine(Outside, ForDoors):
     def _make_watch(self) -> BlockingWatch:
         """Who notices that a handler blocks; in a world of a test, where time stands, nobody."""
         seconds_max = self.config.blocking_ms_max / 1000
-        watch = BlockingWatch(this_thread(), seconds_max)
+        watch = BlockingWatch(this_thread(), seconds_max, self._threads.post)
         if seconds_max and isinstance(self._threads, SystemThreads):
             self._watch_thread = SystemWatch(watch.look, seconds_max / 4)
             watch.wake = self._watch_thread.wake
+            watch.start()
         return watch
 
     def _close_threads(self) -> None:

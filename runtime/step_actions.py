@@ -15,6 +15,7 @@ from weakref import ref
 from ..objects.identity import format_invocation_id
 from ..objects.step_info import StepInfo, current_step, decode_details
 from ..objects.syscalls import Action, Intent
+from .blocking import BlockingWatch
 from .seams import Clock, Threads
 from .step_heartbeats import Heartbeats
 from .step_plan import Step
@@ -26,12 +27,14 @@ Ended = Callable[[Step, Any, BaseException | None], None]
 class Actions:
     """Runs actions, each once, and tells of each how it ended."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # its surroundings, each by keyword
         self,
+        *,
         clock: Clock,
         threads: Threads,
         tracing: Tracing,
         heartbeats: Heartbeats,
+        watch: BlockingWatch,
         ended: Ended,
     ) -> None:
         """``ended`` is called with each action's step, and with its result or its exception."""
@@ -39,6 +42,7 @@ class Actions:
         self._threads = threads
         self._tracing = tracing
         self._heartbeats = heartbeats
+        self._watch = watch
         self._ended = ended
 
     def run(self, step: Step) -> None:
@@ -119,6 +123,10 @@ class Actions:
 
     def _await(self, step: Step, awaitable: Awaitable[Any]) -> None:
         loop = asyncio.get_running_loop()
+        watch = self._watch
+        watch.actions += 1
+        if not watch.is_awake:
+            watch.wake_up()
         step.task = loop.create_task(_wait(awaitable), context=step.plan.context)
         step.task.add_done_callback(partial(self._task_done, step, awaitable))
         if step.is_cancelled or step.timed_out:
@@ -132,6 +140,7 @@ class Actions:
             self._ended(step, result, error)
 
     def _task_done(self, step: Step, awaitable: Awaitable[Any], task: "asyncio.Task[Any]") -> None:
+        self._watch.actions -= 1
         if task.cancelled():
             if inspect.iscoroutine(awaitable):
                 # If it has not begun, Python would complain that it was never awaited.

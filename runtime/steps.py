@@ -30,6 +30,7 @@ from ..objects.errors import HoldfastError, OutcomeUnknownError, StepFailedError
 from ..objects.identity import InvocationId, printable
 from ..objects.retry import RetryPolicy
 from ..objects.syscalls import Happened, NeverHappened
+from .blocking import BlockingWatch
 from .failures import describe, failure_of, find_terminal
 from .lifecycle import Lifecycle
 from .logs import make_logger
@@ -58,12 +59,14 @@ class Owner(Protocol):
 class Steps:
     """All steps whose action is about to run, runs, or has been told to end."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # its surroundings, each by keyword
         self,
+        *,
         lifecycle: Lifecycle,
         clock: Clock,
         threads: Threads,
         tracing: Tracing,
+        watch: BlockingWatch,
         owner: Owner,
     ) -> None:
         """Begin with none."""
@@ -74,7 +77,14 @@ class Steps:
         heartbeats = Heartbeats(
             clock, threads, lifecycle.config.heartbeat_write_ms, self._write_details
         )
-        self._actions = Actions(clock, threads, tracing, heartbeats, self._ended)
+        self._actions = Actions(
+            clock=clock,
+            threads=threads,
+            tracing=tracing,
+            heartbeats=heartbeats,
+            watch=watch,
+            ended=self._ended,
+        )
         # Invariant: no inner mapping is empty.
         self._steps: dict[InvocationId, dict[int, Step]] = {}
         # What to do when the last action of an invocation has ended.
