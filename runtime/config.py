@@ -141,11 +141,12 @@ def _check(name: str, value: object, default: object) -> None:
             kind, is_good = "a bool", isinstance(value, bool)
         case int() | float():
             is_whole = isinstance(default, int)
-            kind = "a whole number, 0 or more" if is_whole else "a number, 0 or more"
+            least = 1 if name == "turn_pumps_max" else 0  # With none nothing would ever run.
+            kind = f"a {'whole ' if is_whole else ''}number, {least} or more"
             is_good = (
                 isinstance(value, int if is_whole else int | float)
                 and not isinstance(value, bool)
-                and value >= 0
+                and value >= least
             )
         case RetryPolicy():
             kind, is_good = "a RetryPolicy", isinstance(value, RetryPolicy)

@@ -22,6 +22,7 @@ from holdfast import InvalidArgumentError, RuntimeConfig
         ({"turn_seconds_max": "0.1"}, "turn_seconds_max is '0.1', and it must be a number"),
         ({"always_replay": "yes"}, "always_replay is 'yes', and it must be a bool"),
         ({"retry": 3}, "retry is 3, and it must be a RetryPolicy"),
+        ({"turn_pumps_max": 0}, "turn_pumps_max is 0, and it must be a whole number, 1 or more"),
         ({"tide_mark": "strickt"}, "tide_mark is 'strickt'"),
     ],
 )
