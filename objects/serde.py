@@ -21,6 +21,7 @@ import msgspec
 
 from . import pydantic_models
 from .errors import InvalidArgumentError, InvalidDefinitionError
+from .nesting import BYTES_MAX, decode_deep
 from .refusals import UnsupportedTypeError, describe_type, refuse_document, refuse_value, show
 
 T = TypeVar("T")
@@ -173,7 +174,8 @@ class _JsonSerde:
         if not data and self._takes_none:
             return None
         try:
-            value = self._decode(data)
+            is_long = len(data) > BYTES_MAX
+            value = decode_deep(self._decode, data) if is_long else self._decode(data)
             if len(data) >= 19 and _find_long_number(data):
                 _encode_packed(value)
         except Exception as error:
