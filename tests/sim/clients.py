@@ -149,6 +149,7 @@ class Clients:
         )
         ask = Ask("POST", path, order, key=idempotency_key, tag=asked.tag)
         ask = replace(ask, inside=inside) if is_inside else ask
+        asked.ask = ask
         asked.sent_us = self.world.universe.now_us
         response = await self._insist(ask, is_harmless=is_keyed or (is_flow and is_send))
         if response is None:

@@ -75,6 +75,16 @@ class Hooks:
         self._not_before: dict[str, tuple[Process, int]] = {}
         self._posting: dict[Process, int] = {}
 
+    @property
+    def known(self) -> dict[str, Any]:
+        """What was told, and taken, so far."""
+        return {name: getattr(self, name) for name in ("_bodies", "_urls", "_over", "_gone")}
+
+    @known.setter
+    def known(self, known: dict[str, Any]) -> None:
+        for name, value in known.items():
+            setattr(self, name, value)
+
     async def post(
         self,
         process: "Process",

@@ -84,6 +84,8 @@ class Asked:
     """Whether an op below another one is a section, so that what is beside it goes on."""
     is_shielded: bool = False
     """Whether its caller's being told to end is none of its business."""
+    ask: Any = None
+    """The request that brings it, where a client sends it."""
 
 
 @dataclass(slots=True)

@@ -1,6 +1,7 @@
 """Who resolves awakeables, sends signals and keeps promises, when a handler has asked for it."""
 
 import asyncio
+from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,22 @@ _REFUSED = 403
 _AGAIN = frozenset({429, 503, 507})
 
 
+@dataclass(slots=True)
+class Asking:
+    """Something that was asked for."""
+
+    line: tuple[str, str, str]
+    """Its kind, the invocation, and a name."""
+    values: list[str]
+    ms: int
+    done: int = 0
+    """How many of its values are known to be taken."""
+
+    def copy(self) -> "Asking":
+        """The same, of another line of lives."""
+        return replace(self)
+
+
 class Outsiders:
     """One for all that is asked for."""
 
@@ -21,6 +38,8 @@ class Outsiders:
         self.world = world
         self.random = random
         self._open = 0
+        self.askings: list[Asking] = []
+        """All that was ever asked for."""
 
     @property
     def is_busy(self) -> bool:
@@ -31,18 +50,32 @@ class Outsiders:
         """Listen to what handlers ask for."""
         self.world.ledger.on_ask = self._asked
 
-    def _asked(self, kind: str, id_: str, name: str, values: list[str], ms: int) -> None:
-        self._open += 1
-        self.world.clients_loop.spawn(self._complete((kind, id_, name), values, ms))
+    def take_up(self, askings: list[Asking]) -> None:
+        """Go on with what others had begun; of what they tried last they know nothing."""
+        for asking in askings:
+            kind, id_, name = asking.line
+            if asking.done < len(asking.values):
+                if kind == "signal":
+                    self.world.ledger.doubled.add((id_, name))
+                self._begin(asking)
 
-    async def _complete(self, line: tuple[str, str, str], values: list[str], ms: int) -> None:
-        kind, id_, name = line
+    def _asked(self, kind: str, id_: str, name: str, values: list[str], ms: int) -> None:
+        self._begin(Asking((kind, id_, name), values, ms))
+
+    def _begin(self, asking: Asking) -> None:
+        self._open += 1
+        self.askings.append(asking)
+        self.world.clients_loop.spawn(self._complete(asking))
+
+    async def _complete(self, asking: Asking) -> None:
+        kind, id_, name = asking.line
         self.world.ledger.count(f"{kind} asked for")
         try:
             # One after the other, so that the order in which signals come is known.
-            for value in values:
-                await asyncio.sleep(ms / 1000)
+            for value in asking.values[asking.done :]:
+                await asyncio.sleep(asking.ms / 1000)
                 await self._insist(kind, id_, name, value)
+                asking.done += 1
         finally:
             self._open -= 1
 

@@ -19,6 +19,7 @@ _INVARIANTS: Final = (
 _FAULTS: Final = {
     "simulated: killed": ("processes that died",),
     "simulated: power cut that lost written batches": ("written batches were lost",),
+    "simulated: restored from a backup taken while it worked": ("a backup was restored",),
     "simulated: killed in the middle of a write": ("died in the middle of a write",),
     "simulated: EIO or ENOSPC of a write or a sync": ("the store failed",),
     "simulated: slow disk": ("the disk became slow",),

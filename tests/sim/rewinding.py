@@ -77,6 +77,16 @@ class Rewinder:
         self._number = 0
         self._seen: set[bytes] = set()
 
+    @property
+    def known(self) -> dict[str, Any]:
+        """What was done and found so far."""
+        return {name: getattr(self, name) for name in ("forks", "restarted", "looks", "_seen")}
+
+    @known.setter
+    def known(self, known: dict[str, Any]) -> None:
+        for name, value in known.items():
+            setattr(self, name, value)
+
     async def act(self, process: "Process") -> None:
         """Restart something from an entry, or fork an object."""
         random = self._random

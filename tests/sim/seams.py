@@ -8,6 +8,7 @@ what is durable.
 
 import math
 from collections.abc import Callable, Mapping
+from copy import copy
 from functools import partial
 from random import Random
 from typing import Any
@@ -274,6 +275,11 @@ class SimDisk:
             rows = self.memory._rows  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
             return keys.INVOCATION + id_ not in rows
         return position <= self.durable
+
+    def copy(self, random: Random) -> MemoryStore:
+        """A backup: what is durable, and some of what was written since."""
+        through = self.durable + int(random.random() * (self.written - self.durable + 1))
+        return copy(self.memory).crash(keep_written=False, through=through)
 
     def crash(self, *, is_power_cut: bool) -> tuple[MemoryStore, int]:
         """What the next process finds, and how many written batches were lost."""

@@ -53,6 +53,15 @@ class Urging:
         self._workload = Workload(random, is_long=False)
         self._bursts: list[_Burst] = []
 
+    @property
+    def known(self) -> dict[str, Any]:
+        """What was sent so far."""
+        return {"bursts": self._bursts}
+
+    @known.setter
+    def known(self, known: dict[str, Any]) -> None:
+        self._bursts = known["bursts"]
+
     async def act(self, process: "Process") -> None:
         """Send a few to one key, all in one moment."""
         random, ledger, runtime = self._random, self._world.ledger, process.runtime

@@ -32,6 +32,7 @@ from .network import Network
 from .operators import Operator
 from .outsiders import Outsiders
 from .process import Process
+from .restoring import Backup, Restoring, take_up
 from .seams import WallClock
 from .universe import SimLoop, Universe
 from .verdict import judge
@@ -48,6 +49,7 @@ FAULTS: Final = (
     "suspend",
     "stop",
     "nag",
+    "backup",
 )
 
 WORLDS_KEPT_MAX = 25
@@ -105,19 +107,26 @@ class Outcome:
 class World:
     """A world while it runs."""
 
-    def __init__(self, seed: str, options: Options) -> None:
+    def __init__(self, seed: str, options: Options, backup: Backup | None = None) -> None:
         self.seed = seed
         self.options = options
-        self.universe = Universe(seed)
+        self.backup = backup
+        """What it begins with, if it does not begin with nothing."""
+        self.universe = Universe(seed) if backup is None else backup.universe
         self.wall = WallClock(self.universe)
         self.ledger = Ledger(self.universe, lambda: self.process.disk, lambda: self.wall.highest_ms)
+        if backup is not None:
+            backup.settle(self.ledger, self.wall)
+            self.ledger = backup.ledger
         self.faults = options.faults
         self.config = draw_config(Random(f"{seed}/config"), options)
+        if backup is not None:
+            self.config = backup.config
         self.clients_loop = SimLoop(self.universe, "clients", self._complain)
-        self.memory = MemoryStore()
+        self.memory = MemoryStore() if backup is None else backup.memory
         self.process: Process
         """The one that runs, or the last one that did."""
-        self.lives = 0
+        self.lives = 0 if backup is None else backup.lives
         self.network = Network(
             self.universe,
             self.clients_loop,
@@ -135,6 +144,9 @@ class World:
         self.operator = Operator(self, Random(f"{seed}/operator"))
         self.patched_from = Random(f"{seed}/patched").randrange(1, 5)
         """The life from which on the code is another one."""
+        if backup is not None:
+            self.patched_from = backup.patched_from
+        self.restoring = Restoring(self, Random(f"{seed}/restoring"))
         self.nemesis = Nemesis(self, Random(f"{seed}/nemesis"))
 
     # -- Life and death of the server -----------------------------------------------------------
@@ -192,6 +204,9 @@ class World:
 
     def _run(self) -> Outcome:
         self.start()
+        if self.backup is not None:
+            take_up(self, self.backup)
+        self.restoring.begin()
         self.clients.begin()
         self.operator.begin()
         self.outsiders.begin()
@@ -285,12 +300,31 @@ def run_world(seed: str, options: Options | None = None) -> Outcome:
         world = World(seed, options or Options())
         told.ledger = world.ledger
         outcome = world.run()
-        told.ledger = None
         _over.append(world)
+        backup = world.restoring.backup
+        if backup is not None and not outcome.violations:
+            line = Options(faults=frozenset(), clients=0)
+            restored = World(f"{seed}/restored", line, backup)
+            told.ledger = restored.ledger
+            outcome = _join(outcome, restored.run())
+            _over.append(restored)
+            del restored
+        told.ledger = None
         del world
         if len(_over) >= WORLDS_KEPT_MAX:
             clear_away()
     return outcome
+
+
+def _join(first: Outcome, second: Outcome) -> Outcome:
+    """What came of a world and of what was restored of it."""
+    return replace(
+        first,
+        violations=second.violations,
+        fingerprint=f"{first.fingerprint[:16]}{second.fingerprint[:16]}",
+        counters=first.counters + second.counters,
+        story=(*first.story, "", "restored:", *second.story),
+    )
 
 
 def clear_away() -> None:
