@@ -412,6 +412,12 @@ REPLAY = (
         ("runtime.commands:Commands.patched", "self.write(Patched(name))", "pass"),
     ),
     _bug(
+        "patch taken out and missed",
+        "I15",
+        "takes a patch that the code does not ask for any more for a mismatch",
+        ("journal.replay:ReplayCursor.match", "type(issued.command) is Patched:", "False:"),
+    ),
+    _bug(
         "send made again",
         "I10",
         "makes a recorded send again when it is replayed",
@@ -561,6 +567,16 @@ WAITING = (
             "runtime.promises:complete_promise",
             "if commits.get(key) is not None:",
             "if False:",
+        ),
+    ),
+    _bug(
+        "state told to one watcher",
+        "I19",
+        "tells the first of those who wait for another state of an object",
+        (
+            "runtime.watches:Watches._look",
+            "dict.fromkeys(self._watchers.get(watched, ()), watched)",
+            "dict.fromkeys(list(self._watchers.get(watched, ()))[:1], watched)",
         ),
     ),
     _bug(

@@ -6,6 +6,7 @@ from typing import Any
 from holdfast import Happened, Intent, NeverHappened, step_info
 
 from .ledger import Effect, Ledger
+from .patching import Code
 
 Trace = list[list[Any]]
 
@@ -17,8 +18,8 @@ class Outside:
     """Whose ledger the actions of the moment write to: that of the one world that runs."""
 
     ledger: Ledger
-    is_patched: bool
-    """Whether the process of the moment runs later code."""
+    code: Code
+    """Which code the process of the moment runs."""
 
 
 async def act(tag: str, path: str, options: dict[str, Any], seen: Trace) -> str:

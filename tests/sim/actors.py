@@ -366,7 +366,8 @@ class Actor:
         return {"drained": [message["tag"] for message in messages]}
 
     async def do_patch(self, path: str) -> bool:
-        is_new = Outside.is_patched and self.ctx.patched(f"patch {path}")
+        code = Outside.code
+        is_new = code == "after" or (code == "patched" and self.ctx.patched(f"patch {path}"))
         if is_new:
             await self.ctx.sleep(timedelta(milliseconds=1))
         return is_new

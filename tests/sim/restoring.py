@@ -21,6 +21,7 @@ from holdfast.journal.memory import MemoryStore
 from .ledger import Asked, Ledger
 from .network import LostError
 from .outsiders import Asking
+from .patching import Patching
 from .seams import WallClock
 from .universe import Universe
 
@@ -45,7 +46,7 @@ class Backup:
     known: tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
     """What hooks, the one who looks at the past, and the one who urges had found out."""
     lives: int
-    patched_from: int
+    patching: Patching
     config: RuntimeConfig
     offset_ms: int
     may_jump: bool
@@ -97,7 +98,7 @@ def _take(world: "World", random: Random) -> Backup:
         askings=[each.copy() for each in world.outsiders.askings],
         known=known,
         lives=world.lives,
-        patched_from=world.patched_from,
+        patching=copy.copy(world.patching),
         config=world.config,
         offset_ms=world.wall.offset_ms,
         may_jump=world.wall.may_jump,

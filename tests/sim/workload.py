@@ -41,7 +41,7 @@ _OPS = {
     "join": 2,
     "saga": 5,
     "drain": 2,
-    "patch": 3,
+    "patch": 6,
     "keep": 2,
     "guard": 5,
     "tidy": 4,

@@ -31,11 +31,13 @@ from .nemesis import Nemesis
 from .network import Network
 from .operators import Operator
 from .outsiders import Outsiders
+from .patching import Patching
 from .process import Process
 from .restoring import Backup, Restoring, take_up
 from .seams import WallClock
 from .universe import SimLoop, Universe
 from .verdict import judge
+from .watching import Watching
 
 FAULTS: Final = (
     "kill",
@@ -142,10 +144,10 @@ class World:
         self.outsiders = Outsiders(self, Random(f"{seed}/outsiders"))
         self.hooks = Hooks(self, Random(f"{seed}/hooks"))
         self.operator = Operator(self, Random(f"{seed}/operator"))
-        self.patched_from = Random(f"{seed}/patched").randrange(1, 5)
-        """The life from which on the code is another one."""
+        self.patching = Patching(self, Random(f"{seed}/patched"))
         if backup is not None:
-            self.patched_from = backup.patched_from
+            self.patching.take_up(backup.patching)
+        self.watching = Watching(self, Random(f"{seed}/watching"))
         self.restoring = Restoring(self, Random(f"{seed}/restoring"))
         self.nemesis = Nemesis(self, Random(f"{seed}/nemesis"))
 
@@ -154,7 +156,7 @@ class World:
     def start(self) -> None:
         """A new process begins on what the last one left."""
         self.lives += 1
-        Outside.is_patched = self.lives >= self.patched_from
+        Outside.code = self.patching.start(self.lives)
         self.ledger.tell(f"process {self.lives} starts")
         self.process = Process(
             self.universe,
@@ -200,13 +202,14 @@ class World:
             return self._run()
         finally:
             self.ledger.is_sealed = True
-            del Outside.ledger, Outside.is_patched
+            del Outside.ledger, Outside.code
 
     def _run(self) -> Outcome:
         self.start()
         if self.backup is not None:
             take_up(self, self.backup)
         self.restoring.begin()
+        self.watching.begin()
         self.clients.begin()
         self.operator.begin()
         self.outsiders.begin()
