@@ -75,7 +75,7 @@ class Operator:
             process.spawn(self._rotate(process, revoke=random.random() < 0.3))
         elif random.random() < 0.12:
             process.spawn(self.rewinder.act(process))
-        elif random.random() < (0.3 if self.world.clients.workload.is_named else 0.05):
+        elif random.random() < (0.15 if self.world.clients.workload.is_named else 0.03):
             process.spawn(self.rewinder.look_back(process))
         elif self.world.is_urgent and random.random() < 0.2:
             process.spawn(self.urging.act(process))

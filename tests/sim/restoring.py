@@ -28,7 +28,7 @@ from .universe import Universe
 if TYPE_CHECKING:
     from .world import World
 
-SHARE: Final = 0.06
+SHARE: Final = 0.04
 """How many worlds are restored."""
 
 TRIES_MAX: Final = 5

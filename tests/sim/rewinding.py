@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .stored import Stored
     from .world import World
 
-LOOKS_MAX = 8
+LOOKS_MAX = 5
 """So many moments are looked at, one after the other."""
 
 _UNFIT = b'["saga","call"', BY_HANDLER.replace(" ", "").encode()

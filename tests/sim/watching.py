@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from .process import Process
     from .world import World
 
-SHARE: Final = 0.25
+SHARE: Final = 0.12
 """How many worlds are watched."""
 
-_LOOK_SECONDS: Final = 0.3
+_LOOK_SECONDS: Final = 0.5
 _MISSED_MAX: Final = 3
 
 

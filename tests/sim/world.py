@@ -72,7 +72,7 @@ CALLBACK_RETRY = RetryPolicy(
     jitter=0.2,
     max_attempts=None,
 )
-URGENT_SHARE = 0.2
+URGENT_SHARE = 0.12
 """How many worlds have many calls that interrupt or are messages."""
 
 CROWDED_SHARE = 0.1
