@@ -613,6 +613,16 @@ KEEPING = (
         ),
     ),
     _bug(
+        "another body taken for the same",
+        "I8",
+        "does not look at the body of a request whose idempotency key is known",
+        (
+            "runtime.admission:Admission._find_duplicate",
+            "is_other = row[INVOCATION_ID_BYTES:] != _digest(request.argument)",
+            "is_other = False",
+        ),
+    ),
+    _bug(
         "duplicate of what is over",
         "I8",
         "accepts a call again once the first one has completed",

@@ -165,6 +165,8 @@ class Clients:
 
             elif response.status == 202 and random.random() < 0.3:
                 await self._attach(id_)
+            if is_keyed:
+                await self.world.otherwise.ask(asked, ask)
 
     async def _attach(self, id_: str) -> None:
         """Ask how an invocation ended; whatever is answered is compared with all other answers."""

@@ -55,6 +55,8 @@ SOMETIMES: Final = (
     "an object was forked",
     "an outcome was asked for",
     "an outcome was told to a handler",
+    "another request with the same key was answered",
+    "another request with the same key was refused",
     "connection reset",
     "died between write and sync",
     "died in the middle of a write",

@@ -75,6 +75,8 @@ class Judge:
         self._check_sections()
         self._check_told()
         self._check_told_of_clients()
+        for problem in self.world.otherwise.judge(places):
+            self.ledger.violate(problem)
         for problem in self.world.watching.judge(self.states):
             self.ledger.violate(problem)
         stored = Stored(self)

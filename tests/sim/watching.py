@@ -38,6 +38,7 @@ class Watcher:
     tag: str | None = None
     log: list[str] = field(default_factory=list[str])
     waits_in: "Process | None" = None
+    compares_in: "Process | None" = None
     missed: tuple[str, int] = ("", 0)
     """A state that it was not told of yet, and how often that was so in a row."""
 
@@ -69,6 +70,10 @@ class Watching:
             if process.is_serving:
                 for watcher in self._watchers:
                     if watcher.waits_in is process:
+                        # A slow disk answers several questions in the same moment.
+                        if watcher.compares_in is process:
+                            continue
+                        watcher.compares_in = process
                         process.spawn(self._compare(process, watcher))
                     else:
                         watcher.waits_in, watcher.missed = process, ("", 0)
@@ -85,6 +90,7 @@ class Watching:
             seen = await process.runtime.wait_state(Cell, watcher.key)
         except (RuntimeClosedError, StoreFailedError):
             return
+        watcher.compares_in = None
         tag, times = watcher.missed
         is_missed = seen.tag != watcher.tag
         watcher.missed = (seen.tag, times + 1 if tag == seen.tag else 1) if is_missed else ("", 0)

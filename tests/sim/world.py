@@ -30,6 +30,7 @@ from .ledger import Ledger
 from .nemesis import Nemesis
 from .network import Network
 from .operators import Operator
+from .otherwise import Otherwise
 from .outsiders import Outsiders
 from .patching import Patching
 from .process import Process
@@ -74,6 +75,9 @@ CALLBACK_RETRY = RetryPolicy(
 )
 URGENT_SHARE = 0.12
 """How many worlds have many calls that interrupt or are messages."""
+
+STRICT_SHARE = 0.4
+"""How many worlds refuse another request with the same key."""
 
 CROWDED_SHARE = 0.1
 """How many worlds keep no more than a few completed calls."""
@@ -141,6 +145,7 @@ class World:
         self.is_long = self.config.maintenance_ms > 1_000
         self.is_urgent = Random(f"{seed}/urgent").random() < URGENT_SHARE
         self.clients = Clients(self, Random(f"{seed}/clients"))
+        self.otherwise = Otherwise(self, Random(f"{seed}/otherwise"))
         self.outsiders = Outsiders(self, Random(f"{seed}/outsiders"))
         self.hooks = Hooks(self, Random(f"{seed}/hooks"))
         self.operator = Operator(self, Random(f"{seed}/operator"))
@@ -294,7 +299,7 @@ def draw_config(random: Random, options: Options) -> RuntimeConfig:
     if random.random() < 0.4:
         # What is woken in one turn runs in a later one, behind a commit.
         config = replace(config, turn_pumps_max=1)
-    return config
+    return replace(config, idempotency_strict=random.random() < STRICT_SHARE)
 
 
 def run_world(seed: str, options: Options | None = None) -> Outcome:
