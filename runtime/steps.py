@@ -135,6 +135,9 @@ class Steps:
         )
         if record.next_attempt_ms > self._clock.now_ms():
             return  # Its timer will bring it back here.
+        if record.next_attempt_ms:
+            # Overdue: its timer must not ring for the attempt after this one.
+            self._lifecycle.timers.remove(record.next_attempt_ms, invocation.id, index)
         if record.state in {StepState.STARTED, StepState.HELD}:
             self._unknown(step, "it was interrupted by a crash or a stop")
             return

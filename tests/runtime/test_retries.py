@@ -22,6 +22,7 @@ from holdfast.journal import keys
 from holdfast.journal.records import decode_step
 from holdfast.objects.identity import Target, parse_awakeable_id
 from holdfast.runtime.requests import Answer, CallRequest
+from holdfast.runtime.verify import verify_rows
 from holdfast.testing import Client, crash_everywhere
 from holdfast.testing.virtual import UNHURRIED
 
@@ -63,6 +64,12 @@ class Busy(VirtualObject):
     async def timed(self, ctx: Context) -> Any:
         _, said = await asyncio.gather(ctx.sleep(SECOND), ctx.step().run("act", Script.act))
         return said
+
+    @handler
+    async def told(self, ctx: Context) -> list[Any]:
+        answer = ctx.awakeable(str)
+        Script.awakeable = answer.id
+        return await asyncio.gather(answer, ctx.step(retry=Script.policy).run("act", Script.act))
 
     @handler
     async def slow(self, ctx: Context) -> Any:
@@ -278,6 +285,24 @@ async def test_a_next_attempt_may_be_due_with_what_brings_the_handler_back(world
 
     assert (await world.finish(answer)).outcome == b'"done"'
     assert Script.times == [0, 1]
+
+
+async def test_a_next_attempt_that_is_overdue_when_its_handler_is_back_begins_once(
+    world: World,
+) -> None:
+    """Its timer was to ring after the answer that brought the handler back, and is taken back."""
+    Script.outcomes = [OSError("plain"), RetryableError("busy", retry_after=7)]
+    answer = ask(world, "told")
+    await world.rest()
+    world.runtime.suspend_idle()
+    await world.rest()
+    world.clock.jump(1)  # It is due, and the loop has not come to its timer.
+    resolved = world.runtime.complete_awakeable(parse_awakeable_id(Script.awakeable), b'"told"')
+
+    assert (await world.finish(answer)).outcome == b'["told","done"]'
+    assert Script.times == [0, 1, 8]
+    assert await resolved
+    assert verify_rows(world.store) == []
 
 
 # -- Handlers -----------------------------------------------------------------------------------
