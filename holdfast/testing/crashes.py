@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+from ..journal import keys
 from ..journal.records import InvocationState
 from ..objects.errors import HoldfastError, InvalidArgumentError, TerminalError
 from ..objects.identity import format_invocation_id
@@ -226,6 +227,17 @@ class _CallStage(Stage):
     """Whether what is paused is resumed, each time everything is at rest."""
     error: BaseException | None = None
     """What the call raised."""
+    # Entries of all journals when nothing but a resume could move anything.
+    _entries = -1
+
+    async def _move(self, task: "asyncio.Task[Any]") -> bool:
+        has_moved = await super()._move(task)
+        if has_moved or not (self.resumes and any(self.paused())):
+            return has_moved
+        # What its resume has paused once more is resumed again, if it got further.
+        entries = sum(1 for _ in self.store.scan(*keys.prefix_range(keys.JOURNAL)))
+        was, self._entries = self._entries, entries
+        return entries != was
 
     def at_rest(self) -> None:
         """Resume what is paused, if that is wanted."""

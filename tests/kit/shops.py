@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 from holdfast import (
     Context,
@@ -19,6 +20,7 @@ from holdfast import (
 from holdfast.testing import Effects
 
 EFFECTS = Effects()
+ATTEMPTS = itertools.count()
 BANK: dict[str, int] = {}
 """A fake that remembers payments by idempotency key."""
 
@@ -68,6 +70,16 @@ class Shop(VirtualObject):
     @handler
     async def held(self, ctx: Context) -> str:
         return await ctx.step(on_unknown="pause").run("pay", pay, 1200)
+
+    @handler
+    async def held_twice(self, ctx: Context) -> tuple[str, str]:
+        step = ctx.step(on_unknown="pause")
+        return await asyncio.gather(step.run("pay", pay, 1200), step.run("pay again", pay, 300))
+
+    @handler
+    async def loses_its_way(self, ctx: Context) -> str:
+        """Names its step otherwise in each attempt."""
+        return await ctx.run(f"pay {next(ATTEMPTS)}", pay, 1200)
 
     @handler
     async def verified(self, ctx: Context) -> str:

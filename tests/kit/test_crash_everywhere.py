@@ -157,6 +157,24 @@ async def test_a_pause_is_an_ending_unless_somebody_resumes() -> None:
     )
 
 
+async def test_whoever_resumes_does_so_as_often_as_it_takes() -> None:
+    """A crash leaves both steps unknown, and each of them pauses by itself."""
+
+    async def held(client: Client) -> tuple[str, str]:
+        return await client.object(Shop, "berlin").held_twice()
+
+    report = await crash_everywhere(held, SHOPS, effects=EFFECTS, resume_paused=True)
+    assert len(report.repeated) == 2
+
+
+async def test_a_pause_that_no_resume_ends_is_an_ending() -> None:
+    async def lost(client: Client) -> str:
+        return await client.object(Shop, "berlin").loses_its_way()
+
+    with pytest.raises(AssertionError, match=r"is paused: entry 1: the journal recorded"):
+        await crash_everywhere(lost, SHOPS, compare=lambda each: each.paused, resume_paused=True)
+
+
 async def test_a_verified_step_happens_once() -> None:
     payments: list[int] = []
 
