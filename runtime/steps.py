@@ -39,6 +39,7 @@ from .seams import Clock, Threads
 from .step_actions import Actions, tell_to_end
 from .step_heartbeats import Heartbeats
 from .step_plan import Step, StepPlan
+from .timers import make_step_due
 from .tracing import Tracing
 
 logger = make_logger("holdfast.steps")
@@ -138,6 +139,7 @@ class Steps:
         if record.next_attempt_ms:
             # Overdue: its timer must not ring for the attempt after this one.
             self._lifecycle.timers.remove(record.next_attempt_ms, invocation.id, index)
+            make_step_due(self._commits, invocation.id, index)
         if record.state in {StepState.STARTED, StepState.HELD}:
             self._unknown(step, "it was interrupted by a crash or a stop")
             return

@@ -10,6 +10,8 @@ import pytest
 
 from holdfast import (
     Context,
+    Happened,
+    Intent,
     RetryableError,
     RetryPolicy,
     StepFailedError,
@@ -50,6 +52,12 @@ class Script:
         return outcome
 
 
+async def look_up(intent: Intent) -> Any:
+    assert intent.attempt == 1
+    await Script.world.clock.sleep(0.25)
+    return Script.act()
+
+
 class Busy(VirtualObject):
     steps: int = state(0)
 
@@ -70,6 +78,13 @@ class Busy(VirtualObject):
         answer = ctx.awakeable(str)
         Script.awakeable = answer.id
         return await asyncio.gather(answer, ctx.step(retry=Script.policy).run("act", Script.act))
+
+    @handler
+    async def verified(self, ctx: Context) -> list[Any]:
+        answer = ctx.awakeable(str)
+        Script.awakeable = answer.id
+        step = ctx.step(retry=Script.policy, timeout=SECOND, on_unknown=look_up)
+        return await asyncio.gather(answer, step.run("hang", asyncio.Event().wait))
 
     @handler
     async def slow(self, ctx: Context) -> Any:
@@ -303,6 +318,25 @@ async def test_a_next_attempt_that_is_overdue_when_its_handler_is_back_begins_on
     assert Script.times == [0, 1, 8]
     assert await resolved
     assert verify_rows(world.store) == []
+
+
+async def test_a_verification_that_is_overdue_when_its_handler_is_back_is_not_asked_twice(
+    world: World,
+) -> None:
+    """The same for a step whose outcome is unknown, and whose ``verify`` failed."""
+    Script.outcomes = [OSError("no bank"), RetryableError("busy", retry_after=7), Happened("done")]
+    answer = ask(world, "verified")
+    await world.clock.advance(1.5)
+    world.runtime.suspend_idle()
+    await world.rest()
+    world.clock.jump(1)
+    resolved = world.runtime.complete_awakeable(parse_awakeable_id(Script.awakeable), b'"told"')
+    await world.rest()
+    assert verify_rows(world.store) == []
+
+    assert (await world.finish(answer)).outcome == b'["told","done"]'
+    assert Script.times == [1.25, 2.75, 10]
+    assert await resolved
 
 
 # -- Handlers -----------------------------------------------------------------------------------
