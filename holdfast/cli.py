@@ -31,7 +31,7 @@ from .objects.errors import (
     StoreFailedError,
     StoreFullError,
 )
-from .output import explained_output, leave, say, tell
+from .output import explained_output, leave, occupy_standard_streams, say, tell
 from .version import __version__
 
 EXIT_CANNOT_START = 1
@@ -58,6 +58,7 @@ COMMANDS: Final = {
 
 def main() -> NoReturn:
     """Run the command line of this process, then exit."""
+    occupy_standard_streams()
     leave(_main())
 
 

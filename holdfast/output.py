@@ -14,6 +14,8 @@ from typing import NoReturn, TextIO
 
 import click
 
+_STDERR = 2
+
 
 def tell(line: str, *, err: bool = False) -> None:
     """Print a line, or go on without it where it cannot be written."""
@@ -24,6 +26,17 @@ def tell(line: str, *, err: bool = False) -> None:
 def say(sentence: str) -> None:
     """As ``tell``, on stderr: what is wrong, as one line."""
     tell(f"holdfast: {' '.join(sentence.split())}", err=True)
+
+
+def occupy_standard_streams() -> None:
+    """Put ``/dev/null`` where whoever started this process has closed stdin, stdout or stderr.
+
+    Their numbers would be given to whatever is opened next. The loop of a server aborts the process
+    when it is to close one of them, and a library that complains would write into a file of ours.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        pass
+    os.close(number)
 
 
 class LineHandler(logging.StreamHandler[TextIO]):

@@ -65,6 +65,19 @@ def test_a_server_goes_on_although_nothing_can_be_printed(
     assert server.stderr == ""
 
 
+@pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_a_server_ends_in_order_although_its_streams_were_closed(
+    tmp_path: Path, closed: str
+) -> None:
+    (tmp_path / "echo.py").write_text(ECHO)
+    serve = ("serve", "echo.py", "--unix", "echo.sock")
+    script = f'exec "$0" -m holdfast "$@" {closed}'
+    with Running("sh", "-c", script, sys.executable, *serve, cwd=tmp_path) as server:
+        wait_until((tmp_path / "echo.sock").exists, "the server")
+        server.signal(signal.SIGTERM)
+        assert server.wait_exit() == 0
+
+
 def test_the_exit_code_stands_where_its_reason_cannot_be_written(tmp_path: Path) -> None:
     with to_full_disk("2>", "verify", "--nonsense", cwd=tmp_path, env=BUFFERED) as command:
         assert command.wait_exit() == 2
