@@ -29,6 +29,7 @@ from .loading import load_target
 from .objects.errors import HoldfastError, StoreFailedError
 from .objects.registry import Registry
 from .runtime.checking import CheckedInvocation, Verdict
+from .seconds import Seconds
 from .watched_check import check_open_invocations, silence
 
 EXIT_DIVERGES = 3
@@ -92,7 +93,7 @@ class Tally:
 @click.option("--all", "shows_all", is_flag=True, help="Print a line for those that are safe, too.")
 @click.option(
     "--timeout",
-    type=click.FloatRange(0.1, 3_600),
+    type=Seconds(0.1, 3_600),
     default=5,
     show_default=True,
     metavar="SECONDS",

@@ -32,6 +32,7 @@ from .loading import LoadedTarget, load_target
 from .objects.errors import StoreFailedError
 from .output import tell
 from .runtime.config import RuntimeConfig
+from .seconds import Seconds
 from .serving_limits import limit_options, raise_descriptor_limit, with_limits
 from .version import __version__
 from .watching import POLL_SECONDS, SourceWatch
@@ -98,7 +99,7 @@ def serving_options(command: Command) -> Command:
     for decorate in (
         click.option(
             "--grace",
-            type=click.FloatRange(0, 86_400),
+            type=Seconds(0, 86_400),
             default=5,
             show_default=True,
             metavar="SECONDS",

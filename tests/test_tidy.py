@@ -69,6 +69,7 @@ OWNERS: dict[str, set[str]] = {
         "holdfast/dev_command.py",
         "holdfast/later.py",
         "holdfast/output.py",
+        "holdfast/seconds.py",
         "holdfast/serving_command.py",
         "holdfast/serving_limits.py",
         "holdfast/testing/llm/__main__.py",

@@ -2,13 +2,14 @@
 
 import click
 
+from ..seconds import Seconds
 from .story import tell
 
 
 @click.command()
 @click.option(
     "--pace",
-    type=click.FloatRange(0.05, 60),
+    type=Seconds(0.05, 60),
     default=1.8,
     show_default=True,
     help="Seconds that each call of the pretended model takes.",

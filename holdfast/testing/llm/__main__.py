@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from ...objects.errors import InvalidArgumentError
+from ...seconds import Seconds
 from .bounds import REQUESTS_MAX, SECONDS_MAX, show
 from .script_file import read_script
 from .server import LlmServer
@@ -30,7 +31,7 @@ from .server import LlmServer
 )
 @click.option(
     "--pace",
-    type=click.FloatRange(0, SECONDS_MAX),
+    type=Seconds(0, SECONDS_MAX),
     default=0,
     show_default=True,
     metavar="SECONDS",
