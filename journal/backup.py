@@ -15,7 +15,8 @@ holds the interpreter lock from its first fsync to its last, so a server would s
 
 On one file system the tables are the original's own, by a second name, and cost nothing. On another
 one they are linked beside the original first, where that has room: copying gigabytes takes longer
-than a busy writer leaves its manifest alone.
+than a busy writer leaves its manifest alone. So are the logs then, which take no space of a disk
+that may be nearly full; that they grow until they are copied does no harm.
 
 A start of the copy counts one epoch more than the original had, so no number that a row of it has
 is given out again. Nobody can tell it what the original has done since.
@@ -164,15 +165,8 @@ def _take(partial: Path) -> DirectoryLock:
 def _fill(source: Path, partial: Path, path: Path) -> BackupInfo:
     tide = read_tide_mark(source / TIDE_FILE)
     database = partial / DATABASE
-    with contextlib.ExitStack() as stack:
-        links = None
-        if source.stat().st_dev != partial.stat().st_dev:
-            links = _find_room(source, stack)
-        if links is None:
-            _take_files(source, database)
-        else:
-            _take_files(source, links / DATABASE)
-            shutil.copytree(links / DATABASE, database)
+    if source.stat().st_dev == partial.stat().st_dev or not _copy_linked(source, database):
+        _take_files(source, database)
     create_tide_mark(partial / TIDE_FILE)
     mark = TideMark(partial / TIDE_FILE)
     try:
@@ -184,21 +178,29 @@ def _fill(source: Path, partial: Path, path: Path) -> BackupInfo:
     return _settle(source, partial, path)
 
 
-def _find_room(source: Path, stack: contextlib.ExitStack) -> Path | None:
-    """Room for links beside the original; ``None``: its disk is full, or for reading only.
+def _copy_linked(source: Path, into: Path) -> bool:
+    """Copy a database by way of links beside the original.
 
-    Then nobody is likely to write to it either, and its files are copied from where they are.
+    False, with nothing copied: its disk is full or for reading only, or takes no links. Then nobody
+    is likely to write to it either, and its files can be copied from where they are.
     """
-    try:
-        return stack.enter_context(staging(source))
-    except OSError as error:
-        if error.errno not in _NO_ROOM:
-            raise
-        return None
+    with contextlib.ExitStack() as stack:
+        try:
+            links = stack.enter_context(staging(source)) / DATABASE
+            _take_files(source, links, links_only=True)
+        except OSError as error:
+            if error.errno not in _NO_ROOM | _NO_LINKS:
+                raise
+            return False
+        shutil.copytree(links, into)
+        return True
 
 
-def _take_files(source: Path, into: Path) -> None:
-    """Link or copy the files of a database that somebody may be writing to."""
+def _take_files(source: Path, into: Path, *, links_only: bool = False) -> None:
+    """Link or copy the files of a database that somebody may be writing to.
+
+    With ``links_only``, what can be large is linked, logs too, or that is an error.
+    """
     database = source / DATABASE
     for _ in range(TRIES_MAX):
         before = find_manifest(database)
@@ -209,7 +211,10 @@ def _take_files(source: Path, into: Path) -> None:
         # Logs in order, and last: where a later one is there, those before it are whole.
         for name in sorted((each.name for each in database.iterdir()), key=_in_order):
             with contextlib.suppress(FileNotFoundError):
-                if Path(name).suffix in _LINKED:
+                is_table = Path(name).suffix in _LINKED
+                if links_only and (is_table or name.endswith(".log")):
+                    (into / name).hardlink_to(database / name)
+                elif is_table:
                     _link(database / name, into / name)
                 elif name.startswith(_COPIED) or name.endswith(".log"):
                     shutil.copyfile(database / name, into / name)

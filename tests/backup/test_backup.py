@@ -240,6 +240,43 @@ def test_a_disk_that_takes_nothing_any_more_can_be_saved_to_another_one(
     assert rows_of(elsewhere / "copy") == expected
 
 
+def test_a_disk_that_has_room_for_names_only_can_be_saved_to_another_one(
+    store: RocksStore, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copyfile = shutil.copyfile
+
+    def copy(source: Path, target: Path, **_: object) -> None:
+        if store.path in Path(target).parents:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+        copyfile(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", copy)
+    before = names_in(store.path)
+    back_up(store.path, elsewhere / "copy")
+
+    assert rows_of(elsewhere / "copy") == dict(store.scan(b"", None))
+    assert names_in(store.path) == before
+
+
+def test_on_the_way_to_another_disk_a_log_takes_no_space_of_this_one(
+    store: RocksStore, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copyfile = shutil.copyfile
+    copied: list[Path] = []
+
+    def copy(source: Path, target: Path, **_: object) -> None:
+        if store.path in Path(target).parents:
+            copied.append(Path(target))
+        copyfile(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", copy)
+    back_up(store.path, elsewhere / "copy")
+
+    assert "CURRENT" in {file.name for file in copied}
+    assert not [file.name for file in copied if file.suffix in {".log", ".sst"}]
+    assert rows_of(elsewhere / "copy") == dict(store.scan(b"", None))
+
+
 class _TemporaryDirectory:
     where = Path()
 
