@@ -217,14 +217,16 @@ def manifest_path(directory: Path) -> Path:
     current = directory / "CURRENT"
     try:
         with naming(current):
-            name = current.read_bytes().decode("ascii", "replace").rstrip("\n")
+            name = current.read_bytes().decode("ascii", "replace")
     except FileNotFoundError:
         message = f"{current} is missing"
         raise StoreDamagedError(message) from None
-    if not name.startswith("MANIFEST-") or not name[9:].isdecimal():
+    # RocksDB refuses one without the line break, or with anything after it.
+    number = name.removeprefix("MANIFEST-").removesuffix("\n")
+    if name != f"MANIFEST-{number}\n" or not number.isdecimal():
         message = f"{current} should name a manifest; it holds {name[:80]!r}"
         raise StoreDamagedError(message)
-    return directory / name
+    return directory / name[:-1]
 
 
 def _read_manifest(path: Path) -> tuple[int, int]:

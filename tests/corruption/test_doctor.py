@@ -23,6 +23,8 @@ from tests.corruption.repairs import (
 )
 from tests.power.disk import LoopDisk, find_obstacle
 
+WITHOUT_BREAK = b"what it holds, without the line break"
+
 
 @pytest.fixture
 def directory(image: Image, scratch: Path) -> Path:
@@ -158,7 +160,10 @@ def test_a_hole_below_the_tide_mark_is_a_loss(directory: Path) -> None:
     assert contents(directory) == before
 
 
-@pytest.mark.parametrize("content", [None, b"", b"MANIFEST-\n", b"MANIFEST-999999\n"])
+@pytest.mark.parametrize(
+    "content",
+    [None, b"", b"MANIFEST-\n", b"MANIFEST-999999\n", WITHOUT_BREAK, WITHOUT_BREAK + b"\r\n"],
+)
 def test_a_lost_current_is_written_again(
     directory: Path, image: Image, content: bytes | None
 ) -> None:
@@ -167,7 +172,7 @@ def test_a_lost_current_is_written_again(
     if content is None:
         current.unlink()
     else:
-        current.write_bytes(content)
+        current.write_bytes(content.replace(WITHOUT_BREAK, whole.strip()))
 
     said = run("--fix", directory)
 
