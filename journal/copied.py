@@ -12,7 +12,7 @@ file is written once, and no copy keeps both its numbers:
 The first two are of ``holdfast.format``. Where they are right, some of the other files may have
 been put back all the same, by a person, or by ``rsync``, which leaves alone what is equal. So a
 start makes durable once more what has changed since the last one began, which is ``since_ns``.
-Mostly these are the tables of the last life, which RocksDB has synced; to do it again takes no time.
+Mostly these are the tables of the last life, which RocksDB has synced; that takes no time again.
 
 A directory without it, as earlier releases and backups leave it, counts as a copy: that costs one
 fsync for each file, once. It need not be durable itself: lost, it is only made again.

@@ -76,6 +76,8 @@ class DirectoryView:
         # As many tables as may be open; -1 for all of them, whatever becomes of their files.
         self._open_files_max = 64 if holds_still else -1
         self._links: tempfile.TemporaryDirectory[str] | None = None
+        # Where they were last; errors speak of the files that they led to.
+        self._linked = ""
         with explained_errors(self.path):
             check_is_data_directory(self.path, data_dir)
             self._open()
@@ -157,7 +159,8 @@ class DirectoryView:
         tide = read_tide_mark(self.path / TIDE_FILE)
         self._epoch = tide.epoch
         self._links = tempfile.TemporaryDirectory(prefix="holdfast-view-")
-        linked = Path(self._links.name)
+        self._linked = self._links.name
+        linked = Path(self._linked)
         for entry in os.scandir(self._database):
             name = entry.name
             if name in _NAMES or name.startswith("MANIFEST-") or Path(name).suffix in _SUFFIXES:
@@ -179,11 +182,15 @@ class DirectoryView:
 
     def _fail(self, cause: Exception | None) -> NoReturn:
         if isinstance(cause, StoreDamagedError | StoreFailedError):
-            raise cause
-        message = f"{self.path} cannot be read: {cause}"
+            raise type(cause)(self._unlink(cause.message)) from cause
+        message = self._unlink(f"{self.path} cannot be read: {cause}")
         if any(sign in str(cause) for sign in DAMAGE_SIGNS):
             raise StoreDamagedError(message) from cause
         raise StoreFailedError(message) from cause
+
+    def _unlink(self, text: str) -> str:
+        """The same about the files of the database; nobody finds the links any more."""
+        return text.replace(self._linked, str(self._database)) if self._linked else text
 
 
 def _options(open_files_max: int) -> Options:

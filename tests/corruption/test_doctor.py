@@ -193,18 +193,19 @@ def test_several_damages_are_repaired_together(directory: Path, image: Image) ->
 @pytest.mark.parametrize(
     ("pattern", "sentence"),
     [
-        ("*.sst", "No such file or directory"),
+        ("*.sst", "{}: No such file or directory"),
         ("*.log", "so a *.log is missing"),
         ("MANIFEST-*", "no manifest is left"),
     ],
 )
 def test_a_lost_file_is_a_loss(directory: Path, pattern: str, sentence: str) -> None:
-    find_file(directory, pattern).unlink()
+    lost = find_file(directory, pattern)
+    lost.unlink()
 
     said = run("--fix", directory)
 
     assert said.return_value == 78
-    assert sentence in said.output
+    assert sentence.format(lost) in said.output
 
 
 def test_a_lost_tide_mark_is_a_loss_for_nobody_can_tell(directory: Path) -> None:
