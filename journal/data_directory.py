@@ -29,7 +29,13 @@ from .directory_lock import DirectoryLock
 from .disk_space import Ballast, free_bytes
 from .format import is_new_directory, stamp_directory, sync_directory
 from .staging import remove_stale
-from .tide_mark import TIDE_FILE, TideMark, create_tide_mark, read_tide_mark
+from .tide_mark import (
+    TIDE_FILE,
+    TideMark,
+    create_tide_mark,
+    own_tide_mark,
+    read_tide_mark,
+)
 
 DATABASE = "rocksdb"
 
@@ -108,6 +114,8 @@ class DataDirectory:
             if not tide_file.exists():
                 create_tide_mark(tide_file)
             stamp_directory(self.path)
+        elif own_tide_mark(tide_file):
+            sync_directory(self.path)
         remove_stale(self.path)
         return TideMark(tide_file)
 

@@ -204,9 +204,28 @@ class TideFollower:
 def create_tide_mark(path: Path) -> None:
     """Make the mark of a new data directory, whole or not at all."""
     first = _encode(Mark(generation=1, sequence=0, epoch=0))
+    _put_in_place(path, first.ljust(_SLOT_STRIDE * _SLOTS, b"\0"))
+
+
+def own_tide_mark(path: Path) -> bool:
+    """Give the mark at ``path`` a file of its own, if another directory has it under a second name.
+
+    So it is after ``cp -al``, and what is written here in place would be written there too: the
+    other directory would be held to rows that it never had. True if the name is still to be made
+    durable, before anything is recorded.
+    """
+    with naming(path):
+        if not path.exists() or path.stat().st_nlink == 1:
+            return False
+        _put_in_place(path, path.read_bytes())
+    return True
+
+
+def _put_in_place(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all."""
     temporary = path.with_name(path.name + ".new")
     with naming(temporary), temporary.open("wb") as file:
-        file.write(first.ljust(_SLOT_STRIDE * _SLOTS, b"\0"))
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
