@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from .checking_command import check_before_serving
+from .first_process import hear_stop_while_starting
 from .objects.errors import HoldfastError
 from .objects.mismatch import Mismatch
 from .output import LineHandler, say, tell
@@ -44,6 +45,7 @@ def dev(**options: Any) -> None:
     A handler is replayed each time it has waited: see --no-replay.
     """
     chosen = ServeOptions(**options)
+    hear_stop_while_starting()
     log_to_stderr()
     _log_invocations()
     reloaded = os.environ.pop(_RELOADED_VARIABLE, None)

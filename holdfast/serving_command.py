@@ -26,6 +26,7 @@ from .access_options import (
 )
 from .admin_options import admin_options, choose_admin_port
 from .app import DEFAULT_PORT, Runtime, make_url
+from .first_process import end_at_once_by, hear_stop_while_starting
 from .ingress.admin.door import ADMIN_OPTIONS
 from .ingress.options import HttpOptions
 from .loading import LoadedTarget, load_target
@@ -137,6 +138,7 @@ def serving_options(command: Command) -> Command:
 def serve(**options: Any) -> None:
     """Serve the objects of TARGET, a .py file or a module, over HTTP."""
     chosen = ServeOptions(**options)
+    hear_stop_while_starting()
     log_to_stderr()
     run(serve_until_left(load_served(chosen.target), chosen, watch=None))
 
@@ -270,7 +272,7 @@ async def _wait_leave(
         signalled.set()
         # From here on the system answers, so a second Ctrl-C works whatever the loop is doing.
         loop.remove_signal_handler(number)
-        signal.signal(number, signal.SIG_DFL)
+        end_at_once_by(number)
         tell("stopping; once more ends it at once")
         if options.grace and runtime.statistics().attempts_resident:
             tell(f"waiting up to {options.grace:g} s for running steps")
