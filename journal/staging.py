@@ -1,8 +1,9 @@
 """Room for a backup inside a data directory, for names of files that must not be deleted yet.
 
 A backup to another file system links the tables here before it copies them. Whoever dies meanwhile
-leaves its links, and with them the space of tables that are long gone; so a start removes them.
-Each is locked by the process that uses it, so that of one under way nothing is taken.
+leaves its links, and with them the space of tables that are long gone; so a start removes them, and
+the next backup does, for a server may run for months. Each is locked by the process that uses it,
+so that of one under way nothing is taken.
 """
 
 import contextlib
@@ -12,7 +13,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 from ..objects.errors import StoreLockedError
-from .directory_lock import DirectoryLock
+from .directory_lock import LOCK_FILE, DirectoryLock
 
 _PREFIX = "holdfast.backup-"
 
@@ -24,13 +25,24 @@ def staging(data_dir: Path) -> Generator[Path]:
     Raises:
         OSError: it cannot be made there.
     """
-    path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=data_dir))
-    lock = DirectoryLock(path)
+    remove_stale(data_dir)
+    path, lock = _make(data_dir)
     try:
         yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
         lock.release()
+
+
+def _make(data_dir: Path) -> tuple[Path, DirectoryLock]:
+    while True:
+        path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=data_dir))
+        # Somebody may take it for a stale one until it is locked.
+        with contextlib.suppress(FileNotFoundError, StoreLockedError):
+            lock = DirectoryLock(path)
+            if (path / LOCK_FILE).exists():
+                return path, lock
+            lock.release()
 
 
 def remove_stale(data_dir: Path) -> None:

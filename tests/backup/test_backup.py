@@ -25,7 +25,7 @@ from holdfast.journal import format as format_
 from holdfast.journal.backup import back_up
 from holdfast.journal.directory_lock import DirectoryLock
 from holdfast.journal.rocks import RocksStore
-from holdfast.journal.staging import staging
+from holdfast.journal.staging import remove_stale, staging
 from holdfast.journal.tide_mark import TIDE_FILE, TideMark
 from tests.backup.killed import run_killed
 
@@ -320,6 +320,37 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
     "no parent": (lambda path: path / "not" / "copy", "there is no directory"),
     "the root": (lambda _: Path("/"), "needs a directory of its own"),
 }
+
+
+def test_the_next_backup_removes_the_links_of_one_that_died(
+    store: RocksStore, elsewhere: Path
+) -> None:
+    dead = store.path / "holdfast.backup-dead"
+    (dead / "rocksdb").mkdir(parents=True)
+    (dead / "rocksdb" / "000001.sst").write_bytes(b"1")
+    with staging(store.path) as under_way:
+        back_up(store.path, elsewhere / "copy")
+        assert not dead.exists()
+        assert under_way.exists()
+
+
+def test_links_that_were_taken_for_those_of_a_dead_backup_are_made_again(
+    store: RocksStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    make = tempfile.mkdtemp
+
+    def make_and_lose(**where: Any) -> str:
+        made.append(make(**where))
+        if len(made) == 1:
+            remove_stale(store.path)
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "mkdtemp", make_and_lose)
+    with staging(store.path) as path:
+        remove_stale(store.path)
+        assert [str(path)] == made[1:]
+        assert path.exists()
 
 
 @pytest.mark.parametrize("why", REFUSED)
