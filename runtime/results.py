@@ -1,12 +1,12 @@
 """What a handler has ended with, as the outcome of its invocation."""
 
 import asyncio
-from inspect import isawaitable
 from typing import Any
 
 from ..objects.errors import TerminalError
 from .cancellation import failure_of_end
 from .failures import describe, failure_of, find_cause_of_cancel, find_terminal
+from .odd_values import is_awaitable
 from .open_invocation import OpenInvocation, Result
 
 _CERTAINLY_VALUES = frozenset({bool, bytes, dict, float, int, list, str, type(None)})
@@ -28,7 +28,7 @@ def result_of(main: asyncio.Task[Any], invocation: OpenInvocation, reason: str |
         return failure_of(find_terminal(error) or error)
     value, handler = main.result(), invocation.handler
     assert handler is not None, "an attempt without code to run"
-    if type(value) not in _CERTAINLY_VALUES and isawaitable(value):
+    if type(value) not in _CERTAINLY_VALUES and is_awaitable(value):
         message = f"{handler.name} returned something to await; did you forget `await`?"
         return failure_of(TerminalError(message, type_name="TypeError"))
     try:

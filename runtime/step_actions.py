@@ -16,6 +16,7 @@ from ..objects.identity import format_invocation_id
 from ..objects.step_info import StepInfo, current_step, decode_details
 from ..objects.syscalls import Action, Intent
 from .blocking import BlockingWatch
+from .odd_values import is_awaitable
 from .seams import Clock, Threads
 from .step_heartbeats import Heartbeats
 from .step_plan import Step
@@ -134,7 +135,7 @@ class Actions:
 
     def _returned(self, step: Step, result: Any, error: BaseException | None) -> None:
         # A plain function may give an awaitable, ``lambda: client.get(url)`` for one.
-        if error is None and inspect.isawaitable(result):
+        if error is None and is_awaitable(result):
             self._await(step, result)
         else:
             self._ended(step, result, error)
