@@ -1,16 +1,15 @@
 """When a failed attempt is tried again. Arithmetic only: no clock, no chance, no counting."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal, cast
 
 from .errors import (
-    InvalidArgumentError,
     InvalidDefinitionError,
     RetryableError,
     read_retry_after,
 )
+from .exception_groups import leaves
 
 ErrorTypes = tuple[type[Exception], ...]
 
@@ -105,7 +104,7 @@ class RetryPolicy:
 
         A group counts as what is in it: one that stops, stops; all must be such as are retried.
         """
-        return all(self._retries(each) for each in _each(error))
+        return all(self._retries(each) for each in leaves(error))
 
     def _retries(self, error: BaseException) -> bool:
         if isinstance(error, self.stop_on):
@@ -158,7 +157,7 @@ def find_asked_ms(error: BaseException, now_ms: int) -> int | None:
     """
     asked = [
         wait_ms
-        for each in _each(error)
+        for each in leaves(error)
         if isinstance(each, RetryableError)
         and (wait_ms := _wait_ms(getattr(each, "retry_after", None), now_ms)) is not None
     ]
@@ -175,17 +174,9 @@ def _wait_ms(retry_after: object, now_ms: int) -> int | None:
         moment = read_retry_after(retry_after)
         if isinstance(moment, datetime):
             return max(0, round(moment.timestamp() * 1000) - now_ms)
-    except (InvalidArgumentError, OverflowError, ValueError, OSError):
+    except Exception:  # noqa: BLE001  # as just said; also of what cannot be shown in a message
         return None
     return None if moment is None else max(0, round(moment / _MS))
-
-
-def _each(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for each in cast("BaseExceptionGroup[BaseException]", error).exceptions:
-            yield from _each(each)
-    else:
-        yield error
 
 
 def _check_types(name: str, types: object) -> None:

@@ -24,6 +24,7 @@ from ..objects.errors import (
     StepFailedError,
     TerminalError,
 )
+from ..objects.exception_groups import leaves
 from ..objects.identity import AwakeableId, InvocationId, Origin, Target, format_invocation_id
 from .forbidden import is_asyncio_file, shown
 
@@ -45,18 +46,23 @@ _KINDS: dict[str, type[TerminalError]] = {
 }
 
 
+_CAUSE, _CONTEXT, _SUPPRESS_CONTEXT = (
+    vars(BaseException)[name] for name in ("__cause__", "__context__", "__suppress_context__")
+)
+
+
 def failure_of(error: BaseException, kind: type[TerminalError] | None = None) -> Failure:
     """The record of ``error``; rebuilt as ``kind`` where that is given."""
     if isinstance(error, TerminalError):
         # A subclass may have put anything in these, and the record must be writable.
         status_code: object = _read(error, "status_code")
-        if not isinstance(status_code, int) or not 0 <= status_code < STATUS_MAX:
-            status_code = 500
+        # As an exact number, and a plain look at the dict: a subclass may answer anything.
+        status = int.__int__(status_code) if isinstance(status_code, int) else 500
         metadata: object = _read(error, "metadata")
-        pairs = list(metadata.items()) if isinstance(metadata, dict) else []
+        pairs = list(dict.items(metadata)) if isinstance(metadata, dict) else []
         return Failure(
             kind=(kind or type(error)).code,
-            status_code=int(status_code),
+            status_code=status if 0 <= status < STATUS_MAX else 500,
             message=_text(error),
             type_name=_type_name(error),
             metadata=tuple((_shown(key), _shown(value)) for key, value in pairs),
@@ -117,9 +123,10 @@ def comes_again(error: BaseException) -> bool:
     That is so for what the journal itself holds: a terminal error, a cancellation, and a time limit
     of asyncio's, whose timer is durable; and for a group of nothing else.
     """
-    if isinstance(error, BaseExceptionGroup):
-        group: BaseExceptionGroup[BaseException] = error
-        return all(comes_again(each) for each in group.exceptions)
+    return all(map(_comes_again, leaves(error)))
+
+
+def _comes_again(error: BaseException) -> bool:
     if isinstance(error, TimeoutError):
         trace = error.__traceback__
         while trace is not None and trace.tb_next is not None:
@@ -134,12 +141,12 @@ def find_terminal(error: BaseException) -> TerminalError | None:
     A task group raises what its tasks raised as a group; a handler that lets it pass means to end
     with it.
     """
-    if isinstance(error, TerminalError):
-        return error
-    if not isinstance(error, BaseExceptionGroup):
-        return None
-    terminals = [find_terminal(each) for each in error.exceptions]
-    return terminals[0] if None not in terminals else None
+    first: TerminalError | None = None
+    for each in leaves(error):
+        if not isinstance(each, TerminalError):
+            return None
+        first = each if first is None else first
+    return first
 
 
 def find_cause_of_cancel(task: asyncio.Task[Any]) -> BaseException | None:
@@ -147,7 +154,7 @@ def find_cause_of_cancel(task: asyncio.Task[Any]) -> BaseException | None:
     try:
         task.exception()
     except asyncio.CancelledError as error:
-        cause = error.__cause__ or error.__context__
+        cause = _raised_from(error, is_context_shown=True)
         return None if isinstance(cause, asyncio.CancelledError) else cause
     return None
 
@@ -203,11 +210,24 @@ def _read(error: BaseException, name: str) -> Any:
 def _chain(error: BaseException) -> Iterator[BaseException]:
     """What ``error`` was raised from, what that was raised from, and so on."""
     seen = {id(error)}
-    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    cause = _raised_from(error)
     while cause is not None and id(cause) not in seen and len(seen) <= CAUSES_MAX:
         seen.add(id(cause))
         yield cause
-        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+        cause = _raised_from(cause)
+
+
+def _raised_from(
+    error: BaseException, *, is_context_shown: bool | None = None
+) -> BaseException | None:
+    """Read past what a class of its own may have put in front, and without asking if it is true."""
+    cause: BaseException | None = _CAUSE.__get__(error)
+    if cause is not None:
+        return cause
+    if is_context_shown is None:
+        is_context_shown = not _SUPPRESS_CONTEXT.__get__(error)
+    context: BaseException | None = _CONTEXT.__get__(error)
+    return context if is_context_shown else None
 
 
 def describe(error: BaseException, type_name: str = "") -> str:

@@ -149,7 +149,7 @@ class Actions:
             self._ended(step, None, asyncio.CancelledError())
         else:
             error = task.exception()
-            self._ended(step, None if error else task.result(), error)
+            self._ended(step, task.result() if error is None else None, error)
 
 
 def tell_to_end(step: Step) -> None:

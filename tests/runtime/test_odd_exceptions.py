@@ -53,6 +53,28 @@ class HostileError(TerminalError):
         pass
 
 
+class EmptyError(Exception):
+    """Is false, as whatever has a length of nothing."""
+
+    def __len__(self) -> int:
+        return 0
+
+
+class UncausedError(Exception):
+    """Cannot be asked what it was raised from."""
+
+    @property
+    def __cause__(self) -> NoReturn:  # type: ignore[override]  # as only a stranger would
+        raise LookupError
+
+
+class PatientError(RetryableError):
+    """Says something that cannot be shown where a wait belongs."""
+
+    def __init__(self) -> None:
+        self.retry_after = Unshowable()  # type: ignore[assignment]
+
+
 class Unshowable:
     def __repr__(self) -> str:
         message = "detached"
@@ -67,6 +89,14 @@ def misshapen() -> TerminalError:
     return error
 
 
+def deep_group() -> BaseException:
+    """As many task groups within one another make it, each of which has failed."""
+    error: Exception = PlainError(7)
+    for _ in range(5_000):
+        error = ExceptionGroup("one more", [error])
+    return error
+
+
 ERRORS: dict[str, Callable[[], BaseException]] = {
     "plain": lambda: PlainError(7),
     "busy": lambda: PlainBusyError(7),
@@ -74,12 +104,20 @@ ERRORS: dict[str, Callable[[], BaseException]] = {
     "misshapen": misshapen,
     "unshowable": lambda: ValueError(Unshowable()),
     "unshowable runtime": lambda: RuntimeError(Unshowable()),
+    "empty": EmptyError,
+    "patient": PatientError,
     "group": lambda: ExceptionGroup("all", [PlainError(7), HostileError()]),
 }
 
+UNLOGGABLE: dict[str, Callable[[], BaseException]] = {
+    "uncaused": UncausedError,
+    "deep group": deep_group,
+}
+"""Of these Python cannot make a traceback, so handlers of logs are spared them."""
+
 
 def throw(what: str) -> NoReturn:
-    error = ERRORS[what]()
+    error = (ERRORS | UNLOGGABLE)[what]()
     raise error
 
 
@@ -91,7 +129,7 @@ class Thrower(VirtualObject):
     @handler(retry=RetryPolicy(max_attempts=1))
     async def raises_from(self, ctx: Context, what: str) -> None:
         message = "the last"
-        raise TerminalError(message) from ERRORS[what]()
+        raise TerminalError(message) from (ERRORS | UNLOGGABLE)[what]()
 
     @handler(retry=RetryPolicy(max_attempts=1))
     async def in_a_step(self, ctx: Context, what: str) -> None:
@@ -152,6 +190,39 @@ async def test_nothing_that_is_raised_stops_the_runtime(world: World, name: str,
 
     assert world.runtime.health == "ok"
     assert await world.runtime.object(Thrower, "u").well() == "well"
+
+
+@pytest.mark.parametrize("what", UNLOGGABLE)
+@pytest.mark.parametrize("name", ["raises", "raises_from", "in_a_step"])
+async def test_what_has_no_traceback_stops_nothing_either(
+    world: World, name: str, what: str
+) -> None:
+    thrower: Any = world.runtime.object(Thrower, "t")
+    await getattr(thrower, name).send(what)
+    await settle()
+
+    assert world.runtime.health == "ok"
+    assert await world.runtime.object(Thrower, "u").well() == "well"
+
+
+async def test_a_step_ends_whose_exception_is_false(world: World) -> None:
+    invocation_id = await world.runtime.object(Thrower, "e").in_a_step.send("empty")
+    await settle()
+
+    info = await world.runtime.invocation(invocation_id).describe()
+    assert info.status == "paused"
+    assert "EmptyError" in (info.last_failure or "")
+
+
+async def test_a_cause_counts_that_is_false(world: World) -> None:
+    with pytest.raises(TerminalError) as raised:
+        await world.runtime.object(Thrower, "e").raises_from("empty")
+    assert raised.value.cause == (("EmptyError", ""),)
+
+
+async def test_a_deep_group_of_terminal_errors_is_the_first_of_them(world: World) -> None:
+    with pytest.raises(TerminalError, match="7"):
+        await world.runtime.object(Thrower, "g").raises("deep group")
 
 
 async def test_the_outcome_says_what_could_be_read(world: World) -> None:
