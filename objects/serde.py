@@ -12,7 +12,6 @@ This module does not know what the bytes are for or where they go.
 """
 
 import json
-import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Protocol, TypeVar, cast
@@ -131,7 +130,16 @@ _encode_json = msgspec.json.Encoder(enc_hook=_to_json_builtin).encode
 _encode_packed = msgspec.msgpack.Encoder(enc_hook=_to_packed_builtin).encode
 _decode_any_packed = msgspec.msgpack.Decoder().decode
 _check_floats = json.JSONEncoder(allow_nan=False, check_circular=False).encode
-_find_long_number = re.compile(rb"[0-9]{19}").search
+
+# To search for nineteen zeros in what this makes of a document is some twenty times as fast as a
+# pattern for nineteen digits, which stops the loop for a second where a document is long.
+_DIGITS_AS_ZEROS = bytes(0x30 if 0x30 <= each <= 0x39 else 1 for each in range(256))
+_LONG_NUMBER = b"0" * 19
+
+
+def _may_hold_long_number(data: bytes) -> bool:
+    """Whether nineteen digits follow each other, which may be a number beyond 64 bits."""
+    return len(data) >= len(_LONG_NUMBER) and _LONG_NUMBER in data.translate(_DIGITS_AS_ZEROS)
 
 
 def _refuse_unless_strict_json(value: Any, data: bytes) -> None:
@@ -143,7 +151,7 @@ def _refuse_unless_strict_json(value: Any, data: bytes) -> None:
     if value is not None and b"null" in data:
         builtins = msgspec.to_builtins(value, str_keys=True, enc_hook=_to_json_builtin)
         _check_floats(builtins)
-    if len(data) >= 19 and _find_long_number(data):
+    if _may_hold_long_number(data):
         _encode_packed(value)
 
 
@@ -176,7 +184,7 @@ class _JsonSerde:
         try:
             is_long = len(data) > BYTES_MAX
             value = decode_deep(self._decode, data) if is_long else self._decode(data)
-            if len(data) >= 19 and _find_long_number(data):
+            if _may_hold_long_number(data):
                 _encode_packed(value)
         except Exception as error:
             raise refuse_document(data, error, self._expected) from error

@@ -1,7 +1,9 @@
 """Values to bytes and back, and what is said about those that cannot."""
 
 import math
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -182,6 +184,25 @@ def test_subclasses_of_builtins_are_encoded_as_builtins() -> None:
     value: list[object] = [Text("a"), Number(3), OrderedDict[str, int](b=1)]
     assert json_serde(Any).encode(value) == b'["a",3,{"b":1}]'
     assert packed_serde(Any).decode(packed_serde(Any).encode(value)) == ["a", 3, {"b": 1}]
+
+
+def test_a_long_document_is_looked_through_nearly_as_fast_as_it_is_read() -> None:
+    document = msgspec.json.encode([number / 7 for number in range(100_000)])
+    serde = json_serde(list[float])
+
+    def seconds(read: Callable[[bytes], object]) -> float:
+        begun = time.process_time()
+        read(document)
+        return time.process_time() - begun
+
+    plain = msgspec.json.Decoder(list[float]).decode
+    best = min(seconds(serde.decode) / seconds(plain) for _ in range(7))
+    assert best < 4  # With a pattern for nineteen digits it was some twenty times as long.
+
+
+@pytest.mark.parametrize("number", [10**18, -(10**18), 2**64 - 1, -(2**63)])
+def test_a_number_of_many_digits_is_read_where_something_can_hold_it(number: int) -> None:
+    assert json_serde(Any).decode(f'{{"n":{number}}}'.encode()) == {"n": number}
 
 
 def test_messagepack_keeps_nan_and_json_refuses_it() -> None:
