@@ -5,6 +5,7 @@ This module knows pydantic's second major version and nothing of journals, handl
 """
 
 import json
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, Protocol, TypeGuard
 
@@ -46,6 +47,17 @@ def is_model(annotation: object) -> TypeGuard[type[Model]]:
         hasattr(annotation, name)
         for name in ("__pydantic_validator__", "model_validate_json", "model_dump")
     )
+
+
+def is_root_model(annotation: object) -> bool:
+    """Whether it is one whose instances are dumped as their one field, ``root``."""
+    return getattr(annotation, "__pydantic_root_model__", False) is True
+
+
+def name_fields(model: type[Model]) -> list[tuple[str, str]]:
+    """What a dump by alias calls the fields of ``model``, and Python."""
+    fields: Mapping[str, Any] = getattr(model, "model_fields", {})
+    return [(each.serialization_alias or each.alias or name, name) for name, each in fields.items()]
 
 
 def make_adapter(annotation: Any) -> Adapter:

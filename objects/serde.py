@@ -6,7 +6,8 @@ state. Both are made from an annotation, once, and decode by validating against 
 
 JSON here is strict JSON: no NaN, no infinities, no whole number beyond 64 bits (nothing further
 inside could hold it). ``None`` is ``null``, or nothing at all where the annotation is just
-``None``; an empty document is ``None`` wherever the annotation allows one.
+``None``; an empty document is ``None`` wherever the annotation allows one. The same value is the
+same JSON in every process, sets included.
 
 This module does not know what the bytes are for or where they go.
 """
@@ -22,6 +23,7 @@ from . import pydantic_models
 from .errors import InvalidArgumentError, InvalidDefinitionError
 from .nesting import BYTES_MAX, decode_deep
 from .refusals import UnsupportedTypeError, describe_type, refuse_document, refuse_value, show
+from .set_order import holds_sets, order_sets
 
 T = TypeVar("T")
 
@@ -155,6 +157,19 @@ def _refuse_unless_strict_json(value: Any, data: bytes) -> None:
         _encode_packed(value)
 
 
+def _write_json(value: Any, builtins: Any) -> bytes:
+    """JSON of ``value``, which is to become ``builtins``; its sets in an order of their own.
+
+    Sets are JSON lists, so only a document with a ``[`` can hold one.
+    """
+    data = _encode_json(builtins)
+    if b"[" in data and holds_sets(value):
+        if builtins is value:
+            builtins = msgspec.to_builtins(value, str_keys=True, enc_hook=_to_json_builtin)
+        data = _encode_json(order_sets(builtins, value, _encode_json))
+    return data
+
+
 # --- the serdes ---
 
 
@@ -172,7 +187,7 @@ class _JsonSerde:
 
     def encode(self, value: Any) -> bytes:
         try:
-            data = _encode_json(value)
+            data = _write_json(value, value)
             _refuse_unless_strict_json(value, data)
         except Exception as error:
             raise refuse_value(value, error) from error
@@ -250,7 +265,7 @@ class _AdaptedSerde:
             )
             if self._is_packed:
                 return _encode_packed(builtins)
-            data = _encode_json(builtins)
+            data = _write_json(value, builtins)
             _refuse_unless_strict_json(builtins, data)
         except Exception as error:
             raise refuse_value(value, error) from error

@@ -1,5 +1,6 @@
 """Values to bytes and back, and what is said about those that cannot."""
 
+import json
 import math
 import time
 from collections import OrderedDict
@@ -184,6 +185,60 @@ def test_subclasses_of_builtins_are_encoded_as_builtins() -> None:
     value: list[object] = [Text("a"), Number(3), OrderedDict[str, int](b=1)]
     assert json_serde(Any).encode(value) == b'["a",3,{"b":1}]'
     assert packed_serde(Any).decode(packed_serde(Any).encode(value)) == ["a", 3, {"b": 1}]
+
+
+class Tagged(pydantic.BaseModel):
+    tags: set[str] = pydantic.Field(serialization_alias="labels")
+
+
+class Tags(pydantic.RootModel[frozenset[str]]):
+    pass
+
+
+class Held(msgspec.Struct, rename="camel", tag=True):
+    all_tags: frozenset[str]
+    more: Any = None
+
+
+NAMES = [f"t{number}" for number in range(10, 30)]
+LISTED = json.dumps(NAMES, separators=(",", ":"))
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "document"),
+    [
+        (set[str], set(NAMES), LISTED),
+        (
+            Any,
+            {"z": set(NAMES), "a": [(frozenset(NAMES), 1)]},
+            f'{{"z":{LISTED},"a":[[{LISTED},1]]}}',
+        ),
+        (Line, Line("x", Decimal(1), set(NAMES)), f'{{"name":"x","price":"1","tags":{LISTED}}}'),
+        (Any, [Tagged(tags=set(NAMES))], f'[{{"labels":{LISTED}}}]'),
+        (Tags, Tags(frozenset(NAMES)), LISTED),
+        (Tagged | Item, Tagged(tags=set(NAMES)), f'{{"labels":{LISTED}}}'),
+        (
+            Held,
+            Held(frozenset(NAMES), {"k": Tags(frozenset(NAMES))}),
+            f'{{"type":"Held","allTags":{LISTED},"more":{{"k":{LISTED}}}}}',
+        ),
+        (Any, {frozenset({"b", "a"}), frozenset({"d", "c"})}, '[["a","b"],["c","d"]]'),
+        (Any, {1, "a", None, 2.5}, '["a",1,2.5,null]'),
+        (set[int], {100, 9, 10, -(2**40)}, f"[{-(2**40)},9,10,100]"),
+    ],
+)
+def test_a_set_has_one_order_in_every_process(annotation: Any, value: Any, document: str) -> None:
+    assert json_serde(annotation).encode(value).decode() == document
+
+
+def test_only_sets_are_put_in_order() -> None:
+    value = {"b": [3, 1, 2], "a": {1: "x", 0: [{5}]}, "c": Line("x", Decimal(1), {"only"})}
+    document = json_serde(Any).encode(value).decode()
+    assert document == (
+        '{"b":[3,1,2],"a":{"1":"x","0":[[5]]},"c":{"name":"x","price":"1","tags":["only"]}}'
+    )
+    also = json_serde(Any).encode({"b": [3, 1, 2], "a": {9, 8}}).decode()
+    assert also == '{"b":[3,1,2],"a":[8,9]}'
 
 
 def test_a_long_document_is_looked_through_nearly_as_fast_as_it_is_read() -> None:

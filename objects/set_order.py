@@ -1,0 +1,119 @@
+"""Sets as JSON lists whose order is that of their elements, in every process.
+
+A set of texts is walked in another order in every process, and what a handler hands to a call is
+compared on replay with what it handed over before the crash. So the elements are sorted: whole
+numbers as such, and others by the JSON of each, as they need not be comparable otherwise.
+"""
+
+import gc
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, Final
+from uuid import UUID
+
+from . import pydantic_models
+
+_PLAIN: Final[frozenset[type]] = frozenset(
+    {str, int, float, bool, bytes, type(None), date, datetime, time, timedelta, Decimal, UUID}
+)
+_CONTAINERS: Final[frozenset[type]] = frozenset({list, dict, tuple, set, frozenset})
+
+
+def holds_sets(value: Any) -> bool:
+    """Whether there is a set in ``value``, anywhere, that can be walked in more than one order.
+
+    ``value`` must be known not to contain itself.
+    """
+    level: list[Any] = [value]
+    while True:
+        kinds: set[Any] = set(map(type, level)) - _PLAIN
+        if not kinds:
+            return False
+        found, level = level, []
+        # Level by level and kind by kind, mostly in C: it is all looked at, and may be long.
+        for kind in kinds:
+            these: list[Any] = [each for each in found if type(each) is kind]
+            if issubclass(kind, (set, frozenset)) and any(len(each) > 1 for each in these):
+                return True
+            if kind in _CONTAINERS:
+                level += gc.get_referents(*these)
+            elif issubclass(kind, (dict, list, tuple, set, frozenset)):
+                for each in these:
+                    level += _parts(each)
+            else:
+                for _, name in _name_fields(kind):
+                    level += [getattr(each, name, None) for each in these]
+
+
+def order_sets(builtins: Any, value: Any, encode: Callable[[Any], bytes]) -> Any:
+    """``builtins``, which ``value`` has become in the order it was walked in, with sets in theirs.
+
+    What has become something else, by a serializer of its own, stays as that has made it.
+    """
+    kind = type(value)
+    if pydantic_models.is_root_model(kind):
+        return order_sets(builtins, value.root, encode)
+    match builtins:
+        case dict():
+            named = _find_names(builtins, value, kind)
+            return {
+                name: order_sets(each, named[name], encode) if name in named else each
+                for name, each in builtins.items()
+            }
+        case list() | tuple():
+            parts = list(_parts(value))
+            if len(parts) != len(builtins):
+                return builtins
+            found = [order_sets(*pair, encode) for pair in zip(builtins, parts, strict=True)]
+            return _sort(found, encode) if issubclass(kind, (set, frozenset)) else found
+        case _:
+            return builtins
+
+
+def _sort(elements: list[Any], encode: Callable[[Any], bytes]) -> list[Any]:
+    if {*map(type, elements)} == {int}:
+        return sorted(elements)  # As small ones are walked anyway.
+    return sorted(elements, key=encode)
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    """What ``value`` holds, past what a subclass may have put in front."""
+    kind = type(value)
+    if issubclass(kind, dict):
+        return dict.values(value)
+    for base in (list, tuple, set, frozenset):
+        if issubclass(kind, base):
+            return list(base.__iter__(value))
+    return _find_fields(value, kind).values()
+
+
+def _find_names(builtins: dict[str, Any], value: Any, kind: type) -> Mapping[str, Any]:
+    """What the parts of ``value`` are called in what it has become."""
+    if not issubclass(kind, dict):
+        return _find_fields(value, kind)
+    parts = dict.values(value)
+    # Two keys may have become one.
+    return dict(zip(builtins, parts, strict=True)) if len(parts) == len(builtins) else {}
+
+
+def _find_fields(value: Any, kind: type) -> Mapping[str, Any]:
+    return {called: getattr(value, name, None) for called, name in _name_fields(kind)}
+
+
+@lru_cache(maxsize=1024)
+def _name_fields(kind: type) -> Sequence[tuple[str, str]]:
+    """What JSON calls the fields of a dataclass, a struct, an attrs class or a model, and Python.
+
+    None of any other.
+    """
+    if pydantic_models.is_model(kind):
+        return pydantic_models.name_fields(kind)
+    names: Sequence[str] = getattr(kind, "__struct_fields__", ())
+    called: Sequence[str] = getattr(kind, "__struct_encode_fields__", names)
+    if not names:
+        names = called = list(getattr(kind, "__dataclass_fields__", ()))
+    if not names:
+        names = called = [each.name for each in getattr(kind, "__attrs_attrs__", ())]
+    return list(zip(called, names, strict=True))
