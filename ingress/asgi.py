@@ -226,9 +226,15 @@ def _find_as_sent(path: str, raw: bytes) -> str:
     # Many servers put this character in place of bytes that are no UTF-8, and so make one key of
     # several; what was sent is refused for them.
     errors = "replace" if "\ufffd" in path else "surrogateescape"
-    segments = sent.split("/")
-    for start in range(1, len(segments)):
-        end = "/" + "/".join(segments[start:])
-        if unquote(end, errors=errors).rstrip("/") == path.rstrip("/"):
-            return end
+    _, *segments = sent.split("/")
+    decoded = [unquote(segment, errors=errors) for segment in segments]
+    whole, wanted = ("/" + "/".join(decoded)).rstrip("/"), path.rstrip("/")
+    # Each is looked at once: of a path with thousands of slashes, whoever may send it, to compare
+    # each end would take seconds.
+    begins_at = len(whole) - len(wanted) if whole.endswith(wanted) else -1
+    position = 0
+    for index, segment in enumerate(decoded):
+        if position == begins_at or (not wanted and position > begins_at):
+            return "/" + "/".join(segments[index:])
+        position += 1 + len(segment)
     return quote(path, safe=_UNRESERVED, errors="surrogateescape")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,17 @@ async def test_a_key_may_hold_the_character_that_stands_for_none(engine: FakeEng
     await speak(AsgiApp(engine), scope(path="/Counter/\ufffd//add", raw_path=raw), [body(b"1")])
 
     assert engine.accepted[0].target.key == "\ufffd/"
+
+
+async def test_a_path_of_thousands_of_slashes_is_looked_through_once(engine: FakeEngine) -> None:
+    # The mount ends in an encoded slash, so nothing that was sent is what is below.
+    raw = b"/agents%2F" + b"%41/" * 8_000
+    path = unquote(raw.decode())
+    begun = time.process_time()
+    sent = await speak(AsgiApp(engine), scope(path=path, root_path="/agents", raw_path=raw), [])
+    # It took twenty seconds, in which nothing else was answered.
+    assert time.process_time() - begun < 2
+    assert sent[0]["status"] == 404
 
 
 async def test_without_a_raw_path_the_decoded_one_serves(engine: FakeEngine) -> None:
