@@ -5,11 +5,20 @@ This module knows pydantic's second major version and nothing of journals, handl
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any, Protocol, TypeGuard
+from typing import Any, Final, Protocol, TypeGuard, TypeVar
 
 import msgspec
+
+T = TypeVar("T")
+
+_LISTED_MAX: Final = 1_000
+"""Mistakes of a document that are looked at one by one at all."""
+_NAMED_MAX: Final = 20
+"""Those that are named."""
+_MESSAGE_CHARACTERS_MAX: Final = 300
+"""Of each; it may quote the document."""
 
 
 class Model(Protocol):
@@ -84,22 +93,53 @@ def to_json(value: object) -> bytes:
     return json.dumps(msgspec.to_builtins(value)).encode() if b"null" in data else data
 
 
-def describe_failure(error: Exception) -> list[tuple[str, str]] | None:
+class UnfitError(ValueError):
+    """A document is no such model. Unlike pydantic's error, whose text names all that is wrong."""
+
+    def __init__(self, fields: list[tuple[str, str]]) -> None:
+        """``fields`` are pairs of a path, as msgspec writes it without the ``$``, and a problem."""
+        super().__init__(f"{len(fields)} of its fields do not fit")
+        self.fields = fields
+
+
+def validate(read: Callable[[bytes], T], document: bytes) -> T:
+    """What a model or an adapter makes of a document with ``read``.
+
+    Raises:
+        UnfitError: it does not fit.
+    """
+    try:
+        return read(document)
+    except ValueError as error:
+        fields = _describe_failure(error)
+        if fields is None:
+            raise
+        raise UnfitError(fields) from error
+
+
+def _describe_failure(error: ValueError) -> list[tuple[str, str]] | None:
     """``(path, problem)`` for each field a pydantic ``ValidationError`` names.
 
-    ``None`` for any other exception. A path is written as msgspec writes it, without the ``$``:
-    ``.items[0].price``.
+    ``None`` for any other exception.
     """
     list_errors = getattr(error, "errors", None)
     if list_errors is None or type(error).__name__ != "ValidationError":
         return None
-    return [
-        (
-            "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in one["loc"]),
-            f"{one['msg'][:1].lower()}{one['msg'][1:]}, found {found_type(one.get('input'))}",
-        )
-        for one in list_errors(include_url=False)
-    ]
+    count: int = getattr(error, "error_count", lambda: 0)()
+    if count > _LISTED_MAX:
+        # To list a million takes seconds and a gigabyte, and whoever has sent it is anybody.
+        return [("", f"{count:,} values in it do not fit, which are too many to name")]
+    named = [_describe(one) for one in list_errors(include_url=False)[:_NAMED_MAX]]
+    if count > _NAMED_MAX:
+        named.append(("", f"{count - _NAMED_MAX:,} more values in it do not fit"))
+    return named
+
+
+def _describe(one: dict[str, Any]) -> tuple[str, str]:
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part:.80}" for part in one["loc"])
+    message = one["msg"][:_MESSAGE_CHARACTERS_MAX]
+    problem = f"{message[:1].lower()}{message[1:]}, found {found_type(one.get('input'))}"
+    return path, problem
 
 
 def found_type(value: object) -> str:

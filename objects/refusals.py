@@ -81,9 +81,8 @@ def _explain(error: Exception) -> str:
         problem, path = found["problem"], found["path"]
     # A model's own report is in the cause, where msgspec called it for a part of the document.
     for source in (error, error.__cause__):
-        fields = pydantic_models.describe_failure(source) if isinstance(source, Exception) else None
-        if fields:
-            return "; ".join(f"at {path}{inside}: {what}" for inside, what in fields)
+        if isinstance(source, pydantic_models.UnfitError):
+            return "; ".join(f"at {path}{inside}: {what}" for inside, what in source.fields)
     if types := _EXPECTED_GOT.fullmatch(problem):
         problem = f"expected {types['expected']}, found {types['found']}"
     else:

@@ -121,7 +121,9 @@ def _to_builtin(value: Any, *, is_round_trip: bool) -> Any:
 
 def _from_builtin(annotation: type, value: Any) -> Any:
     if pydantic_models.is_model(annotation):
-        return annotation.model_validate_json(pydantic_models.to_json(value))
+        return pydantic_models.validate(
+            annotation.model_validate_json, pydantic_models.to_json(value)
+        )
     if isinstance(value, annotation):
         return value
     message = f"Expected `{describe_type(annotation)}`, got `{type(value).__name__}`"
@@ -277,7 +279,7 @@ class _AdaptedSerde:
         try:
             if self._is_packed:
                 data = pydantic_models.to_json(_decode_any_packed(data))
-            return self._adapter.validate_json(data)
+            return pydantic_models.validate(self._adapter.validate_json, data)
         except Exception as error:
             raise refuse_document(data, error, self._expected) from error
 

@@ -187,6 +187,10 @@ def test_subclasses_of_builtins_are_encoded_as_builtins() -> None:
     assert packed_serde(Any).decode(packed_serde(Any).encode(value)) == ["a", 3, {"b": 1}]
 
 
+class Numbers(pydantic.BaseModel):
+    numbers: list[int]
+
+
 class Tagged(pydantic.BaseModel):
     tags: set[str] = pydantic.Field(serialization_alias="labels")
 
@@ -345,6 +349,28 @@ class Picky:
             raise ValueError(message)
         if self.size > 9:
             raise KeyError(self.size)
+
+
+@pytest.mark.parametrize("annotation", [Numbers, Numbers | Note])
+def test_of_many_mistakes_few_are_named(annotation: Any) -> None:
+    def refuse(count: int) -> str:
+        document = json.dumps({"numbers": ["x"] * count}).encode()
+        with pytest.raises(InvalidArgumentError) as refused:
+            json_serde(annotation).decode(document)
+        return refused.value.message
+
+    assert "numbers[19]" in refuse(30)
+    assert "numbers[20]" not in refuse(30)
+    assert "more values in it do not fit" in refuse(30)
+    # Their text would be a hundred megabytes, made in as many seconds.
+    assert len(refuse(100_000)) < 200
+    assert "which are too many to name" in refuse(100_000)
+
+
+def test_a_mistake_does_not_quote_all_of_the_document() -> None:
+    with pytest.raises(InvalidArgumentError) as refused:
+        json_serde(Item | Note).decode(json.dumps({"kind": "x" * 100_000}).encode())
+    assert len(refused.value.message) < 2_000
 
 
 def test_what_a_class_says_of_its_own_values_is_passed_on() -> None:
