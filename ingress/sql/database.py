@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import apsw
 
-from .functions import PATTERN_MAX, instr
+from .functions import FORBIDDEN, PATTERN_MAX, instr, make_trim, unhex
 from .functions import replace as replace_text
 from .invocation_tables import (
     SYS_AWAKEABLE,
@@ -75,7 +75,6 @@ _ALLOWED = {
     apsw.SQLITE_READ,
     apsw.SQLITE_RECURSIVE,
 }
-_FORBIDDEN_FUNCTIONS = {"load_extension"}
 _HARMLESS_PRAGMAS = {"table_info", "table_xinfo"}
 """They say which columns a table has."""
 _SIGNS = {apsw.SQLITE_INDEX_CONSTRAINT_EQ: "", apsw.SQLITE_INDEX_CONSTRAINT_NE: NOT}
@@ -127,6 +126,9 @@ def _furnish(
     add_function: Any = cast("Any", database).create_scalar_function  # its stubs know no bytes
     add_function("instr", instr, 2, deterministic=True)
     add_function("replace", shorter, 3, deterministic=True)
+    add_function("unhex", unhex, 2, deterministic=True)
+    for name in ("trim", "ltrim", "rtrim"):
+        add_function(name, make_trim(name), 2, deterministic=True)
 
     def keep_time() -> bool:
         look()
@@ -143,7 +145,7 @@ def _authorize(
         return apsw.SQLITE_OK
     if action == apsw.SQLITE_PRAGMA and first in _HARMLESS_PRAGMAS:
         return apsw.SQLITE_OK
-    if action == apsw.SQLITE_FUNCTION and second not in _FORBIDDEN_FUNCTIONS:
+    if action == apsw.SQLITE_FUNCTION and second not in FORBIDDEN:
         return apsw.SQLITE_OK
     return apsw.SQLITE_DENY
 
