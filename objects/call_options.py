@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, TypedDict, get_args
 
 from .callback import Callback, check_callback
 from .errors import InvalidArgumentError
-from .identity import Target
+from .identity import Target, exact
 
 Mode = Literal["queue", "interrupt", "steer"]
 """What a call does to the turn under way at its key: wait for it, end it, or tell it something."""
@@ -136,6 +136,7 @@ def _check_idempotency_key(key: object) -> str | None:
     if not isinstance(key, str):
         message = f"an idempotency key is a str, but this is {type(key).__name__}: {key!r:.80}"
         raise InvalidArgumentError(message)
+    key = exact(key)
     try:
         size = len(key.encode())
     except UnicodeEncodeError as error:

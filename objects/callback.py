@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from .errors import InvalidArgumentError, TerminalError
-from .identity import Target, check_key
+from .identity import Target, check_key, exact
 
 if TYPE_CHECKING:
     from .handle import Handle
@@ -114,9 +114,8 @@ def check_callback(callback: object) -> Target | str | None:
     if not all(isinstance(name, str) for name in names):
         message = f"a callback's Target names a service and a handler, but this is {target!r:.120}"
         raise InvalidArgumentError(message)
-    if target.key is not None:
-        check_key(target.key)
-    return target
+    key = None if target.key is None else check_key(target.key)
+    return Target(exact(target.service), key, exact(target.handler))
 
 
 def check_url(url: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Final, Generic, TypeVar, overload
 
 from .annotations import raw_annotations, resolve_in_class
 from .errors import ContextMisuseError, InvalidArgumentError, InvalidDefinitionError
+from .identity import exact
 from .immutability import is_immutable_type, is_immutable_value
 from .refusals import describe_type
 from .serde import Serde, find_unsupported_type, packed_serde
@@ -91,7 +92,7 @@ class StateField(Generic[T]):
                 f"a state name is 1 to {FIELD_NAME_CHARACTERS_MAX} characters, not {name!r:.80}"
             )
             raise InvalidArgumentError(message)
-        field = StateField[Any](name=name, default=default, default_factory=default_factory)
+        field = StateField[Any](name=exact(name), default=default, default_factory=default_factory)
         field.has_default = default is not None or default_factory is not None
         try:
             field._settle(annotation)

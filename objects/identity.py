@@ -131,12 +131,22 @@ def _parse(text: str, prefix: str, size: int, kind: str) -> bytes:
     return bytes.fromhex(digits)
 
 
+def exact(text: str) -> str:
+    """``text`` as a plain ``str``, of the same characters.
+
+    A class of its own may show itself as something else, as ``class Plan(str, Enum)`` does, and
+    names are written into keys as they show themselves.
+    """
+    return text if type(text) is str else str.__str__(text)
+
+
 def check_label(name: object, kind: str) -> str:
     """``name``, when it can be that of a promise or a signal; ``kind`` says which.
 
     Raises:
         InvalidArgumentError: it is no text of 1 to 256 characters, or holds a lone surrogate.
     """
+    name = exact(name) if isinstance(name, str) else name
     if isinstance(name, str) and 1 <= len(name) <= LABEL_CHARACTERS_MAX:
         try:
             name.encode()
@@ -160,6 +170,7 @@ def check_key(key: object) -> str:
     if not isinstance(key, str):
         message = f"a key is a str, but this one is {type(key).__name__}: {key!r:.80}"
         raise InvalidArgumentError(message)
+    key = exact(key)
     if "\0" in key:
         message = f"the key {key!r:.80} holds a NUL character, which no key may"
         raise InvalidArgumentError(message)

@@ -14,7 +14,7 @@ from .call_options import PLAIN, CallOptions
 from .definition import HandlerDefinition, ServiceDefinition, define
 from .errors import InvalidArgumentError
 from .handle import Handle
-from .identity import Target, check_key
+from .identity import Target, check_key, exact
 from .media import sent_as
 from .serde import Serde, json_serde
 from .syscalls import Caller
@@ -210,7 +210,7 @@ def _make_target(service: object, key: object, handler: object) -> Target:
             f"given {service!r:.40}, {key!r:.40} and {handler!r:.40}"
         )
         raise InvalidArgumentError(message)
-    return Target(service, None if key is None else check_key(key), handler)
+    return Target(exact(service), None if key is None else check_key(key), exact(handler))
 
 
 def _encode(argument: object) -> bytes:

@@ -6,7 +6,7 @@ from ..journal import keys
 from ..objects.definition import define
 from ..objects.errors import InvalidArgumentError
 from ..objects.handler import Handler
-from ..objects.identity import INVOCATION_ID_BYTES, InvocationId, Target, check_key
+from ..objects.identity import INVOCATION_ID_BYTES, InvocationId, Target, check_key, exact
 from .core import Core
 
 
@@ -19,16 +19,16 @@ def find_invocation(
 ) -> InvocationId | None:
     """As ``Outside.find_invocation``."""
     core.check_open()
-    name = service if isinstance(service, str) else define(service).name
+    name = exact(service) if isinstance(service, str) else define(service).name
     if key is not None:
-        check_key(key)
+        key = check_key(key)
     if idempotency_key is None:
         return _find_run(core, name, key)
     handler_name = handler if isinstance(handler, str) else handler.name
-    target = Target(name, key, handler_name)
+    target = Target(name, key, exact(handler_name))
     # Whoever misspells a handler is not to conclude that the call was never made.
     core.registry.get_handler(target)
-    row = core.commits.get(keys.idempotency(target, idempotency_key))
+    row = core.commits.get(keys.idempotency(target, exact(idempotency_key)))
     if row is None:
         return None
     id_ = InvocationId(row[:INVOCATION_ID_BYTES])

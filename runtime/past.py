@@ -47,7 +47,7 @@ class Past:
     ) -> "asyncio.Future[Mapping[str, Any]]":
         """As ``Outside.state``."""
         definition, id_ = self._get_keyed(cls), _parse(at)
-        check_key(key)
+        key = check_key(key)
         try:
             rows = self._find(definition, key, id_, entry)
             values = decode_state(definition, rows)
@@ -67,7 +67,8 @@ class Past:
                 f"there is nothing to fork; start another one"
             )
             raise InvalidArgumentError(message)
-        if check_key(to) == check_key(key):
+        to, key = check_key(to), check_key(key)
+        if to == key:
             message = f"{definition.name}/{key} cannot be forked onto itself: give another key"
             raise InvalidArgumentError(message)
         check_room(core.store)

@@ -204,7 +204,8 @@ def _find_target(target: Target, fork: str | None, *, is_exclusive: bool) -> Tar
     if not is_exclusive:
         message = f"{target} has no state of its own that could be forked; leave out fork="
         raise InvalidArgumentError(message)
-    if check_key(fork) == target.key:
+    fork = check_key(fork)
+    if fork == target.key:
         message = f"fork={fork!r} is the key that {target} had; name another one, or leave it out"
         raise InvalidArgumentError(message)
     return Target(target.service, fork, target.handler)

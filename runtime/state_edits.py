@@ -53,8 +53,8 @@ def submit_edit(
         StoreFullError: no new work is accepted.
     """
     service = get_keyed(core.registry, request.service)
-    target = Target(service.name, check_key(request.key), EDIT_STATE)
-    object_ = keys.object_key(service.name, request.key)
+    target = Target(service.name, key := check_key(request.key), EDIT_STATE)
+    object_ = keys.object_key(service.name, key)
     stored = frozenset(StateTable(core.commits, core.clock).names(object_))
     check_names(service, request.edit, stored)
     decode_values(service, request.edit.values)

@@ -27,7 +27,7 @@ async def look_up(
     """The id, or ``None``: there is no such invocation; raises as ``Client.find_invocation``."""
     name = service if isinstance(service, str) else define(service).name
     if key is not None:
-        check_key(key)
+        key = check_key(key)
     handler_name = handler if isinstance(handler, str) else handler.name
     if idempotency_key is not None:
         body = {
