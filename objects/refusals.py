@@ -31,7 +31,7 @@ def describe_type(annotation: Any) -> str:
     return f"{annotation.__module__}.{annotation.__qualname__}"
 
 
-def refuse_value(value: object, error: Exception) -> InvalidArgumentError:
+def refuse_value(value: object, error: BaseException) -> InvalidArgumentError:
     """What to raise where encoding ``value`` raised ``error``."""
     name = describe_type(type(value))
     match error:
@@ -55,7 +55,7 @@ def refuse_value(value: object, error: Exception) -> InvalidArgumentError:
     return InvalidArgumentError(f"this {name} cannot be encoded: {problem}")
 
 
-def refuse_document(data: bytes, error: Exception, expected: str) -> InvalidArgumentError:
+def refuse_document(data: bytes, error: BaseException, expected: str) -> InvalidArgumentError:
     """What to raise where decoding ``data`` as ``expected`` raised ``error``."""
     if not data:
         return InvalidArgumentError(f"expected {expected}, found nothing at all")
@@ -75,7 +75,7 @@ def refuse_document(data: bytes, error: Exception, expected: str) -> InvalidArgu
             return InvalidArgumentError(_explain(error))
 
 
-def _explain(error: Exception) -> str:
+def _explain(error: BaseException) -> str:
     problem, path = str(error) or type(error).__name__, "$"
     if found := _WITH_PATH.fullmatch(problem):
         problem, path = found["problem"], found["path"]

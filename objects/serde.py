@@ -13,9 +13,10 @@ This module does not know what the bytes are for or where they go.
 """
 
 import json
+from asyncio import CancelledError
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 
 import msgspec
 
@@ -28,6 +29,10 @@ from .set_order import holds_sets, order_sets
 T = TypeVar("T")
 
 Build = Callable[[Any], "Serde[Any]"]
+
+RAISED_BY_TYPES: Final = (Exception, CancelledError, GeneratorExit, SystemExit)
+"""What a value's own code may raise while it is made or written, as a ``__post_init__`` that parses
+with ``argparse``. It ends neither the program nor a decision that it is called in."""
 
 
 class Serde(Protocol[T]):
@@ -191,7 +196,7 @@ class _JsonSerde:
         try:
             data = _write_json(value, value)
             _refuse_unless_strict_json(value, data)
-        except Exception as error:
+        except RAISED_BY_TYPES as error:
             raise refuse_value(value, error) from error
         return data
 
@@ -203,7 +208,7 @@ class _JsonSerde:
             value = decode_deep(self._decode, data) if is_long else self._decode(data)
             if _may_hold_long_number(data):
                 _encode_packed(value)
-        except Exception as error:
+        except RAISED_BY_TYPES as error:
             raise refuse_document(data, error, self._expected) from error
         return value
 
@@ -239,13 +244,13 @@ class _PackedSerde:
     def encode(self, value: Any) -> bytes:
         try:
             return _encode_packed(value)
-        except Exception as error:
+        except RAISED_BY_TYPES as error:
             raise refuse_value(value, error) from error
 
     def decode(self, data: bytes) -> Any:
         try:
             return self._decode(data)
-        except Exception as error:
+        except RAISED_BY_TYPES as error:
             raise refuse_document(data, error, self._expected) from error
 
 
@@ -269,7 +274,7 @@ class _AdaptedSerde:
                 return _encode_packed(builtins)
             data = _write_json(value, builtins)
             _refuse_unless_strict_json(builtins, data)
-        except Exception as error:
+        except RAISED_BY_TYPES as error:
             raise refuse_value(value, error) from error
         return data
 
@@ -280,7 +285,7 @@ class _AdaptedSerde:
             if self._is_packed:
                 data = pydantic_models.to_json(_decode_any_packed(data))
             return pydantic_models.validate(self._adapter.validate_json, data)
-        except Exception as error:
+        except RAISED_BY_TYPES as error:
             raise refuse_document(data, error, self._expected) from error
 
 

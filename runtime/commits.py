@@ -155,13 +155,18 @@ class Commits:
         self._written_before = self._written
 
     def guard(self, decision: Callable[[], None]) -> None:
-        """Call ``decision``; when it raises, it may be half staged, so nothing is written again."""
+        """Call ``decision``; when it raises, it may be half staged, so nothing is written again.
+
+        What is no ``Exception``, such as a Ctrl-C that comes in the middle, is raised as well.
+        """
         if self.has_failed:
             return
         try:
             decision()
-        except Exception as error:  # noqa: BLE001  # whatever it is, the rows cannot be trusted
+        except BaseException as error:  # whatever it is, the rows cannot be trusted
             self._stop(error)
+            if not isinstance(error, Exception):
+                raise
 
     def write(self) -> None:
         """End the turn: write the batch and see that what waits for it becomes durable."""
@@ -176,8 +181,10 @@ class Commits:
                 self._pending, self._keys = {}, None
                 self._new.clear()
                 self._written = self._store.write(batch)
-            except Exception as error:  # noqa: BLE001  # any storage exception is the last
+            except BaseException as error:  # any storage exception is the last
                 self._stop(error)
+                if not isinstance(error, Exception):
+                    raise
                 return
             if self.on_written is not None:
                 self.on_written(batch)
@@ -231,8 +238,10 @@ class Commits:
                     effect()
                     if self.has_failed:
                         return  # A decision that the effect has taken was the last.
-        except Exception as error:  # noqa: BLE001  # as in ``guard``
+        except BaseException as error:  # as in ``guard``
             self._stop(error)
+            if not isinstance(error, Exception):
+                raise
 
     def _stop(self, error: BaseException) -> None:
         self.has_failed = True

@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from asyncio import CancelledError
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
@@ -371,6 +372,26 @@ def test_a_mistake_does_not_quote_all_of_the_document() -> None:
     with pytest.raises(InvalidArgumentError) as refused:
         json_serde(Item | Note).decode(json.dumps({"kind": "x" * 100_000}).encode())
     assert len(refused.value.message) < 2_000
+
+
+@dataclass
+class Ending:
+    """Made by code that thinks it owns the program, as whatever parses with ``argparse``."""
+
+    how: str
+
+    def __post_init__(self) -> None:
+        raise {"exit": SystemExit(2), "cancel": CancelledError(), "close": GeneratorExit()}[
+            self.how
+        ]
+
+
+@pytest.mark.parametrize("make", [json_serde, packed_serde])
+@pytest.mark.parametrize("how", ["exit", "cancel", "close"])
+def test_a_type_that_ends_more_than_itself_is_refused(make: Any, how: str) -> None:
+    write = msgspec.json.encode if make is json_serde else msgspec.msgpack.encode
+    with pytest.raises(InvalidArgumentError):
+        make(Ending).decode(write({"how": how}))
 
 
 def test_what_a_class_says_of_its_own_values_is_passed_on() -> None:
