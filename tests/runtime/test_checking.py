@@ -253,8 +253,8 @@ async def test_a_type_that_ends_the_process_does_not_end_the_check(world: World)
     finally:
         HAS_ENDED.clear()
 
-    assert [each.obstacle for each in checked] == [Obstacle.EXCEPTION] * 2
-    assert "SystemExit: 0" in checked[0].reason
+    # The handler gets it as a failed step, here and in a runtime, and ends before its timer.
+    assert [each.verdict for each in checked] == [Verdict.DIVERGES] * 2
 
 
 async def test_an_end_that_is_an_outcome_is_a_divergence(world: World) -> None:
