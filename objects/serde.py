@@ -15,8 +15,11 @@ This module does not know what the bytes are for or where they go.
 import json
 from asyncio import CancelledError
 from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final, Protocol, TypeVar, cast
+from uuid import UUID
 
 import msgspec
 
@@ -24,7 +27,7 @@ from . import pydantic_models
 from .errors import InvalidArgumentError, InvalidDefinitionError
 from .nesting import BYTES_MAX, decode_deep
 from .refusals import UnsupportedTypeError, describe_type, refuse_document, refuse_value, show
-from .set_order import holds_sets, order_sets
+from .set_order import PLAIN, holds_sets, may_hold_sets, order_sets
 
 T = TypeVar("T")
 
@@ -140,6 +143,9 @@ _encode_packed = msgspec.msgpack.Encoder(enc_hook=_to_packed_builtin).encode
 _decode_any_packed = msgspec.msgpack.Decoder().decode
 _check_floats = json.JSONEncoder(allow_nan=False, check_circular=False).encode
 
+# What MessagePack has words of its own for, or msgspec writes in it otherwise than in JSON.
+_PACKED_AS_THEY_ARE = (bytes, bytearray, memoryview, datetime, date, time, timedelta, UUID, Decimal)
+
 # To search for nineteen zeros in what this makes of a document is some twenty times as fast as a
 # pattern for nineteen digits, which stops the loop for a second where a document is long.
 _DIGITS_AS_ZEROS = bytes(0x30 if 0x30 <= each <= 0x39 else 1 for each in range(256))
@@ -175,6 +181,22 @@ def _write_json(value: Any, builtins: Any) -> bytes:
             builtins = msgspec.to_builtins(value, str_keys=True, enc_hook=_to_json_builtin)
         data = _encode_json(order_sets(builtins, value, _encode_json))
     return data
+
+
+def _write_packed(value: Any, builtins: Any) -> bytes:
+    """As ``_write_json``, in MessagePack."""
+    data = _encode_packed(builtins)
+    if holds_sets(value):
+        if builtins is value:
+            builtins = msgspec.to_builtins(
+                value, builtin_types=_PACKED_AS_THEY_ARE, enc_hook=_to_packed_builtin
+            )
+        data = _encode_packed(order_sets(builtins, value, _encode_packed))
+    return data
+
+
+def _write_packed_whole(value: Any) -> bytes:
+    return _encode_packed(value) if type(value) in PLAIN else _write_packed(value, value)
 
 
 # --- the serdes ---
@@ -233,9 +255,12 @@ class _NoneJsonSerde:
 class _PackedSerde:
     """MessagePack of one annotation, by msgspec."""
 
-    __slots__ = ("_decode", "_expected")
+    __slots__ = ("_decode", "_encode", "_expected")
 
     def __init__(self, annotation: Any) -> None:
+        self._encode: Callable[[Any], bytes] = (
+            _write_packed_whole if may_hold_sets(annotation) else _encode_packed
+        )
         self._decode: Callable[[bytes], Any] = msgspec.msgpack.Decoder(
             annotation, dec_hook=_from_builtin
         ).decode
@@ -243,7 +268,7 @@ class _PackedSerde:
 
     def encode(self, value: Any) -> bytes:
         try:
-            return _encode_packed(value)
+            return self._encode(value)
         except RAISED_BY_TYPES as error:
             raise refuse_value(value, error) from error
 
@@ -271,7 +296,7 @@ class _AdaptedSerde:
                 value, mode="json", by_alias=True, round_trip=self._is_packed
             )
             if self._is_packed:
-                return _encode_packed(builtins)
+                return _write_packed(value, builtins)
             data = _write_json(value, builtins)
             _refuse_unless_strict_json(builtins, data)
         except RAISED_BY_TYPES as error:

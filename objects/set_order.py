@@ -1,8 +1,9 @@
-"""Sets as JSON lists whose order is that of their elements, in every process.
+"""Sets written as lists whose order is that of their elements, in every process.
 
-A set of texts is walked in another order in every process, and what a handler hands to a call is
-compared on replay with what it handed over before the crash. So the elements are sorted: whole
-numbers as such, and others by the JSON of each, as they need not be comparable otherwise.
+A set of texts is walked in another order in every process. What a handler hands to a call is
+compared on replay with what it handed over before the crash, and a state that was only read with
+what is stored. So the elements are sorted: whole numbers as such, and others by the bytes of each,
+as they need not be comparable otherwise.
 """
 
 import gc
@@ -13,12 +14,42 @@ from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
+from msgspec import inspect
+
 from . import pydantic_models
 
-_PLAIN: Final[frozenset[type]] = frozenset(
+PLAIN: Final[frozenset[type]] = frozenset(
     {str, int, float, bool, bytes, type(None), date, datetime, time, timedelta, Decimal, UUID}
 )
+_MAY_BE_SETS: Final = (
+    inspect.SetType,
+    inspect.FrozenSetType,
+    inspect.AnyType,
+    inspect.CustomType,
+    inspect.RawType,
+)
 _CONTAINERS: Final[frozenset[type]] = frozenset({list, dict, tuple, set, frozenset})
+
+
+def may_hold_sets(annotation: Any) -> bool:
+    """Whether a value of ``annotation`` can have a set in it."""
+    try:
+        waiting: list[Any] = [inspect.type_info(annotation)]
+    except Exception:  # noqa: BLE001  # a type that msgspec does not know, or a stranger's code
+        return True
+    seen: set[int] = set()
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, inspect.Field):
+            each = each.type
+        if isinstance(each, _MAY_BE_SETS):
+            return True
+        if isinstance(each, inspect.Type) and id(each) not in seen:  # A type may hold itself.
+            seen.add(id(each))
+            for name in each.__struct_fields__:
+                part = getattr(each, name)
+                waiting.extend(part if isinstance(part, tuple) else (part,))
+    return False
 
 
 def holds_sets(value: Any) -> bool:
@@ -28,7 +59,7 @@ def holds_sets(value: Any) -> bool:
     """
     level: list[Any] = [value]
     while True:
-        kinds: set[Any] = set(map(type, level)) - _PLAIN
+        kinds: set[Any] = set(map(type, level)) - PLAIN
         if not kinds:
             return False
         found, level = level, []

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from holdfast import InvalidArgumentError, InvalidDefinitionError
 from holdfast.objects.immutability import is_immutable_type
 from holdfast.objects.serde import Serde, json_serde, packed_serde
+from holdfast.objects.set_order import may_hold_sets
 
 
 class Size(Enum):
@@ -234,6 +235,59 @@ LISTED = json.dumps(NAMES, separators=(",", ":"))
 )
 def test_a_set_has_one_order_in_every_process(annotation: Any, value: Any, document: str) -> None:
     assert json_serde(annotation).encode(value).decode() == document
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "ordered"),
+    [
+        (set[str], set(NAMES), NAMES),
+        (dict[str, frozenset[str]], {"z": frozenset(NAMES), "a": set()}, {"z": NAMES, "a": []}),
+        (Line, Line("x", Decimal(1), set(NAMES)), {"name": "x", "price": "1", "tags": NAMES}),
+        (Tags | Item, Tags(frozenset(NAMES)), NAMES),
+        (list[Tags], [Tags(frozenset(NAMES))], [NAMES]),
+        (Any, {"many": {9, 10, 100}, 1: b"x"}, {"many": [9, 10, 100], 1: b"x"}),
+        (
+            Any,
+            [set(NAMES), datetime(2026, 1, 1, tzinfo=UTC), UUID(int=1), Decimal(2), timedelta(1)],
+            [NAMES, datetime(2026, 1, 1, tzinfo=UTC), UUID(int=1), Decimal(2), timedelta(1)],
+        ),
+    ],
+)
+def test_what_is_stored_of_a_set_is_the_same_in_every_process(
+    annotation: Any, value: Any, ordered: Any
+) -> None:
+    serde = packed_serde(annotation)
+    assert serde.encode(value) == msgspec.msgpack.encode(ordered)
+    assert serde.encode(serde.decode(serde.encode(value))) == serde.encode(value)
+
+
+class Tree(msgspec.Struct):
+    children: list["Tree"]
+
+
+class Marked(msgspec.Struct):
+    tree: Tree
+    marks: dict[str, tuple[frozenset[int], ...]]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "may"),
+    [
+        (str, False),
+        (list[dict[str, str | int | None]], False),
+        (Tree, False),
+        (Address, False),
+        (Pair, False),
+        (Any, True),
+        (set[int], True),
+        (Line, True),
+        (Marked, True),
+        (list[Item], True),
+        (dict[str, Any], True),
+    ],
+)
+def test_a_type_tells_whether_there_may_be_a_set_in_it(annotation: Any, may: object) -> None:
+    assert may_hold_sets(annotation) is may
 
 
 def test_only_sets_are_put_in_order() -> None:
