@@ -204,3 +204,43 @@ def test_a_class_that_puts_anything_into_its_fields_can_be_recorded() -> None:
 
 
 ID = InvocationId(bytes(range(16)))
+
+
+async def fail_in_a_group() -> None:
+    async with asyncio.TaskGroup() as outer, asyncio.TaskGroup() as inner:
+        outer.create_task(asyncio.sleep(0))
+        inner.create_task(charge())
+
+
+class Grouped(VirtualObject):
+    @handler(retry=FINAL)
+    async def in_the_handler(self, ctx: Context) -> None:
+        await fail_in_a_group()
+
+    @handler
+    async def in_a_step(self, ctx: Context) -> None:
+        await ctx.step(retry=ONCE).run("group", fail_in_a_group)
+
+
+@pytest.mark.parametrize("how", ["in_the_handler", "in_a_step"])
+async def test_what_a_group_of_errors_ends_with_says_what_is_in_it(
+    how: str,
+) -> None:
+    world = World([Grouped])
+    runtime = await world.start()
+
+    with pytest.raises(TerminalError) as caught:
+        await runtime.call_by_name("Grouped", "a", how)
+
+    assert caught.value.type_name == "ExceptionGroup"
+    assert caught.value.message.endswith(": OSError: the bank does not answer")
+    world.close()
+
+
+def test_a_group_of_many_errors_names_the_first_few() -> None:
+    errors = [ValueError(f"error {number}") for number in range(1000)]
+
+    message = failure_of(ExceptionGroup("all", [ExceptionGroup("some", errors)])).message
+
+    assert "ValueError: error 0; ValueError: error 1;" in message
+    assert len(message) < 500
