@@ -9,12 +9,13 @@ lifespan starts and stops it.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
 from typing import Any, Protocol
 from urllib.parse import quote, unquote
 
-from ..objects.errors import HoldfastError, InvalidArgumentError
+from ..objects.errors import HoldfastError, InvalidArgumentError, RuntimeClosedError
 from .callers import CallersDoor
 from .door import Door
 from .headers import too_large
@@ -80,9 +81,26 @@ class AsgiApp:
             await _reply(send, door.refusal(_two_keys()), scope)
             return
         head = Head(scope["method"].upper(), _path_of(scope), _headers_of(scope))
-        response = await self._respond(head, caller)
+        try:
+            response = await self._respond(head, caller)
+        except asyncio.CancelledError:
+            # Its caller may still be there, and would be told by the server that we have failed.
+            with contextlib.suppress(Exception):
+                await _reply(send, self._answer_to_the_last(head), scope)
+            raise
         if response is not None:  # Else it went away, and is owed nothing.
             await _reply(send, response, scope)
+
+    def _answer_to_the_last(self, head: Head) -> Response:
+        """What callers hear for whom the server around will not wait any longer."""
+        message = (
+            "the server stops, so the outcome is not known here; ask again with the same "
+            "idempotency key"
+        )
+        is_keyed = head.headers.get("idempotency-key") is not None
+        return self._door.refusal(
+            RuntimeClosedError(message), is_keyed=is_keyed, was_submitted=True
+        )
 
     async def _respond(self, head: Head, caller: "_Caller") -> Response | None:
         """The answer, or ``None`` when the caller went away; what it has called goes on."""

@@ -150,6 +150,36 @@ async def test_a_caller_who_goes_away_leaves_the_call_and_nothing_else(engine: F
     assert engine.finish() == 0
 
 
+@pytest.mark.parametrize("is_keyed", [True, False])
+async def test_a_caller_for_whom_the_server_waits_no_longer_is_told_to_ask_again(
+    engine: FakeEngine, *, is_keyed: bool
+) -> None:
+    engine.is_holding = True
+    said: list[Any] = []
+    messages = [body(b"1")]
+    keys = [(b"idempotency-key", b"a")] if is_keyed else []
+
+    async def receive() -> dict[str, Any]:
+        if not messages:
+            await asyncio.Event().wait()
+        return messages.pop()
+
+    async def send(message: Any) -> None:
+        said.append(message)
+
+    asked = scope(headers=[*scope()["headers"], *keys])
+    waiting = asyncio.create_task(AsgiApp(engine)(asked, receive, send))
+    await engine.arrived.wait()
+    waiting.cancel()  # As uvicorn does, after its timeout_graceful_shutdown.
+    await asyncio.wait({waiting})
+
+    assert waiting.cancelled()
+    assert said[0]["status"] == 503
+    assert (b"x-restate-error-source", b"ingress") in said[0]["headers"]
+    assert (b"x-holdfast-error", b"HF0015") in said[0]["headers"]
+    assert ((b"retry-after", b"5") in said[0]["headers"]) == is_keyed
+
+
 async def test_one_who_goes_before_the_body_is_whole_calls_nothing(engine: FakeEngine) -> None:
     said = await speak(AsgiApp(engine), scope(), [body(b"1", more=True), GONE])
 
