@@ -311,7 +311,7 @@ class Attempt:
             return  # A step of unknown outcome has paused it; one that failed has queued it.
         has_steps = self.is_queued or self._parts.steps.is_busy(self.invocation.id)
         if not has_steps and not commands.pending:
-            self._fail_stuck("it waits for something that nothing can bring about")
+            self._fail_stuck(self._loop.waits_in_vain)
             return
         self._is_last_rest = self._parts.config.always_replay
         if commands.read_from is not None and hand_over(commands):

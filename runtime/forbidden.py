@@ -165,10 +165,28 @@ class HandlerStack:
 
 def outside_error(who: str, stack: HandlerStack, method: str, what: str) -> ForbiddenInHandlerError:
     """Make the error for a method that reaches outside."""
-    touched = stack.name_touched(method)
+    return _outside_error(who, stack, stack.name_touched(method), what)
+
+
+def thread_error(who: str, stack: HandlerStack) -> ForbiddenInHandlerError:
+    """Make the error for a function that anyio would run in a thread of its own."""
+    return _outside_error(who, stack, "anyio.to_thread.run_sync", _THREAD)
+
+
+def _outside_error(
+    who: str, stack: HandlerStack, touched: str, what: str
+) -> ForbiddenInHandlerError:
     return ForbiddenInHandlerError(
         f"{who}: {touched} at {stack.line} reaches {what}, which would happen again whenever the "
         f"handler is replayed. {_CURE}"
+    )
+
+
+def stuck_reason(lines: Sequence[str]) -> str:
+    """Say why a handler that waits on ``lines``, and for nothing else, will never end."""
+    return (
+        f"at {', '.join(lines)} it waits for something that nothing can bring about. What a thread "
+        f"or another event loop would bring never comes to a handler. {_CURE}"
     )
 
 

@@ -27,7 +27,14 @@ from enum import Enum
 from types import CodeType
 from typing import Any, TypeVar
 
-from .forbidden import UNKNOWN_LINE, explain_other_loop, find_line, shown, walk_suspended
+from .forbidden import (
+    UNKNOWN_LINE,
+    explain_other_loop,
+    find_line,
+    shown,
+    stuck_reason,
+    walk_suspended,
+)
 from .loop_closing import AsyncGenerators, close_generator, close_task
 from .loop_futures import HandlerTask, ReadyHandle
 from .loop_host import DeadHost, LoopHost
@@ -39,6 +46,8 @@ T = TypeVar("T")
 
 _CALLBACKS_PER_LOOK = 8
 """Callbacks between two looks at the clock."""
+_LINES_MAX = 3
+"""Lines that an error names."""
 
 _running_loop = events._get_running_loop  # noqa: SLF001  # asyncio offers it to loops
 _set_running_loop = events._set_running_loop  # noqa: SLF001  # asyncio offers it to loops
@@ -167,6 +176,14 @@ class HandlerLoop(ScheduleLoop):
             if line is not None:
                 return line
         return UNKNOWN_LINE
+
+    @property
+    def waits_in_vain(self) -> str:
+        """That nothing can go on, in words, with the user's lines on which the first few wait."""
+        tasks = [task for task, _ in self._tasks if not task.done()]
+        found = (find_line(walk_suspended(t.get_coro()), self._source_files) for t in tasks)
+        lines = list(dict.fromkeys(line for line in found if line is not None))
+        return stuck_reason(lines[:_LINES_MAX] or [UNKNOWN_LINE])
 
     @property
     def waits_at(self) -> str:

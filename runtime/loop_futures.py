@@ -21,6 +21,7 @@ from contextvars import Context
 from types import CodeType, FrameType
 from typing import Any, Protocol, TypeVar, cast
 
+from .anyio_parts import FIND_STATE, adopt_scope
 from .task_groups import find_ender
 
 T = TypeVar("T")
@@ -90,6 +91,9 @@ class HandlerTask(asyncio.Task[T]):
 
     def __hash__(self) -> int:
         """Hash by the number, so that sets are ordered alike in every run."""
+        asking = _frame(1)
+        if asking is not None and asking.f_code is FIND_STATE:
+            adopt_scope(asking.f_back)
         return self.number
 
 

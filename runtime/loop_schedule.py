@@ -23,6 +23,7 @@ from types import FrameType
 from typing import Any, Final, NoReturn, TypeVar, TypeVarTuple
 from zlib import crc32
 
+from .anyio_parts import RUN_IN_THREAD, is_anyio
 from .errors_first import EFFORT_MAX, NOTE_END, SetAside, is_passing
 from .forbidden import (
     HandlerStack,
@@ -30,6 +31,7 @@ from .forbidden import (
     outside_error,
     shared_error,
     shown,
+    thread_error,
     woken_error,
 )
 from .loop_closing import AsyncGenerators
@@ -54,6 +56,7 @@ SPIN_CALLBACKS_MAX: Final = 1_000_000
 """How many callbacks a handler may run without anything being delivered to it."""
 
 _TASKS_KEPT: Final = 64
+_WRAP_FUTURE: Final = asyncio.wrap_future.__code__
 _running_loop = events._get_running_loop  # noqa: SLF001  # asyncio offers it to loops
 _frame = sys._getframe  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # inspect is slow
 
@@ -211,11 +214,18 @@ class ScheduleLoop(LoopWithoutOutside):
         return self._host.now()
 
     def create_future(self) -> asyncio.Future[Any]:
-        """Make a future whose hash is alike in every run."""
+        """Make a future whose hash is alike in every run.
+
+        Raises:
+            ForbiddenInHandlerError: ``asyncio.wrap_future`` was given what a thread will say.
+        """
         caller = _frame(1)
         if caller.f_code is SHIELD:
             # Where it was made is all that tells, later, that what it guards was to be left alone.
             mark_shielded(caller.f_locals["inner"])
+        elif caller.f_code is _WRAP_FUTURE:
+            # Where the thread is done already the answer would come, and on a replay perhaps not.
+            self.forbid("wrap_future", "a thread")
         return HandlerFuture(loop=self)
 
     def create_task(
@@ -377,10 +387,15 @@ class ScheduleLoop(LoopWithoutOutside):
 
         A future asks while it is being made, and this is the only moment at which the one that
         ``asyncio.gather`` returns can be given a hash of this loop.
+
+        Raises:
+            ForbiddenInHandlerError: it is for what a thread of anyio's would say.
         """
         frame = _frame(1)
         if frame.f_code is GATHERING_INIT:
             adopt_gathering(frame.f_locals["self"])
+        elif frame.f_code.co_name == RUN_IN_THREAD and is_anyio(frame):
+            raise thread_error(self.name, self.look(frame))
         return False
 
     def set_debug(self, enabled: bool) -> None:  # noqa: FBT001  # asyncio's signature

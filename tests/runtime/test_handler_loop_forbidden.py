@@ -1,6 +1,7 @@
 """What a handler may not touch: what it is told, and that nothing happened."""
 
 import asyncio
+import concurrent.futures
 import functools
 import gc
 import inspect
@@ -12,6 +13,8 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import pytest
 
 from holdfast.objects.errors import ForbiddenInHandlerError
@@ -45,6 +48,30 @@ def test_a_thread_is_refused_with_the_handler_the_line_and_the_cure() -> None:
         "thread, which would happen again whenever the handler is replayed. "
         'Wrap it in a step: await ctx.run("name", function, ...).'
     )
+
+
+def test_a_thread_of_anyio_is_refused_and_never_begins() -> None:
+    ran: list[int] = []
+
+    async def handler() -> None:
+        await anyio.to_thread.run_sync(ran.append, 1)  # here: anyio
+
+    before = threading.active_count()
+    message = refusal_of(handler())
+    assert f"anyio.to_thread.run_sync at {line_of('here: anyio')} reaches a thread" in message
+    assert ran == []
+    assert threading.active_count() == before
+
+
+def test_what_a_thread_will_say_is_refused_also_where_it_has_said_it_already() -> None:
+    said: concurrent.futures.Future[int] = concurrent.futures.Future()
+    said.set_result(1)
+
+    async def handler() -> None:
+        await asyncio.wrap_future(said)  # here: wrap_future
+
+    message = refusal_of(handler())
+    assert f"asyncio.wrap_future at {line_of('here: wrap_future')} reaches a thread" in message
 
 
 def test_threads_that_a_gather_starts_are_blamed_on_the_line_that_gathers() -> None:
