@@ -24,6 +24,10 @@ _SHARED: Final = (
     "Locks, queues, events and tasks cannot be shared between handlers: make them inside the "
     "handler, or call another object."
 )
+_MADE_INSIDE: Final = (
+    "What a step uses and is of one event loop, such as a client's session, has to be made in the "
+    "step, not in the handler."
+)
 _PACKAGE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep  # noqa: PTH100, PTH120  # must not resolve links: frames do not
 _STDLIB: Final = tuple(sysconfig.get_paths()[kind] + os.sep for kind in ("stdlib", "platstdlib"))
 _ASYNCIO: Final = os.path.dirname(asyncio.__file__) + os.sep  # noqa: PTH120
@@ -185,8 +189,10 @@ def _outside_error(
 def stuck_reason(lines: Sequence[str]) -> str:
     """Say why a handler that waits on ``lines``, and for nothing else, will never end."""
     return (
-        f"at {', '.join(lines)} it waits for something that nothing can bring about. What a thread "
-        f"or another event loop would bring never comes to a handler. {_CURE}"
+        f"at {', '.join(lines)} it waits for something that nothing can bring about. A queue or "
+        f"an event that a step, a thread or another event loop fills never reaches a handler. Take "
+        f"what a step returns; a library that has threads of its own, too, belongs in one: await "
+        f'ctx.run("name", function, ...).'
     )
 
 
@@ -200,9 +206,18 @@ def shared_error(who: str, whose: str, stack: HandlerStack) -> ForbiddenInHandle
 def woken_error(whose: str, stack: HandlerStack) -> ForbiddenInHandlerError:
     """Make the error for code outside of handlers that woke what waits in one."""
     return ForbiddenInHandlerError(
-        f"{whose}: {stack.line} woke something that belongs to the handler from outside of it. "
+        f"{whose}: {stack.line} woke or scheduled something of the handler from outside of it. "
         f"That would not happen again on a replay: return a value from a step, or resolve an "
-        f"awakeable."
+        f"awakeable. "
+        f"{_MADE_INSIDE}"
+    )
+
+
+def used_outside_error(whose: str, stack: HandlerStack, method: str) -> ForbiddenInHandlerError:
+    """Make the error for code outside of handlers, such as a step's, that uses a handler's loop."""
+    return ForbiddenInHandlerError(
+        f"{whose}: {stack.line} asks the handler's event loop for {method} from outside of the "
+        f"handler. {_MADE_INSIDE}"
     )
 
 

@@ -32,6 +32,7 @@ from .forbidden import (
     shared_error,
     shown,
     thread_error,
+    used_outside_error,
     woken_error,
 )
 from .loop_closing import AsyncGenerators
@@ -322,6 +323,10 @@ class ScheduleLoop(LoopWithoutOutside):
 
     def forbid(self, method: str, what: str) -> NoReturn:
         """Refuse the call of ``method``, which reaches ``what``."""
+        if _running_loop() is not self:
+            # The line is a step's, for whom what the other error says to do is done.
+            stack = HandlerStack(_frame(1), None, self._source_files)
+            raise used_outside_error(self.name, stack, method)
         raise outside_error(self.name, self.look(_frame(1)), method, what)
 
     @property

@@ -285,6 +285,22 @@ def test_waking_a_handler_from_the_program_around_it_is_refused() -> None:
     world.loop.close()
 
 
+@pytest.mark.parametrize("method", ["call_later", "sock_connect"])
+def test_what_a_step_uses_and_a_handler_made_is_explained(method: str) -> None:
+    world = LoopWorld()
+    world.start(asyncio.sleep(0))
+
+    async def step() -> None:  # As a session of aiohttp that was made in the handler.
+        getattr(world.loop, method)(1, print)  # here: step
+
+    with pytest.raises(ForbiddenInHandlerError) as caught:
+        asyncio.run(step())
+    assert line_of("here: step") in caught.value.message
+    assert "made in the step, not in the handler" in caught.value.message
+    assert "Wrap it in a step" not in caught.value.message
+    world.loop.close()
+
+
 def test_scheduling_from_another_thread_is_refused_even_during_a_pump() -> None:
     errors: list[BaseException] = []
 
