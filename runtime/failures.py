@@ -72,7 +72,8 @@ def failure_of(error: BaseException, kind: type[TerminalError] | None = None) ->
     return Failure(
         kind=(kind or TerminalError).code,
         status_code=500,
-        message=_text(error),
+        # Many say nothing else, such as asyncio's TimeoutError.
+        message=_text(error) or type(error).__name__,
         type_name=type(error).__name__,
         cause=_causes(error),
         origin=_origin(error),

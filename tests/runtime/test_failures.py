@@ -237,6 +237,11 @@ async def test_what_a_group_of_errors_ends_with_says_what_is_in_it(
     world.close()
 
 
+def test_an_error_that_says_nothing_is_recorded_with_its_name() -> None:
+    assert failure_of(TimeoutError()).message == "TimeoutError"
+    assert failure_of(TerminalError("")).message == ""
+
+
 def test_a_group_of_many_errors_names_the_first_few() -> None:
     errors = [ValueError(f"error {number}") for number in range(1000)]
 
