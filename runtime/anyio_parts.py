@@ -1,13 +1,23 @@
-"""What a handler's loop has to know of anyio, which does two things otherwise than asyncio.
+"""What a handler's loop has to know of anyio, which does some things otherwise than asyncio.
 
-Many clients and frameworks are built on it. A cancel scope keeps the scopes within it in a set, and
-cancels them in the order of that: the order of their addresses, which no replay repeats. And it
-has threads of its own, of which no executor knows, and whose answer could never come to a handler.
+Many clients and frameworks are built on it, and three of its ways differ.
+
+* A cancel scope keeps the scopes within it in a set, and cancels them in the order of that: the
+  order of their addresses, which no replay repeats. On a handler's loop a scope hashes as its task.
+* It cancels again, in every round of the loop, whoever is still within it. A handler that goes on
+  there for a while, as a saga does, would never come to rest. After some rounds the next one waits
+  for something to be delivered.
+* It has threads of its own, of which no executor knows, and whose answer could never come.
+
+And its task groups cancel for the reasons that asyncio's do; see ``task_groups``.
 
 anyio is not imported here. What is anyio's is told by the names of its code, so with another
 release that names it otherwise everything is as if this were not here.
 """
 
+import sys
+from asyncio import events
+from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -20,7 +30,10 @@ RUN_IN_THREAD: Final = "run_sync_in_worker_thread"
 """The name of the function in which a future is made for what a thread will say."""
 
 _BACKEND: Final = "anyio._backends._asyncio"
-_ordered_kinds: dict[type[Any], type[Any]] = {}
+_DELIVER: Final = "_deliver_cancellation"
+_running_loop = events._get_running_loop  # noqa: SLF001  # asyncio offers it to loops
+_frame: Callable[[int], FrameType] = sys._getframe  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # inspect is slow
+_kinds: dict[type[Any], type[Any]] = {}
 
 
 def adopt_scope(entering: FrameType | None) -> None:
@@ -40,11 +53,10 @@ def adopt_scope(entering: FrameType | None) -> None:
         and kind.__name__ == "CancelScope"
         and kind.__module__ == _BACKEND
     ):
-        ordered = _ordered_kinds.get(kind)
-        if ordered is None:
-            members = {"__slots__": (), "__hash__": _hash_as_its_task, "__module__": __name__}
-            ordered = _ordered_kinds[kind] = type(kind.__name__, (kind,), members)
-        scope.__class__ = ordered
+        ours = _kinds.get(kind)
+        if ours is None:
+            ours = _kinds[kind] = _make_kind(kind)
+        scope.__class__ = ours
 
 
 def is_anyio(frame: FrameType) -> bool:
@@ -52,6 +64,42 @@ def is_anyio(frame: FrameType) -> bool:
     return frame.f_globals.get("__name__") == _BACKEND
 
 
-def _hash_as_its_task(scope: Any) -> int:
-    task = scope._host_task  # noqa: SLF001  # anyio keeps it nowhere else
-    return object.__hash__(scope) if task is None else hash(task)
+def find_scope(frame: FrameType) -> Any:
+    """The scope because of which anyio cancels a task in ``frame``; ``None``: it does not."""
+    if frame.f_code.co_name == _DELIVER and is_anyio(frame):
+        return frame.f_locals.get("origin")
+    return None
+
+
+def _make_kind(kind: Any) -> type[Any]:
+    class HandlerCancelScope(kind):  # type: ignore[misc]
+        """A cancel scope on a handler's loop; nothing may be added, for it takes over instances."""
+
+        __slots__ = ()
+
+        def __hash__(self) -> int:
+            task = self._host_task
+            return object.__hash__(self) if task is None else hash(task)
+
+        def _deliver_cancellation(self, origin: Any) -> bool:
+            loop: Any = _running_loop()
+            parent: Any = super()
+            if origin is not self or not hasattr(loop, "hold_back"):
+                return bool(parent._deliver_cancellation(origin))
+            canceling = _frame(1)
+            if is_anyio(canceling):  # Else it is only told again.
+                loop.note_fallen(self, _find_raised(canceling.f_back))
+            must_go_on = bool(parent._deliver_cancellation(origin))
+            if must_go_on:
+                loop.hold_back(self._cancel_handle)
+            return must_go_on
+
+    return HandlerCancelScope
+
+
+def _find_raised(frame: FrameType | None) -> BaseException | None:
+    """What a task of a group has raised, or its block, because of which the group is cancelled."""
+    if frame is None or not is_anyio(frame):
+        return None
+    raised = frame.f_locals.get("exc" if frame.f_code.co_name == "task_done" else "exc_val")
+    return raised if isinstance(raised, BaseException) else None

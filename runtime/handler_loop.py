@@ -95,6 +95,8 @@ class HandlerLoop(ScheduleLoop):
         if self._is_closed:
             return
         self._callbacks = 0
+        if self._rounds:
+            self._release()
         if future.done():
             return
         self._is_delivering = True
@@ -109,6 +111,8 @@ class HandlerLoop(ScheduleLoop):
     def fire_timer(self, timer: Hashable) -> None:
         """Make the callback of a timer ready. A timer that was cancelled is ignored."""
         self._callbacks = 0
+        if self._rounds:
+            self._release()
         handle = self._timers.pop(timer, None)
         if handle is not None:
             handle.timer = None
@@ -127,6 +131,8 @@ class HandlerLoop(ScheduleLoop):
             self.cancel_remaining()
             return False
         self._callbacks = 0
+        if self._rounds:
+            self._release()
         if _running_loop() is self and asyncio.current_task() is main:
             main.cancel(message)
             return True
@@ -143,6 +149,8 @@ class HandlerLoop(ScheduleLoop):
         """
         if not self._is_closed:
             self._callbacks = 0
+            if self._rounds:
+                self._release()
             self.ready.append(ReadyHandle(self._cancel_remaining, (), Context()))
 
     @property
@@ -257,6 +265,7 @@ class HandlerLoop(ScheduleLoop):
                 if task is not self._main:
                     host.report(f"a background task failed: {shown(task, repr)}", task.exception())
         self._tasks.clear()
+        self._held, self._fallen = (), None
         self._main = self._start_order = self._exception_handler = self._generators = None
 
     def explain(self, error: BaseException) -> BaseException:

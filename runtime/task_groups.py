@@ -5,13 +5,15 @@ if the invocation had been told to end. But an error that is no outcome ends the
 not come again, so a saga must not take anything back for it. ``HandlerTask.cancel`` asks here and
 keeps the answer; whatever such a task cancels while it ends, it cancels for the same reason.
 
-asyncio says nowhere who cancels, so this looks at the frames of its task groups.
+asyncio says nowhere who cancels, so this looks at the frames of its task groups. anyio's are told
+by the scope that is cancelled, whose first cancellation has noted why (``anyio_parts``).
 """
 
 import asyncio
 from types import CodeType, FrameType
 from typing import Any, Final
 
+from .anyio_parts import find_scope
 from .failures import comes_again
 from .forbidden import is_asyncio_file
 
@@ -38,6 +40,10 @@ def find_ender(task: Any, frame: FrameType | None, cancel: CodeType) -> BaseExce
             return _find_error(frame, frame.f_back)
         if frame.f_code is _DONE:
             return _find_error(frame, frame)
+        scope = find_scope(frame)
+        if scope is not None:
+            fallen: BaseException | None = task.get_loop().find_fallen(scope)
+            return fallen
         if not is_asyncio_file(frame.f_code.co_filename):
             break
         frame = frame.f_back
@@ -46,6 +52,17 @@ def find_ender(task: Any, frame: FrameType | None, cancel: CodeType) -> BaseExce
     if running is task:
         return getattr(task, "ender", None)  # It is told again what it was told.
     return _ender_of(running)
+
+
+def find_cause(raised: BaseException | None) -> BaseException | None:
+    """Why a group ends for which this was raised, where that need not come again.
+
+    What the running task is itself being cancelled for, if what was raised is not it.
+    """
+    if raised is not None and not comes_again(raised):
+        return raised
+    loop = asyncio._get_running_loop()  # noqa: SLF001  # in asyncio.__all__
+    return None if loop is None else _ender_of(asyncio.current_task(loop))
 
 
 def _find_error(frame: FrameType, place: FrameType | None) -> BaseException | None:

@@ -11,11 +11,21 @@ from .worlds import World
 
 ATTEMPTS: list[int] = []
 CANCELED = asyncio.Event()
+BOOKED: list[str] = []
 
 
 async def clean_up(number: int) -> int:
     CANCELED.set()
     return number
+
+
+async def book(what: str) -> str:
+    BOOKED.append(what)
+    return what
+
+
+async def cancel(what: str) -> None:
+    BOOKED.append(f"no {what}")
 
 
 async def begin() -> None:
@@ -48,6 +58,54 @@ class Crew(VirtualObject):
         return ended
 
 
+class Trip(VirtualObject):
+    @handler
+    async def in_a_group(self, ctx: Context) -> str:
+        """One attempt fails beside a saga that waits."""
+
+        async def plan() -> None:
+            async with ctx.saga() as saga:
+                saga.add("no room", cancel, "room")
+                await ctx.run("room", book, "room")
+                await ctx.sleep(10)
+
+        async def look_up() -> None:
+            await ctx.sleep(5)
+            if not ATTEMPTS:
+                ATTEMPTS.append(1)
+                message = "for now"
+                raise ConnectionError(message)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(plan)
+            group.start_soon(look_up)
+        return "planned"
+
+    @handler
+    async def in_time(self, ctx: Context) -> str:
+        with anyio.move_on_after(5) as scope:
+            async with ctx.saga() as saga:
+                for what in ("flight", "room"):
+                    saga.add(f"no {what}", cancel, what)
+                    await ctx.run(what, book, what)
+                await ctx.sleep(3600)
+        return "too late" if scope.cancelled_caught else "in time"
+
+    @handler
+    async def group_of_asyncio_in_time(self, ctx: Context) -> str:
+        async def wait() -> None:
+            try:
+                await ctx.sleep(3600)
+            finally:
+                await ctx.run("clean up", cancel, "wait")
+                await ctx.sleep(1)
+
+        with anyio.move_on_after(5) as scope:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(wait())
+        return "too late" if scope.cancelled_caught else "in time"
+
+
 @pytest.mark.parametrize("how", ["replayed at every wait", "crashed"])
 async def test_a_replay_cancels_scopes_within_a_scope_in_the_same_order(how: str) -> None:
     ATTEMPTS.clear()
@@ -63,4 +121,32 @@ async def test_a_replay_cancels_scopes_within_a_scope_in_the_same_order(how: str
         ended = await runtime.invocation(id_, Crew.work).attach()
     assert sorted(ended) == list(range(8))
     assert len(ATTEMPTS) > 1
+    world.close()
+
+
+@pytest.mark.parametrize("is_crashed", [True, False])
+@pytest.mark.parametrize(
+    ("name", "result", "booked"),
+    [
+        ("in_a_group", "planned", ["room"]),
+        ("in_time", "too late", ["flight", "room", "no room", "no flight"]),
+        ("group_of_asyncio_in_time", "too late", ["no wait"]),
+    ],
+)
+async def test_a_saga_and_clean_up_come_to_their_end_in_what_anyio_cancels(
+    name: str, result: str, booked: list[str], *, is_crashed: bool
+) -> None:
+    ATTEMPTS.clear()
+    BOOKED.clear()
+    world = World([Trip], RuntimeConfig(always_replay=is_crashed, spin_callbacks_max=10_000))
+    runtime = await world.start()
+    id_ = await runtime.send_by_name("Trip", "a", name)
+    for _ in range(30):
+        await world.clock.advance(1)
+        if is_crashed:
+            runtime = await world.restart()
+
+    async with asyncio.timeout(10):
+        assert await runtime.invocation(id_).attach() == result
+    assert list(dict.fromkeys(BOOKED)) == booked
     world.close()
