@@ -85,11 +85,11 @@ def _make_kind(kind: Any) -> type[Any]:
             loop: Any = _running_loop()
             parent: Any = super()
             if origin is not self or not hasattr(loop, "hold_back"):
-                return bool(parent._deliver_cancellation(origin))
+                return bool(parent._deliver_cancellation(origin))  # noqa: SLF001  # its own parent
             canceling = _frame(1)
             if is_anyio(canceling):  # Else it is only told again.
                 loop.note_fallen(self, _find_raised(canceling.f_back))
-            must_go_on = bool(parent._deliver_cancellation(origin))
+            must_go_on = bool(parent._deliver_cancellation(origin))  # noqa: SLF001  # as above
             if must_go_on:
                 loop.hold_back(self._cancel_handle)
             return must_go_on
