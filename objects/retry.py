@@ -9,7 +9,7 @@ from .errors import (
     RetryableError,
     read_retry_after,
 )
-from .exception_groups import leaves
+from .groups import leaves_of
 
 ErrorTypes = tuple[type[Exception], ...]
 
@@ -104,7 +104,7 @@ class RetryPolicy:
 
         A group counts as what is in it: one that stops, stops; all must be such as are retried.
         """
-        return all(self._retries(each) for each in leaves(error))
+        return all(self._retries(each) for each in leaves_of(error))
 
     def _retries(self, error: BaseException) -> bool:
         if isinstance(error, self.stop_on):
@@ -157,7 +157,7 @@ def find_asked_ms(error: BaseException, now_ms: int) -> int | None:
     """
     asked = [
         wait_ms
-        for each in leaves(error)
+        for each in leaves_of(error)
         if isinstance(each, RetryableError)
         and (wait_ms := _wait_ms(getattr(each, "retry_after", None), now_ms)) is not None
     ]

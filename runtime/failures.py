@@ -24,7 +24,7 @@ from ..objects.errors import (
     StepFailedError,
     TerminalError,
 )
-from ..objects.exception_groups import leaves
+from ..objects.groups import leaves_of
 from ..objects.identity import AwakeableId, InvocationId, Origin, Target, format_invocation_id
 from .forbidden import is_asyncio_file, shown
 
@@ -124,7 +124,7 @@ def comes_again(error: BaseException) -> bool:
     That is so for what the journal itself holds: a terminal error, a cancellation, and a time limit
     of asyncio's, whose timer is durable; and for a group of nothing else.
     """
-    return all(map(_comes_again, leaves(error)))
+    return all(_comes_again(each) for each in leaves_of(error))
 
 
 def _comes_again(error: BaseException) -> bool:
@@ -142,12 +142,13 @@ def find_terminal(error: BaseException) -> TerminalError | None:
     A task group raises what its tasks raised as a group; a handler that lets it pass means to end
     with it.
     """
-    first: TerminalError | None = None
-    for each in leaves(error):
-        if not isinstance(each, TerminalError):
-            return None
-        first = each if first is None else first
-    return first
+    if isinstance(error, TerminalError):
+        return error
+    leaves = leaves_of(error)
+    first = leaves[0]
+    if isinstance(first, TerminalError) and all(isinstance(each, TerminalError) for each in leaves):
+        return first
+    return None
 
 
 def find_cause_of_cancel(task: asyncio.Task[Any]) -> BaseException | None:
