@@ -6,7 +6,7 @@ What a later release may put into a journal shows by the name of its class, as a
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, Final
 
@@ -39,6 +39,9 @@ from ..journal.records import decode_invocation, decode_outcome
 from ..journal.store import Store
 from ..objects.errors import UnknownTargetError
 from ..objects.identity import InvocationId, Target, format_invocation_id
+from ..objects.moments import moment_of
+
+_LONGEST_MS: Final = timedelta.max // timedelta(milliseconds=1)
 
 
 class Mark(Enum):
@@ -289,12 +292,13 @@ def view_command(command: Command, result: Any) -> JournalEntry:
         case Run(name):
             return Step(name, _decoded(result, _decode_packed))
         case SleepCommand(due_ms):
-            return Sleep(datetime.fromtimestamp(due_ms / 1000, UTC), _decoded(result, decode_json))
+            return Sleep(moment_of(due_ms), _decoded(result, decode_json))
         case CallCommand(target, _, callee):
             decoded = _decoded(result, decode_json)
             return Call(str(target), decoded, format_invocation_id(callee))
         case SendCommand(target, _, delay_ms, callee):
-            delay = timedelta(milliseconds=delay_ms)
+            # What was more than a whole number of milliseconds was rounded up.
+            delay = timedelta(milliseconds=min(delay_ms, _LONGEST_MS))
             return Send(str(target), delay, format_invocation_id(callee))
         case MakeAwakeable():
             return Awaited(_decoded(result, decode_json))
@@ -310,14 +314,14 @@ def decode_json(data: bytes) -> Any:
     """What a payload says; ``None`` for none at all, and a text about what is no JSON."""
     try:
         return msgspec.json.decode(data) if data else None
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):  # Text within it that is no UTF-8 is a ValueError, too.
         return f"<{len(data)} bytes>"
 
 
 def _decode_packed(data: bytes) -> Any:
     try:
         return msgspec.msgpack.decode(data)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):
         return f"<{len(data)} bytes>"
 
 

@@ -35,7 +35,7 @@ from holdfast.testing import (
     World,
     assert_journal,
 )
-from holdfast.testing.journals import view_command
+from holdfast.testing.journals import decode_json, view_command
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -69,6 +69,11 @@ class Depot(VirtualObject):
         except TimeoutError:
             return "too late"
         return "in time"
+
+    @handler
+    async def rest(self, ctx: Context) -> None:
+        await ctx.service(Post).stamp.send(4, delay=timedelta.max)
+        await asyncio.sleep(1e12)
 
     @handler
     async def fail(self, ctx: Context) -> None:
@@ -121,6 +126,17 @@ async def test_a_journal_is_read_while_it_is_written(world: World) -> None:
     assert runtime.journal(journal.sends[0].invocation_id).status == "scheduled"
     assert [step.name for step in journal.steps] == ["weigh"]
     assert len(journal.sleeps) == 1
+
+
+async def test_who_sleeps_for_ever_can_be_looked_at_all_the_same(world: World) -> None:
+    id_ = await world.runtime.object(Depot, "d").rest.send()
+    await world.runtime.rest()
+    assert [str(entry) for entry in world.runtime.journal(id_).entries] == [
+        "send Post/stamp in 999999999 days, 23:59:59.999000",
+        "sleep until 9999-12-31 23:59:59.999999+00:00 (no result yet)",
+    ]
+    with pytest.raises(AssertionError, match=r"this did not end within[\s\S]*Depot/d/rest"):
+        await world.finish(world.runtime.invocation(id_).attach())
 
 
 async def test_what_was_given_up_and_what_failed_is_marked(world: World) -> None:
@@ -209,3 +225,8 @@ def test_a_command_that_the_kit_does_not_know_shows_by_the_name_of_its_class() -
         "FromTheFuture name='go', digest=<8 bytes> (no result yet)"
     )
     assert view_command(Run("raw"), b"\xc1") == Step("raw", "<1 bytes>")
+
+
+def test_a_body_that_is_no_json_shows_as_so_many_bytes() -> None:
+    for body in (b"\x89PNG", b'"\xff"', b"[" * 5_000):
+        assert decode_json(body) == f"<{len(body)} bytes>"
