@@ -192,7 +192,9 @@ class InlineThreads:
         result, error = None, None
         try:
             result = function()
-        except (Exception, asyncio.CancelledError) as raised:  # noqa: BLE001  # `done` decides
+        except KeyboardInterrupt:
+            raise  # It is for whoever runs the tests.
+        except BaseException as raised:  # noqa: BLE001  # `done` decides
             error = raised
         self.post(partial(done, result, error))
         if afterwards is not None:

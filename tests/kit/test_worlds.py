@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from holdfast import (
     Context,
     InvalidArgumentError,
     RetryPolicy,
+    StepFailedError,
     StoreFailedError,
     VirtualObject,
     handler,
@@ -45,6 +47,11 @@ class Egg(VirtualObject):
     async def crack(self, ctx: Context) -> str:
         slow = RetryPolicy(initial_interval=timedelta(minutes=1), factor=1, max_attempts=3)
         return await ctx.step(retry=slow).run("crack", crack)
+
+    @handler
+    async def drop(self, ctx: Context, how: str) -> str:
+        once = ctx.step(retry=RetryPolicy(max_attempts=1))
+        return await once.run("drop", {"sys": sys.exit, "pytest": pytest.fail}[how], "dropped")
 
     @handler
     async def wait(self, ctx: Context) -> str:
@@ -109,6 +116,14 @@ async def test_a_retry_waits_in_virtual_time(world: World) -> None:
     with pytest.raises(Exception, match="hard"):
         await world.finish(world.runtime.object(Egg, "e").crack())
     assert world.clock.now_ms() - started_ms == 120_000
+
+
+@pytest.mark.parametrize("how", ["sys", "pytest"])
+async def test_an_action_that_ends_the_program_fails_its_step_as_in_a_thread(
+    world: World, how: str
+) -> None:
+    with pytest.raises(StepFailedError, match="dropped"):
+        await world.finish(world.runtime.object(Egg, "e").drop(how))
 
 
 @pytest.mark.parametrize("keep_written", [True, False])
