@@ -33,6 +33,8 @@ _FORMATS: Final[Mapping[str, Any]] = {
     "time": time,
     "uuid": UUID,
 }
+WHOLE_NUMBER: Final = "^(0|-?[1-9][0-9]*)$"
+"""The pattern of a key that is decoded as a whole number."""
 _SAYS_NOTHING: Final = frozenset({"title", "description", "default", "examples", "$defs"})
 
 
@@ -66,6 +68,7 @@ class _Reader:
             frozenset({"type", "format"}): self._formatted,
             frozenset({"type", "items"}): self._array,
             frozenset({"type", "additionalProperties"}): self._map,
+            frozenset({"type", "additionalProperties", "propertyNames"}): self._map,
             frozenset({"type", "properties"}): self._object,
             frozenset({"type", "properties", "required"}): self._object,
         }
@@ -113,7 +116,8 @@ class _Reader:
 
     def _map(self, node: Node) -> Any:
         _check_kind(node, "object")
-        return dict.__class_getitem__((str, self.read(node["additionalProperties"])))
+        names = _names(node["propertyNames"]) if "propertyNames" in node else str
+        return dict.__class_getitem__((names, self.read(node["additionalProperties"])))
 
     def _object(self, node: Node) -> Any:
         _check_kind(node, "object")
@@ -130,6 +134,19 @@ class _Reader:
                 fields.append((f"f{number}", _union([type_, msgspec.UnsetType]), msgspec.UNSET))
         names = {f"f{number}": name for number, name in enumerate(properties)}
         return msgspec.defstruct("Object", fields, rename=names, kw_only=True)
+
+
+def _names(node: Node) -> Any:
+    """The type of the keys of an object."""
+    match node:
+        case {"pattern": pattern} if len(node) == 1 and pattern == WHOLE_NUMBER:
+            return int
+        case {"enum": values} if len(node) == 1 and all(type(each) is str for each in values):
+            return Literal[tuple(values)]
+        case {"format": name} if len(node) == 1 and name in {"date-time", "date", "uuid"}:
+            return _FORMATS[name]
+        case _:
+            raise _NoTypeError
 
 
 def _union(types: Iterable[Any]) -> Any:

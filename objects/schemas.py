@@ -14,6 +14,7 @@ thread while nobody has answered yet.
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from enum import Flag
 from functools import lru_cache
 from importlib import import_module
 from typing import Any, Final, cast
@@ -23,7 +24,7 @@ import msgspec
 from msgspec import inspect
 
 from . import pydantic_models
-from .schema_types import find_decoder
+from .schema_types import WHOLE_NUMBER, find_decoder
 
 _FORMATS: Final[Mapping[str, Any]] = {
     "date-time": datetime,
@@ -38,6 +39,7 @@ _PLAIN: Final = frozenset(
     {b'{"type":"boolean"}', b'{"type":"integer"}', b'{"type":"number"}', b'{"type":"string"}'}
 )
 """Schemas that say no more than a type."""
+FLAGS_LISTED_MAX: Final = 255
 PROBLEM_CHARACTERS_MAX: Final = 400
 WORDED_BYTES_MAX: Final = 4096
 """Of a longer value it is said in fewer words why it does not fit: to find better ones takes some
@@ -62,6 +64,7 @@ def schema_of(annotation: Any) -> bytes | None:
 
 def find_problem(schema: bytes, value: bytes) -> str | None:
     """Where and why a JSON value does not fit a schema; ``None``: it does."""
+    problem: str | None = None
     try:
         decoder = find_decoder(schema)
         problem = None if decoder is None else _try(decoder, value)
@@ -74,9 +77,9 @@ def find_problem(schema: bytes, value: bytes) -> str | None:
     except RecursionError:
         return "it is nested too deeply"
     except Exception:  # noqa: BLE001  # a pattern or a reference of the user's own that says nothing
-        return None  # Decoding has the last word.
+        return problem  # Decoding has the last word.
     if error is None:
-        return None
+        return problem
     message: str = error.message
     if error.validator == "type":
         wanted = error.validator_value
@@ -91,6 +94,7 @@ def _try(decoder: "msgspec.json.Decoder[Any]", value: bytes) -> str | None:
         decoder.decode(value)
     except msgspec.ValidationError as error:
         said, _, path = str(error).partition(" - at ")
+        path = path.removeprefix("`key` in ")
         return f"at {path.strip('`') or '$'}: {_cut(said)}"
     return None
 
@@ -196,13 +200,46 @@ def _add_formats(node: Node, info: Any, defs: Mapping[str, Node], seen: set[str]
             node.setdefault("format", "date-time")
         case inspect.TimeType():
             node.setdefault("format", "time")
+        case inspect.EnumType(cls) if issubclass(cls, Flag):
+            _allow_together(node, sum(each.value for each in cls))
         case inspect.DictType() if isinstance(node.get("additionalProperties"), dict):
+            _add_names(node, info.key_type)
             _add_formats(node["additionalProperties"], info.value_type, defs, seen)
         case inspect.UnionType():
             _add_formats_of_optional(node, info, defs, seen)
         case _:
             for part, type_ in _parts(node, info):
                 _add_formats(part, type_, defs, seen)
+
+
+def _allow_together(node: Node, all_flags: int) -> None:
+    """Say of a flag that any of its values together are one, too, and none of them as well."""
+    node.pop("enum", None)
+    if all_flags <= FLAGS_LISTED_MAX:
+        node["enum"] = [each for each in range(all_flags + 1) if each & ~all_flags == 0]
+    else:
+        node.update(type="integer", minimum=0, maximum=all_flags)
+
+
+def _add_names(node: Node, key: Any) -> None:
+    """Say of the keys of an object what msgspec decodes them as; it says that of texts only."""
+    names: Node | None
+    match key:
+        case inspect.IntType():
+            names = {"pattern": WHOLE_NUMBER}
+        case inspect.EnumType(cls) if not issubclass(cls, Flag):
+            names = {"enum": [str(each.value) for each in cls]}
+        case inspect.LiteralType(values):
+            names = {"enum": [str(each) for each in values]}
+        case inspect.DateTimeType():
+            names = {"format": "date-time"}
+        case inspect.DateType():
+            names = {"format": "date"}
+        case inspect.UUIDType():
+            names = {"format": "uuid"}
+        case _:
+            return
+    node.setdefault("propertyNames", names)
 
 
 def _parts(node: Node, info: Any) -> Iterable[tuple[Node, Any]]:

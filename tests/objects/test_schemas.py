@@ -62,6 +62,22 @@ class Keyed(msgspec.Struct):
     end: int = msgspec.field(name="the end", default=0)
 
 
+class Weight(enum.IntEnum):
+    LIGHT = 1
+    HEAVY = 2
+
+
+class Access(enum.Flag):
+    READ = 1
+    WRITE = 2
+    LIST = 4
+
+
+class Wide(enum.Flag):
+    NEAR = 1
+    FAR = 1024
+
+
 TIME = "2026-01-31T12:00:00"
 
 FITS: list[tuple[Any, str]] = [
@@ -82,6 +98,15 @@ FITS: list[tuple[Any, str]] = [
     (list[Model], f'[{{"size": 1, "at": "{TIME}"}}]'),
     (Model | int, "5"),
     (Holder, f'{{"model": {{"size": 1, "at": "{TIME}"}}}}'),
+    *((Access, str(value)) for value in (0, 1, 3, 5, 7)),
+    (Wide, "1025"),
+    (dict[int, str], '{"0": "a", "-7": "b"}'),
+    (dict[Colour, int], '{"red": 1}'),
+    (dict[Weight, int], '{"2": 1}'),
+    (dict[Literal["a", "b"], int], '{"b": 1}'),
+    (dict[dt.datetime, int], f'{{"{TIME}Z": 1}}'),
+    (dict[dt.date, int], '{"2026-01-31": 1}'),
+    (dict[uuid.UUID, int], f'{{"{uuid.UUID(int=7)}": 1}}'),
 ]
 
 DOES_NOT_FIT: list[tuple[Any, str, str]] = [
@@ -122,6 +147,18 @@ DOES_NOT_FIT: list[tuple[Any, str, str]] = [
     (Literal["a", "b"], '"c"', "at $: 'c' is not one of ['a', 'b']"),
     (Model, '{"size": "1", "at": 5}', "at $.size: expected integer, found str"),
     (list[Model], '[{"size": 1}]', "at $[0]: 'at' is a required property"),
+    (Access, "8", "at $: 8 is not one of"),
+    (Wide, "2048", "at $: 2048 is greater than the maximum of 1025"),
+    (dict[int, str], '{"a": "a"}', "at $: 'a' does not match"),
+    (dict[int, str], '{"1\\n": "a"}', "at $: Expected `int`"),
+    (dict[Colour, int], '{"pink": 1}', "at $: 'pink' is not one of ['red', 'blue']"),
+    (dict[Weight, int], '{"5": 1}', "at $: '5' is not one of ['1', '2']"),
+    (dict[Literal["a", "b"], int], '{"c": 1}', "at $: 'c' is not one of ['a', 'b']"),
+    (dict[dt.datetime, int], '{"soon": 1}', "at $: 'soon' is not a 'date-time'"),
+    (dict[dt.date, int], '{"soon": 1}', "at $: 'soon' is not a 'date'"),
+    (dict[uuid.UUID, int], '{"x": 1}', "at $: 'x' is not a 'uuid'"),
+    (dict[str, dict[int, int]], '{"x": {"y": 1}}', "at $.x: 'y' does not match"),
+    (Literal["a", 7], "7.0", "at $: Expected `int | str`, got `float`"),
     (bool, "tru", "it is no JSON"),
     (Decision, "[" * 100_000, "it is nested too deeply"),
     (list[list[int]], "[" * 100_000, "at $[0][0]: Expected `int`, got `array`"),
@@ -162,7 +199,8 @@ def test_what_does_not_fit_is_named_with_its_path(
 ALIKE: list[Any] = [
     *(bool, int, float, str, None, uuid.UUID, dt.datetime, dt.date, dt.time, Colour, Any),
     *(str | None, int | str, Literal["a", 7], list[int], list[Any], dict[str, bool], Window),
-    *(list[Window | None], dict[str, list[Colour]], Holder, Model, Keyed),
+    *(list[Window | None], dict[str, list[Colour]], Holder, Model, Keyed, Access, list[Access]),
+    *(dict[int, int], dict[Colour, str], dict[dt.date, Access], dict[Literal["a"], dict[int, int]]),
 ]
 VALUES = [
     *("true", "7", "-0", "7.0", "1e400", "36893488147419103232", '"7"', "null", "[7]", "[]", "{}"),
@@ -180,14 +218,16 @@ def know_no_type(schema: bytes) -> None:
 
 
 @pytest.mark.parametrize("annotation", ALIKE, ids=str)
-def test_what_decoding_sees_is_what_the_library_finds(
+def test_what_decoding_sees_is_at_least_what_the_library_finds(
     annotation: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     schema = schema_of(annotation) or b"{}"
     assert find_decoder(schema) is not None
     quick = [find_problem(schema, value.encode()) for value in VALUES]
     monkeypatch.setattr("holdfast.objects.schemas.find_decoder", know_no_type)
-    assert quick == [find_problem(schema, value.encode()) for value in VALUES]
+    slow = [find_problem(schema, value.encode()) for value in VALUES]
+    # Of 7.0 the library finds that it is 7.
+    assert all(found in {seen, None} for seen, found in zip(quick, slow, strict=True))
 
 
 @pytest.mark.parametrize(
