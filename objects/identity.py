@@ -116,7 +116,10 @@ def parse_awakeable_id(text: str) -> AwakeableId:
 _KINDS = {"inv_": "an invocation id", "awk_": "an awakeable id"}
 
 
-def _parse(text: str, prefix: str, size: int, kind: str) -> bytes:
+def _parse(text: object, prefix: str, size: int, kind: str) -> bytes:
+    if not isinstance(text, str):
+        message = f"expected {kind}, but this is {type(text).__name__}: {text!r:.80}"
+        raise InvalidArgumentError(message)
     shown = text if len(text) <= 80 else text[:77] + "..."
     if not text.startswith(prefix):
         found = _KINDS.get(text[:4])

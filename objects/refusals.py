@@ -13,7 +13,7 @@ from . import pydantic_models
 from .errors import HoldfastError, InvalidArgumentError
 
 _EXPECTED_GOT = re.compile(r"Expected `(?P<expected>.+)`, got `(?P<found>.+)`")
-_WITH_PATH = re.compile(r"(?P<problem>.*) - at `(?P<path>\$.*)`", re.DOTALL)
+_WITH_PATH = re.compile(r"(?P<problem>.*) - at (?P<key>`key` in )?`(?P<path>\$.*)`", re.DOTALL)
 
 
 class UnsupportedTypeError(TypeError):
@@ -44,6 +44,11 @@ def refuse_value(value: object, error: BaseException) -> InvalidArgumentError:
             problem = "it contains itself, or is nested too deeply"
         case OverflowError():
             problem = "a whole number in it is beyond 64 bits; pass it as a str"
+        case UnicodeDecodeError():
+            problem = (
+                "bytes in it are no UTF-8, as which pydantic writes them; say ser_json_bytes and "
+                "val_json_bytes='base64' in the model_config"
+            )
         case UnicodeError():
             problem = "a str in it holds a lone surrogate, which is no valid Unicode"
         case ValueError() if "Out of range float" in str(error):
@@ -87,7 +92,7 @@ def _explain(error: BaseException) -> str:
         problem = f"expected {types['expected']}, found {types['found']}"
     else:
         problem = problem[:1].lower() + problem[1:]
-    return f"at {path}: {problem}"
+    return f"at {path}: {'a key of it: ' if found and found['key'] else ''}{problem}"
 
 
 def show(data: bytes) -> str:

@@ -12,6 +12,7 @@ same JSON in every process, sets included.
 This module does not know what the bytes are for or where they go.
 """
 
+import contextlib
 import json
 from asyncio import CancelledError
 from collections.abc import Callable
@@ -84,19 +85,35 @@ def is_decoded_by_msgspec(annotation: Any) -> bool:
 
 def find_unsupported_type(annotation: Any) -> str | None:
     """The name of a type within ``annotation`` that could not be decoded, if there is one."""
-    unsupported: list[str] = []
+    strange = _find_strange_types(annotation)
+    return describe_type(strange[0]) if strange else None
+
+
+def _find_strange_types(annotation: Any) -> list[type]:
+    """The types within ``annotation`` that neither msgspec nor pydantic knows."""
+    strange: list[type] = []
 
     def note(cls: type) -> dict[str, object]:
         if cls is not object and not pydantic_models.is_model(cls):
-            unsupported.append(describe_type(cls))
+            strange.append(cls)
         return {"type": "object"}
 
-    try:
+    # Whether it can be decoded is asked of the decoder; not everything that can has a schema.
+    with contextlib.suppress(TypeError):
         msgspec.json.schema_components((annotation,), schema_hook=note)
-    except TypeError:
-        # Whether it can be decoded is asked of the decoder; not everything that can has a schema.
-        return unsupported[0] if unsupported else None
-    return unsupported[0] if unsupported else None
+    return strange
+
+
+_OF_JSON: Final[tuple[Any, ...]] = ("", 0, 0.0, True, [], {})
+"""A value of each type that JSON is decoded as."""
+
+
+def _is_ever_decoded(cls: type) -> bool:
+    """Whether anything that JSON says is a ``cls``, which msgspec does not know."""
+    try:
+        return any(isinstance(value, cls) for value in _OF_JSON)
+    except TypeError:  # A protocol that cannot be asked; decoding could not ask it either.
+        return False
 
 
 # --- how values that msgspec does not know become builtins, and come back ---
@@ -318,9 +335,17 @@ def _build_json(annotation: Any) -> Serde[Any]:
     if annotation is None or annotation is type(None):
         return _NoneJsonSerde()
     try:
-        return _JsonSerde(annotation)
+        serde = _JsonSerde(annotation)
     except Exception as error:  # noqa: BLE001 - becomes a definition error unless pydantic helps
         return _adapt(annotation, error, is_packed=False)
+    for strange in _find_strange_types(annotation):
+        if not _is_ever_decoded(strange):
+            message = (
+                f"no value can be decoded as {describe_type(strange)}; use builtins, dataclasses, "
+                f"TypedDict, msgspec or pydantic types"
+            )
+            raise InvalidDefinitionError(message)
+    return serde
 
 
 def _build_packed(annotation: Any) -> Serde[Any]:

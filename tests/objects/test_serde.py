@@ -2,16 +2,17 @@
 
 import json
 import math
+import numbers
 import time
 from asyncio import CancelledError
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum, StrEnum
-from typing import Annotated, Any, Literal, NamedTuple, TypedDict
+from typing import Annotated, Any, Literal, NamedTuple, Protocol, TypedDict
 from uuid import UUID
 
 import msgspec
@@ -369,6 +370,8 @@ def test_a_value_that_cannot_be_encoded_is_named(make: Any, value: Any, message:
         (Line, b'{"name":5,"price":"1"}', r"at \$\.name: expected str, found int"),
         (list[Line], b'[{"name":"a"}]', r"at \$\[0\]: object missing required field `price`"),
         (dict[str, int], b'{"a":"x"}', r"at \$\[\.\.\.\]: expected int, found str"),
+        (dict[int, int], b'{"a":1}', r"at \$: a key of it: expected int, found str"),
+        (dict[str, dict[Size, int]], b'{"a":{"b":1}}', r"at \$\[\.\.\.\]: a key of it: "),
         (Literal["a"], b'"b"', "invalid enum value 'b'"),
         (list[str], b"[", r"truncated; expected list\[str\], found '\['"),
         (str, b'"a" "b"', "trailing characters"),
@@ -460,6 +463,45 @@ def test_a_type_that_nothing_can_be_decoded_as_is_a_definition_error(annotation:
     for make in (json_serde, packed_serde):
         with pytest.raises(InvalidDefinitionError, match="no value can be decoded as"):
             make(annotation)
+
+
+class Unheard:
+    """Nothing that msgspec or pydantic could make."""
+
+
+class Shown(Protocol):
+    def show(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    "annotation", [Unheard, complex, Shown, list[Unheard], dict[str, Unheard | None]], ids=str
+)
+def test_a_class_that_no_json_says_is_a_definition_error(annotation: Any) -> None:
+    with pytest.raises(
+        InvalidDefinitionError, match=r"no value can be decoded as .*; use builtins"
+    ):
+        json_serde(annotation)
+
+
+@pytest.mark.parametrize("annotation", [object, numbers.Number, Hashable, list[Hashable]], ids=str)
+def test_a_class_that_builtins_belong_to_is_decoded(annotation: Any) -> None:
+    value = [5] if annotation == list[Hashable] else 5
+    assert json_serde(annotation).decode(json_serde(annotation).encode(value)) == value
+
+
+class Scan(pydantic.BaseModel):
+    data: bytes
+
+
+class Coded(Scan):
+    model_config = pydantic.ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+
+
+@pytest.mark.parametrize("make", [json_serde, packed_serde])
+def test_bytes_of_a_model_are_text_unless_it_says_otherwise(make: Any) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"bytes in it are no UTF-8.*'base64'"):
+        make(Scan).encode(Scan(data=b"\xff"))
+    assert make(Coded).decode(make(Coded).encode(Coded(data=b"\xff"))).data == b"\xff"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import threading
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -236,6 +237,58 @@ async def test_a_deadline_is_kept_although_the_system_gives_no_thread(
 
     assert placing.done(), "nothing ends it"
     assert placing.result() == "408 AwakeableExpiredError"
+
+
+class Unheard:
+    """Nothing that could come from outside."""
+
+
+class Wonder(Service, retry=ONCE):
+    @handler
+    async def ask(self, ctx: Context) -> None:
+        await ctx.awakeable(Unheard)
+
+    @handler
+    async def name(self, ctx: Context, id_: int | None) -> list[str]:
+        said: list[str] = []
+        unchecked: Any = id_
+        for verb in (
+            ctx.cancel,
+            partial(ctx.attach, type=int),
+            partial(ctx.send_signal, name="go"),
+            ctx.resolve_awakeable,
+        ):
+            with pytest.raises(InvalidArgumentError) as raised:
+                verb(unchecked)
+            said.append(raised.value.message)
+        return said
+
+
+async def test_a_question_that_nobody_could_answer_is_refused_where_it_is_asked() -> None:
+    """It could be answered, and the answer was lost: it was none to the handler."""
+    world = World([Wonder])
+    runtime = await world.start()
+    with pytest.raises(TerminalError, match=r"no value can be decoded as .*\.Unheard; use"):
+        await runtime.service(Wonder).ask()
+    assert not await runtime.awakeables()
+    world.close()
+
+
+@pytest.mark.parametrize("id_", [None, 7])
+async def test_what_is_no_id_at_all_is_named(id_: int | None) -> None:
+    world = World([Wonder])
+    runtime = await world.start()
+    said = await runtime.service(Wonder).name(id_)
+    found = f"but this is {type(id_).__name__}: {id_}"
+    assert said == [
+        f"expected {kind}, {found}" for kind in (*["an invocation id"] * 3, "an awakeable id")
+    ]
+    unchecked: Any = id_
+    with pytest.raises(InvalidArgumentError, match=found):
+        await runtime.resolve_awakeable(unchecked, 5)
+    with pytest.raises(InvalidArgumentError, match=found):
+        runtime.invocation(unchecked)
+    world.close()
 
 
 async def test_a_rejection_needs_to_fit_nothing(world: World) -> None:
