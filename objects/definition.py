@@ -271,7 +271,15 @@ def _raw_argument(accept: str, parameters: tuple[ArgumentParameter, ...]) -> Ser
         )
         raise InvalidDefinitionError(message)
     (parameter,) = parameters
-    return raw_serde(accept, parameter.annotation, f"parameter {parameter.name!r}")
+    serde = raw_serde(accept, parameter.annotation, f"parameter {parameter.name!r}")
+    default = parameter.parameter.default
+    if parameter.has_default and (default or not isinstance(default, bytes | str)):
+        message = (
+            f"parameter {parameter.name!r} has a default, and an empty body is an empty value "
+            f"where it is not JSON; leave the default out"
+        )
+        raise InvalidDefinitionError(message)
+    return serde
 
 
 def _check_webhook(

@@ -288,6 +288,27 @@ def test_a_raw_body_is_one_parameter() -> None:
         define(Two)
 
 
+def test_a_raw_body_has_no_default_since_an_empty_one_is_a_value() -> None:
+    """It took the place of an empty body, also of one that was given: ``put(b"")``."""
+
+    class Hidden(Service):
+        @handler(accept="image/png")
+        async def go(self, ctx: Context, data: bytes = b"none") -> None: ...
+
+    class Absent(Service):
+        @handler(accept="text/plain")
+        async def go(self, ctx: Context, data: str = None) -> None: ...  # type: ignore[assignment]  # noqa: RUF013
+
+    class Empty(Service):
+        @handler(accept="image/png")
+        async def go(self, ctx: Context, data: bytes = b"") -> None: ...
+
+    for service in (Hidden, Absent):
+        with pytest.raises(InvalidDefinitionError, match=r"'data' has a default, .* leave the"):
+            define(service)
+    assert define(Empty).handlers["go"].decode_argument(b"") == ((), {})
+
+
 def test_a_class_has_no_content_type() -> None:
     with pytest.raises(InvalidDefinitionError, match="give them to its decorator"):
         type("Typed", (Service,), {}, accept="image/png")
