@@ -24,7 +24,7 @@ from .promise import Promise
 from .proxy import NO_ARGUMENT
 from .retry import RetryPolicy
 from .saga import Saga
-from .serde import json_serde
+from .serde import asked_serde, json_serde
 from .shield import Shield
 from .step import STEP_OPTIONS, Step, check_no_options, make_step_options
 from .syscalls import OnUnknown, StepOptions, Syscalls
@@ -206,7 +206,7 @@ class Context:
             TerminalError: (from the future) it failed; or there is no such invocation (404), or its
                 result was not kept (410).
         """
-        return self._syscalls.attach(parse_invocation_id(invocation_id), json_serde(type))
+        return self._syscalls.attach(parse_invocation_id(invocation_id), asked_serde(type))
 
     def cancel(self, invocation_id: str, reason: str = "") -> None:
         """Tell another invocation to end, so that it can clean up; one that is over stays so.
@@ -261,7 +261,7 @@ class Context:
             TerminalError: (when awaited) it was rejected.
         """
         question = make_question(type, message, timeout)
-        identifier, future = self._syscalls.awakeable(json_serde(type), question)
+        identifier, future = self._syscalls.awakeable(asked_serde(type), question)
         return Awakeable(identifier, future, self._syscalls)
 
     def resolve_awakeable(self, awakeable_id: str, value: Any = None) -> "Future[None]":
@@ -305,7 +305,7 @@ class Context:
             ContextMisuseError: this is no handler of a workflow.
             InvalidArgumentError: that is no name.
         """
-        return Promise(name, json_serde(type), self._syscalls)
+        return Promise(name, asked_serde(type), self._syscalls)
 
     # --- signals ---
 
@@ -326,7 +326,7 @@ class Context:
             InvalidArgumentError: that is no name.
             TerminalError: (from the future) the sender rejected it.
         """
-        return self._syscalls.await_signal(check_label(name, "signal"), json_serde(type))
+        return self._syscalls.await_signal(check_label(name, "signal"), asked_serde(type))
 
     def send_signal(self, invocation_id: str, name: str, value: Any = None) -> None:
         """Send a signal to an invocation, which gets it from ``ctx.signal(name)``.

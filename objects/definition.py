@@ -12,13 +12,14 @@ from typing import Any, Final, Literal
 
 from .annotations import describe_name, resolve_annotation, underlying_function
 from .arguments import ArgumentCodec, ArgumentParameter, Arguments, make_argument_codec
+from .constraints import in_words_of_msgspec, needs_pydantic
 from .errors import InvalidArgumentError, InvalidDefinitionError
 from .fields import SYSCALLS_ATTRIBUTE, StateField
 from .fingerprints import find_code, fingerprint_of
 from .handler import Handler
 from .media import JSON, is_json, raw_serde, to_json
 from .options import HandlerOptions
-from .serde import Serde, find_unsupported_type, json_serde
+from .serde import Serde, check_bounds, find_unsupported_type, json_serde
 from .service import (
     RUN,
     Declaration,
@@ -227,6 +228,8 @@ def _inspect_handler(
     options = handler.options.merged(declaration.options)
     accept, content_type = options.accept or JSON, options.content_type or JSON
     try:
+        for parameter in parameters:
+            check_bounds(parameter.annotation)
         raw = None if is_json(accept) else _raw_argument(accept, parameters)
         argument = make_argument_codec(handler.name, parameters, raw)
         returns_raw = not is_json(content_type)
@@ -312,7 +315,8 @@ def _resolve(cls: type, handler: Handler[..., Any], raw: Any, where: str) -> Any
             f"its module, outside of `if TYPE_CHECKING`"
         )
         raise InvalidDefinitionError(message) from error
-    unsupported = find_unsupported_type(annotation)
+    annotation = in_words_of_msgspec(annotation)
+    unsupported = None if needs_pydantic(annotation) else find_unsupported_type(annotation)
     if unsupported is not None:
         message = (
             f"{where}: {unsupported} cannot be sent; use builtins, dataclasses, TypedDict, "

@@ -8,7 +8,7 @@ from types import GenericAlias
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .errors import ContextMisuseError
-from .serde import json_serde
+from .serde import asked_serde, json_serde
 from .syscalls import Syscalls
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Inbox(Generic[T]):
                 f"or an awakeable elsewhere"
             )
             raise ContextMisuseError(message)
-        self._one = json_serde(annotation)
+        self._one = asked_serde(annotation)
         self._all = json_serde(GenericAlias(list, (annotation,)))
         self._syscalls = syscalls
 

@@ -24,6 +24,7 @@ import msgspec
 from msgspec import inspect
 
 from . import pydantic_models
+from .constraints import in_words_of_msgspec, needs_pydantic
 from .schema_types import WHOLE_NUMBER, find_decoder
 
 _FORMATS: Final[Mapping[str, Any]] = {
@@ -161,7 +162,8 @@ def _make_schema_once(annotation: Any) -> bytes | None:
 
 
 def _make_schema(annotation: Any) -> bytes | None:
-    has_model = False
+    annotation = in_words_of_msgspec(annotation)
+    has_model = needs_pydantic(annotation)
 
     def describe(cls: type) -> dict[str, Any]:
         # Types that msgspec does not know: pydantic describes its own, anything fits the others.

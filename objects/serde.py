@@ -25,6 +25,7 @@ from uuid import UUID
 import msgspec
 
 from . import pydantic_models
+from .constraints import find_unchecked, in_words_of_msgspec, needs_pydantic
 from .errors import InvalidArgumentError, InvalidDefinitionError
 from .nesting import BYTES_MAX, decode_deep
 from .refusals import UnsupportedTypeError, describe_type, refuse_document, refuse_value, show
@@ -67,6 +68,30 @@ def json_serde(annotation: Any) -> Serde[Any]:
         InvalidDefinitionError: no value of this type could ever be decoded.
     """
     return _made_once(_build_json, annotation)
+
+
+def asked_serde(annotation: Any) -> Serde[Any]:
+    """As ``json_serde``, for what comes from strangers: every bound that it says is looked at.
+
+    Raises:
+        InvalidDefinitionError: also where a class in it says one that nobody would look at.
+    """
+    return _made_once(_build_asked, annotation)
+
+
+def check_bounds(annotation: Any) -> None:
+    """Refuse a type that says a bound which nobody would look at.
+
+    Raises:
+        InvalidDefinitionError: it stands in a class that msgspec reads for itself.
+    """
+    unchecked = None if needs_pydantic(annotation) else find_unchecked(annotation)
+    if unchecked is not None:
+        message = (
+            f"{unchecked} says what only pydantic looks at, and its class is none of pydantic's; "
+            f"derive that from pydantic.BaseModel, or say it by msgspec.Meta(...)"
+        )
+        raise InvalidDefinitionError(message)
 
 
 def packed_serde(annotation: Any) -> Serde[Any]:
@@ -331,9 +356,17 @@ class _AdaptedSerde:
             raise refuse_document(data, error, self._expected) from error
 
 
+def _build_asked(annotation: Any) -> Serde[Any]:
+    check_bounds(annotation)
+    return json_serde(annotation)
+
+
 def _build_json(annotation: Any) -> Serde[Any]:
     if annotation is None or annotation is type(None):
         return _NoneJsonSerde()
+    annotation = in_words_of_msgspec(annotation)
+    if needs_pydantic(annotation):
+        return _by_pydantic(annotation)
     try:
         serde = _JsonSerde(annotation)
     except Exception as error:  # noqa: BLE001 - becomes a definition error unless pydantic helps
@@ -346,6 +379,14 @@ def _build_json(annotation: Any) -> Serde[Any]:
             )
             raise InvalidDefinitionError(message)
     return serde
+
+
+def _by_pydantic(annotation: Any) -> Serde[Any]:
+    try:
+        return _AdaptedSerde(annotation, is_packed=False)
+    except Exception as error:
+        message = f"no value can be decoded as {describe_type(annotation)}: {error}"
+        raise InvalidDefinitionError(message) from error
 
 
 def _build_packed(annotation: Any) -> Serde[Any]:

@@ -39,7 +39,7 @@ from ..objects.proxy import (
     workflow_proxy,
 )
 from ..objects.registry import Registry
-from ..objects.serde import Serde, json_serde
+from ..objects.serde import Serde, asked_serde, json_serde
 from .admission import Admission
 from .awakeables import complete_awakeable, list_awakeables
 from .core import Core
@@ -288,7 +288,7 @@ class Outside:
         named = core.registry.get_service(cls).cls if isinstance(cls, str) else cls
         definition = define_workflow(named)
         checked = check_label(name, "promise")
-        return PromiseHandle(core, definition.name, check_key(key), checked, json_serde(type))
+        return PromiseHandle(core, definition.name, check_key(key), checked, asked_serde(type))
 
     def state(
         self, cls: type | str, key: str, *, at: str | None = None, entry: int | None = None

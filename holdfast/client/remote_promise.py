@@ -7,7 +7,7 @@ from ..objects.errors import InvalidArgumentError, NotReadyError, TerminalError
 from ..objects.identity import check_key, check_label
 from ..objects.promise import encode_checked
 from ..objects.proxy import define_workflow
-from ..objects.serde import Serde, json_serde
+from ..objects.serde import Serde, asked_serde, json_serde
 from .asking import Asker
 from .calls import JSON, segment
 from .exchange import Ask
@@ -132,5 +132,5 @@ def make_promise(
     definition = define_workflow(cls)
     checked = check_label(name, "promise")
     return RemotePromise[Any](
-        asker, definition.name, check_key(key), checked, json_serde(annotation)
+        asker, definition.name, check_key(key), checked, asked_serde(annotation)
     )
