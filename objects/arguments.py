@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from . import pydantic_models
 from .errors import InvalidArgumentError
 from .refusals import show
 from .serde import Serde, is_decoded_by_msgspec, json_serde
@@ -76,6 +77,15 @@ def make_argument_codec(
     Raises:
         InvalidDefinitionError: a type that no value can be decoded as.
     """
+    codec = _make_codec(handler, parameters, raw)
+    if any(pydantic_models.may_hide_secrets(one.annotation) for one in parameters):
+        return _WithSecrets(codec)
+    return codec
+
+
+def _make_codec(
+    handler: str, parameters: Sequence[ArgumentParameter], raw: Serde[Any] | None
+) -> ArgumentCodec:
     match parameters:
         case []:
             return _NoArgument()
@@ -83,6 +93,23 @@ def make_argument_codec(
             return _OneArgument(parameter, raw or json_serde(parameter.annotation))
         case _:
             return _NamedArguments(handler, parameters)
+
+
+class _WithSecrets:
+    """A handler whose arguments may hold secrets, which must not arrive as asterisks."""
+
+    __slots__ = ("_codec",)
+
+    def __init__(self, codec: ArgumentCodec) -> None:
+        self._codec = codec
+
+    def decode(self, data: bytes) -> Arguments:
+        return self._codec.decode(data)
+
+    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
+        data = self._codec.encode(args, kwargs)
+        pydantic_models.check_not_hidden(data)
+        return data
 
 
 class _NoArgument:

@@ -6,10 +6,13 @@ This module knows pydantic's second major version and nothing of journals, handl
 
 import json
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from importlib import import_module
 from typing import Any, Final, Protocol, TypeGuard, TypeVar
 
 import msgspec
+
+from .errors import InvalidArgumentError
 
 T = TypeVar("T")
 
@@ -19,6 +22,8 @@ _NAMED_MAX: Final = 20
 """Those that are named."""
 _MESSAGE_CHARACTERS_MAX: Final = 300
 """Of each; it may quote the document."""
+_HIDDEN: Final = "*" * 10
+"""What pydantic writes for a secret, however long it is."""
 
 
 class Model(Protocol):
@@ -81,6 +86,35 @@ def find_schema(annotation: Any) -> dict[str, Any] | None:
         return make_adapter(annotation).json_schema()
     except Exception:  # noqa: BLE001  # no pydantic, or a type that has no schema there
         return None
+
+
+def may_hide_secrets(annotation: Any) -> bool:
+    """Whether pydantic may write a part of such a value as asterisks, a ``SecretStr`` for one."""
+    if getattr(annotation, "__module__", "") == "pydantic.types":
+        return "Secret" in getattr(annotation, "__name__", "")
+    return "Secret" in str(getattr(annotation, "__pydantic_core_schema__", "")) or any(
+        may_hide_secrets(part) for part in getattr(annotation, "__args__", ())
+    )
+
+
+@lru_cache(maxsize=256)
+def may_class_hide_secrets(cls: type) -> bool:
+    """As ``may_hide_secrets``, of a class that is asked about again and again."""
+    return may_hide_secrets(cls)
+
+
+def check_not_hidden(builtins: object) -> None:
+    """Refuse what pydantic has written as asterisks: nobody could read it back.
+
+    Raises:
+        InvalidArgumentError: something in it is hidden.
+    """
+    if _HIDDEN in repr(builtins):
+        message = (
+            "it holds a secret, which pydantic writes as asterisks; pass what leads to it, or have "
+            "a field_serializer of its model write it"
+        )
+        raise InvalidArgumentError(message)
 
 
 def to_json(value: object) -> bytes:

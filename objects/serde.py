@@ -162,7 +162,10 @@ def _to_packed_builtin(value: Any) -> Any:
 def _to_builtin(value: Any, *, is_round_trip: bool) -> Any:
     cls = cast("type[object]", type(value))
     if pydantic_models.is_model(cls):
-        return value.model_dump(mode="json", by_alias=True, round_trip=is_round_trip)
+        dumped = value.model_dump(mode="json", by_alias=True, round_trip=is_round_trip)
+        if is_round_trip and pydantic_models.may_class_hide_secrets(cls):
+            pydantic_models.check_not_hidden(dumped)
+        return dumped
     for base, to_exact in _EXACT:
         if issubclass(cls, base):
             return to_exact(value)
@@ -324,12 +327,13 @@ class _PackedSerde:
 class _AdaptedSerde:
     """An annotation that only pydantic understands, such as a union of two models."""
 
-    __slots__ = ("_adapter", "_expected", "_is_packed", "_takes_none")
+    __slots__ = ("_adapter", "_expected", "_is_packed", "_may_hide", "_takes_none")
 
     def __init__(self, annotation: Any, *, is_packed: bool) -> None:
         self._adapter = pydantic_models.make_adapter(annotation)
         self._expected = describe_type(annotation)
         self._is_packed = is_packed
+        self._may_hide = pydantic_models.may_hide_secrets(annotation)
         self._takes_none = not is_packed and _decodes_to_none(self._adapter.validate_json)
 
     def encode(self, value: Any) -> bytes:
@@ -338,6 +342,8 @@ class _AdaptedSerde:
                 value, mode="json", by_alias=True, round_trip=self._is_packed
             )
             if self._is_packed:
+                if self._may_hide:
+                    pydantic_models.check_not_hidden(builtins)
                 return _write_packed(value, builtins)
             data = _write_json(value, builtins)
             _refuse_unless_strict_json(builtins, data)
