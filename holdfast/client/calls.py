@@ -129,6 +129,8 @@ class Calls:
         try:
             return decode_result(result, answered.reply)
         except InvalidArgumentError as error:
+            if options.idempotency_key is not None and answered.reply.body == READ:
+                return None  # The key is that of a message that a turn has read.
             raise misfit_of_call(target, error) from None
 
     async def send(self, target: Target, argument: bytes, options: CallOptions = PLAIN) -> str:
@@ -237,6 +239,10 @@ async def within(timeout: timedelta | None, asking: Awaitable[T], ask: Ask) -> T
 
 def _content_type(options: CallOptions) -> dict[str, str]:
     return dict(JSON) if options.content_type is None else {"content-type": options.content_type}
+
+
+READ: Final = b"null"
+"""The outcome of a message that a turn has read, whatever its handler would have returned."""
 
 
 def decode_result(result: Serde[Any], reply: Reply) -> Any:

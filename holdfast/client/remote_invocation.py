@@ -14,7 +14,7 @@ from ..objects.serde import Serde, json_serde
 from ..runtime.effects import EffectPage
 from ..runtime.invocation_info import InvocationInfo
 from .asking import Asker
-from .calls import JSON, decode_result, segment
+from .calls import JSON, READ, decode_result, segment
 from .descriptions import parse_effects
 from .exchange import Ask
 from .failures import INVOCATION_ID
@@ -25,7 +25,6 @@ R_co = TypeVar("R_co", covariant=True)
 
 _ANY_JSON: Final = json_serde(Any)
 _TEXT: Final = json_serde(str)
-_READ: Final = b"null"
 _OVER: Final = 409
 _NOT_BEGUN: Final = 425
 
@@ -193,7 +192,7 @@ class RemoteInvocation(Generic[R_co]):
         try:
             return cast("R_co", decode_result(self._result, answered.reply))
         except InvalidArgumentError:
-            if answered.reply.body != _READ:
+            if answered.reply.body != READ:
                 raise
             return cast("R_co", None)  # A message that a turn has read: its handler never ran.
 

@@ -48,6 +48,10 @@ class Cart(VirtualObject):
         return await ctx.signal("wörd / 1")
 
     @handler
+    async def read(self, ctx: Context) -> dict[str, str]:
+        return await ctx.inbox(dict[str, str]).get()
+
+    @handler
     async def spill(self, ctx: Context) -> None:
         await ctx.step(retry=RetryPolicy(max_attempts=1)).run("spill", spill)
 

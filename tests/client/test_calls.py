@@ -81,6 +81,16 @@ async def test_a_key_of_the_callers_is_used_and_a_second_call_is_a_duplicate(
     assert ran == ["add tea"]
 
 
+async def test_a_call_with_the_key_of_a_message_that_was_read_gives_none(client: Client) -> None:
+    cart = client.object(Cart, "sam")
+    reader = await cart.read.send()
+    steering = client.object(Cart, "sam", mode="steer", idempotency_key="k")
+    message = await steering.add.send("tea")
+    assert await client.invocation(reader, Cart.read).attach() == {"item": "tea"}
+    assert await client.invocation(message, Cart.add).attach() is None
+    assert await client.object(Cart, "sam", idempotency_key="k").add("tea") is None
+
+
 async def test_two_calls_without_a_key_are_two_calls(client: Client, ran: list[str]) -> None:
     for _ in range(2):
         await client.object(Cart, "sam").add("tea")
