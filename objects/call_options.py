@@ -111,7 +111,7 @@ def _make(given: Mapping[str, Any], known: frozenset[str]) -> CallOptions:
             message += f"; there are {', '.join(sorted(known))}"
         raise InvalidArgumentError(message)
     return CallOptions(
-        idempotency_key=_check_idempotency_key(given.get("idempotency_key")),
+        idempotency_key=check_idempotency_key(given.get("idempotency_key")),
         mode=check_mode(given.get("mode", "queue")),
         callback=check_callback(given.get("callback")),
     )
@@ -130,7 +130,13 @@ def check_mode(mode: object) -> Mode:
     raise InvalidArgumentError(message)
 
 
-def _check_idempotency_key(key: object) -> str | None:
+def check_idempotency_key(key: object) -> str | None:
+    """``key``, when it can be an idempotency key, or is ``None``.
+
+    Raises:
+        InvalidArgumentError: it is no text, empty, longer than 1,024 bytes of UTF-8, or holds a
+            lone surrogate.
+    """
     if key is None:
         return None
     if not isinstance(key, str):

@@ -129,6 +129,32 @@ def decode_values(service: ServiceDefinition, values: Mapping[str, Any]) -> dict
     return decoded
 
 
+def check_given(values: object, version: object) -> None:
+    """Refuse what a program gives that is no values by their names, or no version.
+
+    Raises:
+        InvalidArgumentError: it is of another type; the message says which it should be.
+    """
+    if not isinstance(values, Mapping):
+        message = (
+            f"the values of a state are a mapping of names to values, but this is "
+            f"{type(values).__name__}: {values!r:.80}"
+        )
+        raise InvalidArgumentError(message)
+    for name in cast("Mapping[object, object]", values):
+        if not isinstance(name, str):
+            message = (
+                f"the name of a state field is a str, but this is {type(name).__name__}: "
+                f"{name!r:.80}"
+            )
+            raise InvalidArgumentError(message)
+    if version is not None and not (isinstance(version, str) and version.isascii()):
+        message = (
+            f"version is the tag of a state, as wait_state() gives it, but this is {version!r:.80}"
+        )
+        raise InvalidArgumentError(message)
+
+
 def check_names(service: ServiceDefinition, edit: StateEdit, stored: frozenset[str]) -> None:
     """Refuse names that neither the class declares nor the object has: most likely a slip.
 

@@ -38,6 +38,7 @@ from ..objects.identity import (
 from ..objects.moments import moment_of
 from ..objects.schemas import find_problem, is_plain, load_checker, schema_of
 from ..objects.syscalls import Question
+from ..objects.whole_numbers import check_whole
 from .commits import Commits
 from .failures import failure_of
 from .journal_reads import find_completion
@@ -149,7 +150,7 @@ def list_awakeables(
     Raises:
         InvalidArgumentError: a page cannot have that many.
     """
-    if not 1 <= limit <= PAGE_MAX:
+    if not 1 <= check_whole(limit, "limit") <= PAGE_MAX:
         message = f"a page has 1 to {PAGE_MAX} awakeables, not {limit!r:.40}"
         raise InvalidArgumentError(message)
     found: list[AwakeableInfo] = []

@@ -3,6 +3,7 @@
 from typing import Any
 
 from ..journal import keys
+from ..objects.call_options import check_idempotency_key
 from ..objects.definition import define
 from ..objects.errors import InvalidArgumentError
 from ..objects.handler import Handler
@@ -19,6 +20,7 @@ def find_invocation(
 ) -> InvocationId | None:
     """As ``Outside.find_invocation``."""
     core.check_open()
+    idempotency_key = check_idempotency_key(idempotency_key)
     name = exact(service) if isinstance(service, str) else define(service).name
     if key is not None:
         key = check_key(key)
@@ -28,7 +30,7 @@ def find_invocation(
     target = Target(name, key, exact(handler_name))
     # Whoever misspells a handler is not to conclude that the call was never made.
     core.registry.get_handler(target)
-    row = core.commits.get(keys.idempotency(target, exact(idempotency_key)))
+    row = core.commits.get(keys.idempotency(target, idempotency_key))
     if row is None:
         return None
     id_ = InvocationId(row[:INVOCATION_ID_BYTES])

@@ -12,6 +12,7 @@ from ..journal.entry import Entry
 from ..journal.records import Kept
 from ..objects.errors import InvalidArgumentError, NotKeptError, UnknownTargetError
 from ..objects.identity import InvocationId, format_invocation_id
+from ..objects.whole_numbers import check_whole
 from .attachments import describe_unknown
 from .budget import read_slice
 from .core import Core
@@ -38,10 +39,10 @@ def check_page(after: int, limit: int, limit_max: int, what: str) -> None:
     Raises:
         InvalidArgumentError: it would be too long or empty, or begin at no entry.
     """
-    if not 1 <= limit <= limit_max:
+    if not 1 <= check_whole(limit, "limit") <= limit_max:
         message = f"a page has 1 to {limit_max} {what}, not {limit!r:.40}"
         raise InvalidArgumentError(message)
-    if not -1 <= after < 1 << 32:
+    if not -1 <= check_whole(after, "after") < 1 << 32:
         message = f"after={after!r:.40} is the index of no entry"
         raise InvalidArgumentError(message)
 

@@ -10,7 +10,13 @@ from datetime import timedelta
 from typing import Any, Final, Literal, TypeVar, Unpack, overload
 
 from ..objects.awakeable import AwakeablePage
-from ..objects.call_options import PLAIN, CallOptions, OutsideCallKeywords, outside_options
+from ..objects.call_options import (
+    PLAIN,
+    CallOptions,
+    OutsideCallKeywords,
+    check_idempotency_key,
+    outside_options,
+)
 from ..objects.definition import HandlerDefinition, define
 from ..objects.errors import (
     HoldfastError,
@@ -382,7 +388,7 @@ class Outside:
             service=name,
             key=key,
             edit=edit_of_values(service, values, version),
-            idempotency_key=idempotency_key,
+            idempotency_key=check_idempotency_key(idempotency_key),
         )
         answer = await submit_edit(self._core, self._admission, request, wait=True)
         if isinstance(answer.outcome, TerminalError):

@@ -24,6 +24,7 @@ from ..objects.identity import (
     format_invocation_id,
     parse_invocation_id,
 )
+from ..objects.whole_numbers import check_whole
 from .core import Core
 from .disk_room import check_room
 from .history import History, StoredRows, decode_state
@@ -117,6 +118,8 @@ class Past:
         at: InvocationId | None,
         entry: int | None,
     ) -> StoredRows:
+        if entry is not None:
+            check_whole(entry, "entry")
         moment = self._history.find_moment(Target(definition.name, key, ""), at, entry)
         return self._history.read_state(keys.object_key(definition.name, key), moment)
 

@@ -61,6 +61,7 @@ from ..objects.errors import (
     NotKeptError,
 )
 from ..objects.identity import InvocationId, Target, accepted_ms, check_key, format_invocation_id
+from ..objects.whole_numbers import check_whole
 from .attachments import attach
 from .awakeables import open_awakeable
 from .core import Core
@@ -98,6 +99,7 @@ def restart_from(core: Core, id_: InvocationId, from_entry: int, fork: str | Non
             does not fit the handler any more, or there is nothing to fork.
         StoreFullError: nothing new is accepted now.
     """
+    check_whole(from_entry, "from_entry")
     outcome = get_completed(core, id_)
     service, handler = core.registry.get_code(outcome.target)
     refuse_run(outcome.target, is_run=handler.is_run)

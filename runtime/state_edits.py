@@ -16,7 +16,14 @@ from ..objects.errors import ConflictError, InvalidArgumentError
 from ..objects.identity import Target, check_key
 from ..objects.registry import Registry
 from ..objects.serde import json_serde
-from ..objects.state_edit import EDIT_STATE, StateEdit, check_names, decode_values, encode_edit
+from ..objects.state_edit import (
+    EDIT_STATE,
+    StateEdit,
+    check_given,
+    check_names,
+    decode_values,
+    encode_edit,
+)
 from .admission import Admission
 from .core import Core
 from .history_marks import HistoryMarks
@@ -76,8 +83,10 @@ def edit_of_values(
     """The edit that leaves an object with ``values`` and nothing else.
 
     Raises:
-        InvalidArgumentError: one cannot be said in JSON; the message names it.
+        InvalidArgumentError: one cannot be said in JSON, which the message names, or it is no
+            mapping, or no version.
     """
+    check_given(values, version)
     raw: dict[str, msgspec.Raw] = {}
     for name, value in values.items():
         field = service.fields.get(name)

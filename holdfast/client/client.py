@@ -262,7 +262,7 @@ class Client:
         change = StateChange(
             service=cls if isinstance(cls, str) else define(cls).name,
             key=key,
-            values=values_as_json(cls, values),
+            values=values_as_json(cls, values, version),
             version=version,
             idempotency_key=self._new_key(),
         )

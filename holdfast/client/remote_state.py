@@ -13,6 +13,7 @@ from ..objects.errors import InvalidArgumentError
 from ..objects.identity import check_key
 from ..objects.promise import encode_checked
 from ..objects.serde import json_serde
+from ..objects.state_edit import check_given
 from ..runtime.state_reads import StateSnapshot
 from .asking import Asker
 from .calls import segment
@@ -67,12 +68,16 @@ class RemoteStates:
         return _snapshot_of(cls, answered.reply)
 
 
-def values_as_json(cls: type | str, values: Mapping[str, Any]) -> dict[str, msgspec.Raw]:
+def values_as_json(
+    cls: type | str, values: Mapping[str, Any], version: str | None
+) -> dict[str, msgspec.Raw]:
     """JSON of values of the types that the class declares.
 
     Raises:
-        InvalidArgumentError: one does not fit; the message names it.
+        InvalidArgumentError: one does not fit, which the message names, or ``values`` is no
+            mapping, or ``version`` no version.
     """
+    check_given(values, version)
     encoded: dict[str, msgspec.Raw] = {}
     for name, value in values.items():
         serde = json_serde(_annotation_of(cls, name))
