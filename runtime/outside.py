@@ -329,7 +329,7 @@ class Outside:
         key: str,
         *,
         since: str | None = None,
-        timeout: timedelta | None = None,
+        timeout: timedelta | float | None = None,
     ) -> "asyncio.Future[StateSnapshot]":
         """What an object holds, with a tag; given the tag of before, once it is another state.
 
@@ -341,13 +341,15 @@ class Outside:
             cls: the class, or its name.
             key: of the object.
             since: the tag of a snapshot, also one from before a restart.
-            timeout: after this long it answers all the same; the tag tells that nothing changed.
+            timeout: after this long, a ``timedelta`` or seconds, it answers all the same; the tag
+                tells that nothing changed.
 
         The future is done when what it tells is durable. It raises ``InvalidArgumentError`` when
         what is stored is not of the types that the class declares.
 
         Raises:
-            InvalidArgumentError: ``cls`` has no keys, or ``key`` cannot be one.
+            InvalidArgumentError: ``cls`` has no keys, ``key`` cannot be one, or ``timeout`` is no
+                duration.
             UnknownTargetError: the runtime has no such class.
         """
         self._check_open()

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from ..journal import keys
 from ..objects.definition import ServiceDefinition, define
+from ..objects.durations import to_duration
 from ..objects.errors import HoldfastError, InvalidArgumentError
 from ..objects.identity import Target, check_key, parse_invocation_id
 from ..objects.serde import json_serde
@@ -101,9 +102,10 @@ class StateReads:
         self._last_of: tuple[str, str] | None = None
 
     def wait_snapshot(
-        self, cls: type | str, key: str, since: str | None, timeout: timedelta | None
+        self, cls: type | str, key: str, since: str | None, timeout: timedelta | float | None
     ) -> "asyncio.Future[StateSnapshot]":
         """As ``Outside.wait_state``."""
+        limit = None if timeout is None else to_duration(timeout, "the timeout of wait_state")
         definition = self._get_keyed(cls)
         object_ = keys.object_key(definition.name, check_key(key))
 
@@ -113,7 +115,7 @@ class StateReads:
         return self._watches.wait(
             keys.STATE + object_,
             lambda: self._read(object_, () if since is None else (since,), show),
-            None if timeout is None else timeout.total_seconds(),
+            None if limit is None else limit.total_seconds(),
             lambda: self._read(object_, (), show),
         )
 

@@ -158,7 +158,7 @@ class AnyClient(Protocol):
         key: str,
         *,
         since: str | None = None,
-        timeout: timedelta | None = None,
+        timeout: timedelta | float | None = None,
     ) -> Awaitable[StateSnapshot]:
         """What an object holds, with a tag; given the tag of before, once it is another state."""
         ...

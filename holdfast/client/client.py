@@ -233,14 +233,16 @@ class Client:
         key: str,
         *,
         since: str | None = None,
-        timeout: timedelta | None = None,  # noqa: ASYNC109  # as that of Runtime
+        timeout: timedelta | float | None = None,  # noqa: ASYNC109  # as that of Runtime
     ) -> StateSnapshot:
         """What an object holds, with a tag; given the tag of before, once it is another state.
 
-        See ``Runtime.wait_state``. ``timeout``: after this long it answers all the same.
+        See ``Runtime.wait_state``. ``timeout``: after this long, a ``timedelta`` or seconds, it
+        answers all the same.
 
         Raises:
-            InvalidArgumentError: ``cls`` has no keys, or ``key`` cannot be one.
+            InvalidArgumentError: ``cls`` has no keys, ``key`` cannot be one, or ``timeout`` is no
+                duration.
             UnknownTargetError: the server has no such class.
         """
         return await self._states.wait(cls, key, since, timeout)

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from ..objects.definition import ServiceDefinition, define
+from ..objects.durations import to_duration
 from ..objects.errors import InvalidArgumentError
 from ..objects.identity import check_key
 from ..objects.promise import encode_checked
@@ -49,12 +50,13 @@ class RemoteStates:
         cls: type | str,
         key: str,
         since: str | None,
-        timeout: timedelta | None,  # noqa: ASYNC109  # as that of Runtime
+        timeout: timedelta | float | None,  # noqa: ASYNC109  # as that of Runtime
     ) -> StateSnapshot:
         """As ``Client.wait_state``."""
-        left = None if timeout is None else timeout.total_seconds()
+        limit = None if timeout is None else to_duration(timeout, "the timeout of wait_state")
+        left = None if limit is None else limit.total_seconds()
         deadline = None if left is None else self._seams.monotonic() + left
-        while since is not None:
+        while since is not None and since.isalnum() and since.isascii():
             wait_s = WAIT_SECONDS if left is None else min(WAIT_SECONDS, left)
             if wait_s <= 0:
                 break

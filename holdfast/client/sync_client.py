@@ -192,7 +192,7 @@ class SyncClient:
         key: str,
         *,
         since: str | None = None,
-        timeout: timedelta | None = None,
+        timeout: timedelta | float | None = None,
     ) -> StateSnapshot:
         """As ``Client.wait_state``."""
         return self.wait(self._client.wait_state(cls, key, since=since, timeout=timeout))

@@ -189,7 +189,7 @@ class Client(Outside):
         key: str,
         *,
         since: str | None = None,
-        timeout: timedelta | None = None,
+        timeout: timedelta | float | None = None,
     ) -> "asyncio.Future[StateSnapshot]":
         """As ``Runtime.wait_state``, asked of one runtime after the other."""
         return asyncio.ensure_future(

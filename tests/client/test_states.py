@@ -1,7 +1,9 @@
 """States of objects read through a client, and waited for."""
 
 import asyncio
+import math
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -59,6 +61,29 @@ async def test_waiting_ends_after_its_time_with_the_state_as_it_was(
     patience.takes = lambda: 1.0
     same = await client.wait_state(Cart, "sam", since=seen.tag, timeout=timedelta(milliseconds=20))
     assert same == seen
+
+
+async def test_waiting_takes_seconds_as_every_other_timeout_does(
+    client: Client, runtime: Runtime, patience: Patience
+) -> None:
+    seen = await runtime.wait_state(Cart, "sam")
+    assert await runtime.wait_state(Cart, "sam", since=seen.tag, timeout=0.001) == seen
+    patience.takes = lambda: 1.0
+    assert await client.wait_state(Cart, "sam", since=seen.tag, timeout=0.02) == seen
+    odd: Any = "1s"
+    for each in (client, runtime):
+        with pytest.raises(InvalidArgumentError, match="the timeout of wait_state is a timedelta"):
+            await each.wait_state(Cart, "sam", since=seen.tag, timeout=odd)
+        with pytest.raises(InvalidArgumentError, match="nan seconds is no duration"):
+            await each.wait_state(Cart, "sam", since=seen.tag, timeout=math.nan)
+
+
+@pytest.mark.parametrize("since", ["", '"x"', "x\ny", "für"])
+async def test_what_is_no_tag_is_no_state_that_there_is(
+    client: Client, runtime: Runtime, since: str
+) -> None:
+    seen = await runtime.wait_state(Cart, "sam", since=since)
+    assert await client.wait_state(Cart, "sam", since=since) == seen
 
 
 async def test_a_lost_wait_goes_on(server: HttpServer, patience: Patience, client: Client) -> None:
