@@ -198,15 +198,15 @@ class Client:
         return await self._complete(awakeable_id, "reject", _TEXT.encode(reason_text(reason)))
 
     @overload
-    def promise(self, cls: type, key: str, name: str) -> RemotePromise[Any]: ...
+    def promise(self, cls: type | str, key: str, name: str) -> RemotePromise[Any]: ...
     @overload
-    def promise(self, cls: type, key: str, name: str, type: type[T]) -> RemotePromise[T]: ...
+    def promise(self, cls: type | str, key: str, name: str, type: type[T]) -> RemotePromise[T]: ...
     @overload
-    def promise(self, cls: type, key: str, name: str, type: Any) -> RemotePromise[Any]: ...
-    def promise(self, cls: type, key: str, name: str, type: Any = Any) -> RemotePromise[Any]:  # noqa: A002  # it is the type
+    def promise(self, cls: type | str, key: str, name: str, type: Any) -> RemotePromise[Any]: ...
+    def promise(self, cls: type | str, key: str, name: str, type: Any = Any) -> RemotePromise[Any]:  # noqa: A002  # it is the type
         """The promise ``name`` of the workflow ``cls`` at ``key``, with a value of ``type``.
 
-        Nothing is looked up before it is asked for.
+        The class may also be given by its name. Nothing is looked up before it is asked for.
 
         Raises:
             InvalidArgumentError: that is no workflow, no key, or no name.

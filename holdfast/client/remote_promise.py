@@ -126,11 +126,9 @@ def reason_text(reason: str | TerminalError) -> str:
 
 
 def make_promise(
-    asker: Asker, cls: type, key: str, name: str, annotation: Any
+    asker: Asker, cls: type | str, key: str, name: str, annotation: Any
 ) -> RemotePromise[Any]:
     """As ``Client.promise``."""
-    definition = define_workflow(cls)
+    service = cls if isinstance(cls, str) else define_workflow(cls).name
     checked = check_label(name, "promise")
-    return RemotePromise[Any](
-        asker, definition.name, check_key(key), checked, asked_serde(annotation)
-    )
+    return RemotePromise[Any](asker, service, check_key(key), checked, asked_serde(annotation))

@@ -68,6 +68,15 @@ async def test_a_promise_is_peeked_at_waited_for_and_completed_once(client: Clie
         await paid.resolve(value=False)
 
 
+async def test_a_promise_may_be_named_without_the_class(client: Client) -> None:
+    await client.promise("Order", "9", "paid", bool).resolve(value=True)
+    assert await client.promise(Order, "9", "paid", bool).peek() is True
+    with pytest.raises(InvalidArgumentError, match="Cart is no workflow"):
+        await client.promise("Cart", "9", "paid").peek()
+    with pytest.raises(UnknownTargetError, match="Orders"):
+        await client.promise("Orders", "9", "paid").peek()
+
+
 async def test_a_rejected_promise_raises_for_all(client: Client) -> None:
     paid = client.promise(Order, "9", "paid", bool)
     await paid.reject("no money")
