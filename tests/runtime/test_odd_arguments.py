@@ -50,43 +50,43 @@ async def world() -> AsyncIterator[World]:
 Ask = Callable[[Runtime, str], Awaitable[Any]]
 
 
-@pytest.mark.parametrize(
-    ("ask", "complaint"),
-    [
-        (
-            lambda it, _: it.invocation(ODD).output(),
-            "expected an invocation id, but this is object",
-        ),
-        (
-            lambda it, _: it.resolve_awakeable(ODD, 1),
-            "expected an awakeable id, but this is object",
-        ),
-        (lambda it, _: it.reject_awakeable(ODD, "x"), "an awakeable id is a str"),
-        (lambda it, _: it.state(Cart, "a", at=ODD), "an invocation id is a str"),
-        (lambda it, id_: it.state(Cart, "a", at=id_, entry=FLOAT), "entry is a whole number"),
-        (lambda it, id_: it.state(Cart, "a", at=id_, entry=True), "entry is a whole number"),
-        (lambda it, id_: it.fork(Cart, "a", to="b", at=id_, entry=TEXT), "entry is a whole number"),
-        (lambda it, id_: it.invocation(id_).restart(from_entry=FLOAT), "from_entry is a whole"),
-        (lambda it, id_: it.invocation(id_).restart(from_entry=ODD), "from_entry is a whole"),
-        (lambda it, id_: it.invocation(id_).journal(after=FLOAT), "after is a whole number"),
-        (lambda it, id_: it.invocation(id_).effects(limit=ODD), "limit is a whole number"),
-        (lambda it, _: it.awakeables(limit=ODD), "limit is a whole number"),
-        (lambda it, _: it.set_state(Cart, "a", ODD), "the values of a state are a mapping"),
-        (lambda it, _: it.set_state(Cart, "a", {NUMBER: 2}), "the name of a state field is a str"),
-        (lambda it, _: it.set_state(Cart, "a", {}, version=ODD), "version is the tag of a state"),
-        (lambda it, _: it.set_state(Cart, "a", {}, version="\ud800"), "version is the tag of a"),
-        (lambda it, _: it.set_state(Cart, "a", {}, idempotency_key=""), "has 1 to 1,024 bytes"),
-        (lambda it, _: it.set_state(Cart, "a", {}, idempotency_key="k" * 1025), "1 to 1,024"),
-        (
-            lambda it, _: it.set_state(Cart, "a", {}, idempotency_key=ODD),
-            "idempotency key is a str",
-        ),
-        (
-            lambda it, _: it.find_invocation(Cart, "a", Cart.add, idempotency_key="\ud800"),
-            "is not valid Unicode",
-        ),
-    ],
-)
+REFUSED: list[tuple[Ask, str]] = [
+    (
+        lambda it, _: it.invocation(ODD).output(),
+        "expected an invocation id, but this is object",
+    ),
+    (
+        lambda it, _: it.resolve_awakeable(ODD, 1),
+        "expected an awakeable id, but this is object",
+    ),
+    (lambda it, _: it.reject_awakeable(ODD, "x"), "expected an awakeable id"),
+    (lambda it, _: it.state(Cart, "a", at=ODD), "expected an invocation id"),
+    (lambda it, id_: it.state(Cart, "a", at=id_, entry=FLOAT), "entry is a whole number"),
+    (lambda it, id_: it.state(Cart, "a", at=id_, entry=True), "entry is a whole number"),
+    (lambda it, id_: it.fork(Cart, "a", to="b", at=id_, entry=TEXT), "entry is a whole number"),
+    (lambda it, id_: it.invocation(id_).restart(from_entry=FLOAT), "from_entry is a whole"),
+    (lambda it, id_: it.invocation(id_).restart(from_entry=ODD), "from_entry is a whole"),
+    (lambda it, id_: it.invocation(id_).journal(after=FLOAT), "after is a whole number"),
+    (lambda it, id_: it.invocation(id_).effects(limit=ODD), "limit is a whole number"),
+    (lambda it, _: it.awakeables(limit=ODD), "limit is a whole number"),
+    (lambda it, _: it.set_state(Cart, "a", ODD), "the values of a state are a mapping"),
+    (lambda it, _: it.set_state(Cart, "a", {NUMBER: 2}), "the name of a state field is a str"),
+    (lambda it, _: it.set_state(Cart, "a", {}, version=ODD), "version is the tag of a state"),
+    (lambda it, _: it.set_state(Cart, "a", {}, version="\ud800"), "version is the tag of a"),
+    (lambda it, _: it.set_state(Cart, "a", {}, idempotency_key=""), "has 1 to 1,024 bytes"),
+    (lambda it, _: it.set_state(Cart, "a", {}, idempotency_key="k" * 1025), "1 to 1,024"),
+    (
+        lambda it, _: it.set_state(Cart, "a", {}, idempotency_key=ODD),
+        "idempotency key is a str",
+    ),
+    (
+        lambda it, _: it.find_invocation(Cart, "a", Cart.add, idempotency_key="\ud800"),
+        "is not valid Unicode",
+    ),
+]
+
+
+@pytest.mark.parametrize(("ask", "complaint"), REFUSED)
 async def test_what_is_of_another_type_is_refused_and_nothing_is_done(
     world: World, ask: Ask, complaint: str
 ) -> None:
