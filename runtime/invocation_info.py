@@ -104,9 +104,10 @@ class InvocationInfo:
         completed_at: when it had its outcome.
         is_canceled: it was told to end, and has not ended.
         idempotency_key: the one it came with.
-        caller: the invocation that awaits its outcome.
-        mode: how it was called, see ``CallOptions``.
-        failures: failed attempts of its handler that count against the policy.
+        caller: the invocation that awaits its outcome; ``None`` of a completed one.
+        mode: how it was called, see ``CallOptions``; not kept, so ``"queue"`` of a completed one.
+        failures: failed attempts of its handler that count against the policy; not kept, so 0 of a
+            completed one.
         next_attempt_at: when the next attempt, of it or of a step, is due.
         last_failure: what the last failed attempt said, or why it is paused.
         awaiting: what it has asked for and not got, in the order of asking.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from holdfast import Mismatch
+from holdfast import Context, Mismatch, VirtualObject, handler, shared, state
 from holdfast.journal import keys
 from holdfast.journal.records import InvocationState, decode_invocation
 from holdfast.objects.identity import AwakeableId, InvocationId
@@ -108,3 +108,42 @@ async def test_a_handler_that_no_longer_asks_is_shown_where_it_waits(
     assert mismatch.attempted.command is None
     assert mismatch.attempted.place == "shop.py:13"
     assert not mismatch.has_ended
+
+
+class Till(VirtualObject):
+    """Its code changes when ``rate`` does."""
+
+    rate: ClassVar[int] = 1
+    cents: int = state(0)
+    log: list[str] = state(default_factory=list)
+
+    @handler
+    async def charge(self, ctx: Context) -> int:
+        self.cents += 100 * Till.rate
+        if Till.rate == 1:
+            self.log.append("at the old rate")
+        await ctx.signal("go", str)
+        return self.cents
+
+    @shared
+    async def look(self, ctx: Context) -> list[str]:
+        return [*self.log, str(self.cents)]
+
+
+async def test_the_state_becomes_what_the_new_code_makes_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World([Till])
+    await world.start()
+    id_ = await world.runtime.object(Till, "a").charge.send()
+    await come_to_rest()
+    monkeypatch.setattr(Till, "rate", 2)
+    await world.restart()
+    assert await world.runtime.state(Till, "a") == {"cents": 100, "log": ["at the old rate"]}
+    await world.runtime.invocation(id_).signal("go", "now")
+    assert await world.runtime.invocation(id_).attach() == 200
+    assert await world.runtime.state(Till, "a") == {"cents": 200}
+    assert await world.runtime.object(Till, "a").look() == ["200"]
+    await world.restart()
+    assert await world.runtime.object(Till, "a").look() == ["200"]
+    world.close()
