@@ -13,6 +13,8 @@ from .ids import check_json_value
 from .printing import ago, now, print_json, print_table
 from .rows import check_service, where
 
+_STANDS: Final = "unchanged: it was completed before, and that stands"
+
 _json: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -72,8 +74,8 @@ def resolve(*, id_: str, value: str, **server: Any) -> None:
     """Give one its VALUE, which is JSON: 5, true, '"a text"', '{"ok": true}'."""
     parse_awakeable_id(id_)
     parsed = json.loads(check_json_value("VALUE", value))
-    connect(server, lambda client: client.resolve_awakeable(id_, parsed))
-    click.echo(f"{id_}  resolved")
+    is_new = connect(server, lambda client: client.resolve_awakeable(id_, parsed))
+    click.echo(f"{id_}  {'resolved' if is_new else _STANDS}")
 
 
 @awakeables.command()
@@ -83,8 +85,8 @@ def resolve(*, id_: str, value: str, **server: Any) -> None:
 def reject(*, id_: str, reason: str, **server: Any) -> None:
     """Have whoever waits for it fail, and say why."""
     parse_awakeable_id(id_)
-    connect(server, lambda client: client.reject_awakeable(id_, reason))
-    click.echo(f"{id_}  rejected")
+    is_new = connect(server, lambda client: client.reject_awakeable(id_, reason))
+    click.echo(f"{id_}  {'rejected' if is_new else _STANDS}")
 
 
 def _waits(row: dict[str, Any]) -> str:

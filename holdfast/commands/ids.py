@@ -69,6 +69,11 @@ def _ask(question: str) -> None:
         raise click.ClickException(message)
 
 
+def _refuse_constant(constant: str) -> None:
+    message = f"JSON has no {constant}"
+    raise ValueError(message)
+
+
 def check_json_value(name: str, value: str) -> bytes:
     """``value``, when it is JSON.
 
@@ -76,7 +81,7 @@ def check_json_value(name: str, value: str) -> bytes:
         click.UsageError: it is none.
     """
     try:
-        json.loads(value)
+        json.loads(value, parse_constant=_refuse_constant)
     except ValueError as error:
         message = f"{name} is JSON, and {value!r:.80} is none ({error}); a text is written '\"so\"'"
         raise click.UsageError(message) from error

@@ -251,11 +251,17 @@ def restart(*, id_: str, from_entry: int | None, fork: str | None, **server: Any
 @click.argument("id_", metavar="ID")
 @asks_server
 def attach(*, id_: str, **server: Any) -> None:
-    """Wait for the outcome of one, and print it as JSON. A failure exits with 1."""
+    """Wait for the outcome of one, and print it as JSON, or the bytes where it is none.
+
+    A failure exits with 1.
+    """
     parse_invocation_id(id_)
     try:
         result = connect(server, lambda client: client.invocation(id_).attach())
     except TerminalError as error:
         message = f"{id_} failed with {error.status_code}: {error.message}"
         raise click.ClickException(message) from error
+    if isinstance(result, bytes):
+        click.echo(result, nl=False)
+        return
     click.echo(json.dumps(result, ensure_ascii=False))

@@ -120,13 +120,16 @@ def _parse(values: tuple[str, ...]) -> dict[str, msgspec.Raw]:
     """The new values of the command line.
 
     Raises:
-        click.UsageError: one is no ``name=JSON``.
+        click.UsageError: one is no ``name=JSON``, or a name comes twice.
     """
     parsed: dict[str, msgspec.Raw] = {}
     for each in values:
         name, equals, value = each.partition("=")
         if not equals or not name:
             message = f"a value is written NAME=JSON, as in total=5, but this is {each!r:.80}"
+            raise click.UsageError(message)
+        if name in parsed:
+            message = f"{name} is given two values; which is meant?"
             raise click.UsageError(message)
         parsed[name] = msgspec.Raw(check_json_value(name, value))
     return parsed

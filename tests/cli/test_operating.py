@@ -13,7 +13,7 @@ import pytest
 
 from holdfast import SyncClient
 from tests.cli.test_mistakes import CommandLine
-from tests.client.shop import Cart
+from tests.client.shop import Cart, Mailer
 from tests.processes import ROOT, Running, free_port, holdfast, wait_until
 
 SHOP = ROOT / "tests" / "client" / "shop.py"
@@ -145,9 +145,40 @@ def test_an_awakeable_is_resolved_and_its_invocation_attached_to(
     assert said == f"holdfast: {id_} failed with 500: no time\n"
 
 
-def test_a_value_that_is_no_json_is_refused_before_anybody_is_asked(run: CommandLine) -> None:
-    said = run.run_wrong("awakeables", "resolve", "awk_" + "0" * 40, "yes", code=2)
-    assert "VALUE is JSON, and 'yes' is none" in said
+def test_a_second_answer_to_an_awakeable_is_told_that_the_first_stands(
+    client: SyncClient, run: CommandLine
+) -> None:
+    waiting(client, "a3")
+    awakeable = asked(client, "a3")
+    assert run.run("awakeables", "resolve", awakeable, '"yes"') == 0
+    for again in (("reject", awakeable, "no"), ("resolve", awakeable, '"no"')):
+        assert run.run("awakeables", *again) == 0
+        assert run.printed == f"{awakeable}  unchanged: it was completed before, and that stands\n"
+
+
+def test_a_result_that_is_no_json_is_printed_as_its_bytes(
+    client: SyncClient, run: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id_ = client.wait(client.service(Mailer).stamp.send())
+    printed = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(printed, "utf-8"))
+    assert run.run("invocations", "attach", id_) == 0
+    sys.stdout.flush()
+    assert printed.getvalue() == b"\x89\x00"
+
+
+@pytest.mark.parametrize("value", ["yes", "NaN", "[Infinity]"])
+def test_a_value_that_is_no_json_is_refused_before_anybody_is_asked(
+    run: CommandLine, value: str
+) -> None:
+    said = run.run_wrong("awakeables", "resolve", "awk_" + "0" * 40, value, code=2)
+    assert f"VALUE is JSON, and '{value}' is none" in said
+    assert "note is JSON" in run.run_wrong("state", "set", "Cart", "a", f"note={value}", code=2)
+
+
+def test_a_field_that_is_given_two_values_is_refused(run: CommandLine) -> None:
+    said = run.run_wrong("state", "set", "Cart", "twice", "items=[]", 'items=["tea"]', code=2)
+    assert "items is given two values" in said
 
 
 def test_a_failed_invocation_is_restarted_and_purged(client: SyncClient, run: CommandLine) -> None:
