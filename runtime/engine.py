@@ -328,7 +328,12 @@ class Engine(Outside, ForDoors):
     # -- Looks from outside ------------------------------------------------------------------
 
     def suspend_idle(self) -> None:
-        """Let every attempt leave memory that only waits; it comes back by replay."""
+        """Let every attempt leave memory that only waits; it comes back by replay.
+
+        Raises:
+            RuntimeClosedError: the runtime was not started.
+        """
+        self._started_core()
         self._attempts.suspend_all()
 
     @property
@@ -346,7 +351,12 @@ class Engine(Outside, ForDoors):
         return self.health == "ok" and self._store.is_nearly_full
 
     def statistics(self) -> RuntimeStatistics:
-        """A moment's view."""
+        """A moment's view.
+
+        Raises:
+            RuntimeClosedError: the runtime was not started.
+        """
+        self._started_core()
         store = self._store.statistics()
         return RuntimeStatistics(
             invocations_accepted=self._lifecycle.accepted_count,

@@ -12,7 +12,9 @@ from holdfast import (
     Client,
     Context,
     InvalidArgumentError,
+    MemoryStore,
     Runtime,
+    RuntimeClosedError,
     TerminalError,
     VirtualObject,
     handler,
@@ -108,3 +110,11 @@ async def test_a_client_refuses_an_odd_edit_without_asking(values: Any, version:
     async with Client("http://127.0.0.1:9", admin_url="http://127.0.0.1:9", retry=None) as client:
         with pytest.raises(InvalidArgumentError, match=r"mapping|is a str|is the tag"):
             await client.set_state(Cart, "a", values, version=version)
+
+
+def test_a_runtime_that_was_not_started_says_so() -> None:
+    runtime = Runtime([Cart], store=MemoryStore())
+    with pytest.raises(RuntimeClosedError, match="was not started"):
+        runtime.statistics()
+    with pytest.raises(RuntimeClosedError, match="was not started"):
+        runtime.suspend_idle()
