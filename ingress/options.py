@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from ..objects.errors import InvalidArgumentError
 from .access import NO_TOKENS, Tokens
+from .option_checks import check_bool, check_names, check_number
 
 HEADERS_PASSED = frozenset(
     {"content-type", "user-agent", "traceparent", "tracestate", "x-request-id"}
@@ -33,6 +34,7 @@ _LIMITS = (
     *("requests_max", "waits_max", "connections_max", "head_seconds_max", "body_seconds_max"),
     *("answer_seconds_max", "keepalive_seconds", "answers_bytes_max"),
 )
+_SECONDS = ("seconds_max", "_seconds")
 _PAIRS = (("body_bytes_max", "bodies_bytes_max"), ("target_bytes_max", "head_bytes_max"))
 
 
@@ -96,14 +98,16 @@ class HttpOptions:
         """Bring names to lower case, and refuse what could not be meant.
 
         Raises:
-            InvalidArgumentError: a limit that lets nothing in, a header that carries a secret, or
-                a token that can be guessed or not be sent.
+            InvalidArgumentError: a limit that lets nothing in, a header that carries a secret, a
+                token that can be guessed or not be sent, a host or an origin that no request has,
+                or a value of another type.
         """
         if not isinstance(self.tokens, Tokens):
             object.__setattr__(self, "tokens", Tokens(self.tokens))
         for names in ("hosts", "origins", "headers"):
-            lowered = frozenset(name.lower().rstrip("/") for name in getattr(self, names))
-            object.__setattr__(self, names, lowered)
+            object.__setattr__(self, names, check_names(names, getattr(self, names)))
+        check_bool("allow_anonymous", self.allow_anonymous)
+        check_number("unix_mode", self.unix_mode, is_whole=True)
         for name in sorted(self.headers):
             if is_secret(name):
                 message = (
@@ -112,6 +116,8 @@ class HttpOptions:
                 )
                 raise InvalidArgumentError(message)
         for limit in _LIMITS:
+            is_whole = not limit.endswith(_SECONDS)
+            check_number(limit, getattr(self, limit), is_whole=is_whole)
             if not getattr(self, limit) > 0:
                 message = f"HttpOptions: {limit} is {getattr(self, limit)}; it must be above 0"
                 raise InvalidArgumentError(message)
