@@ -18,6 +18,13 @@ CALLBACK_RETRY = RetryPolicy(
 """5 s, doubling to an hour, for three days: whoever is down over a weekend is told on Monday."""
 
 
+_ABOVE_ZERO = frozenset(
+    {"turn_pumps_max", "maintenance_ms", "collect_rows_max", "callback_timeout", "callbacks_max"}
+)
+"""With none of these the work that they bound would never be done, or never end."""
+_LIMITS_IN_TIME = frozenset({"callback_timeout", "stop_grace"})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeConfig:
     """How a runtime behaves; a class, a handler or a step may say otherwise for itself."""
@@ -120,8 +127,8 @@ class RuntimeConfig:
         """Refuse what cannot be meant, here and not where it is first looked at.
 
         Raises:
-            InvalidArgumentError: a field is of another type or negative, or a time to keep
-                something is longer than a hundred years.
+            InvalidArgumentError: a field is of another type, negative, or 0 where that would let
+                nothing be done; or a time to keep something is longer than a hundred years.
         """
         for each in fields(self):
             _check(each.name, getattr(self, each.name), each.default)
@@ -141,18 +148,23 @@ def _check(name: str, value: object, default: object) -> None:
             kind, is_good = "a bool", isinstance(value, bool)
         case int() | float():
             is_whole = isinstance(default, int)
-            least = 1 if name == "turn_pumps_max" else 0  # With none nothing would ever run.
-            kind = f"a {'whole ' if is_whole else ''}number, {least} or more"
+            kind = "a whole number" if is_whole else "a number"
+            kind += " above 0" if name in _ABOVE_ZERO else ", 0 or more"
             is_good = (
                 isinstance(value, int if is_whole else int | float)
                 and not isinstance(value, bool)
-                and value >= least
+                and value >= 0
             )
         case RetryPolicy():
             kind, is_good = "a RetryPolicy", isinstance(value, RetryPolicy)
         case _:
             kind = "a timedelta, such as timedelta(hours=1)"
             is_good = isinstance(value, timedelta) or (value is None and default is None)
+            if name in _LIMITS_IN_TIME and is_good:
+                kind = f"{'above' if name in _ABOVE_ZERO else 'no less than'} 0"
+                is_good = isinstance(value, timedelta) and value >= timedelta(0)
+    if name in _ABOVE_ZERO and not value:
+        is_good = False
     if not is_good:
         message = f"RuntimeConfig: {name} is {value!r:.80}, and it must be {kind}"
         raise InvalidArgumentError(message)
