@@ -50,6 +50,26 @@ def parse_address(url: object) -> Address:
     return Address(base, base)
 
 
+def check_token(name: str, token: object) -> str | None:
+    """``token``, when a header can carry it, and ``None`` for none or an empty one.
+
+    Raises:
+        InvalidArgumentError: it is no text, or holds what no token has. It is not shown.
+    """
+    if token is None or token == "":
+        return None
+    if not isinstance(token, str):
+        message = f"{name} is a str, but this is {type(token).__name__}"
+        raise InvalidArgumentError(message)
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        message = (
+            f"{name} holds a blank, a line break or another character that no token has; give it "
+            f"as it is, without 'Bearer', and strip() what was read from a file"
+        )
+        raise InvalidArgumentError(message)
+    return token
+
+
 def _find_problem(parts: SplitResult) -> str | None:
     """Why this is no server's.
 

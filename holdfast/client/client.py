@@ -22,7 +22,7 @@ from ..objects.proxy import (
 from ..objects.retry import RetryPolicy
 from ..objects.serde import json_serde
 from ..runtime.state_reads import StateSnapshot
-from .address import parse_address
+from .address import check_token, parse_address
 from .asking import DEFAULT_RETRY, NO_RETRY, Asker
 from .calls import JSON, Calls, ClientCallKeywords, remote_options
 from .exchange import Ask
@@ -86,7 +86,7 @@ class Client:
             seams: time and chance, for tests.
 
         Raises:
-            InvalidArgumentError: that is no URL.
+            InvalidArgumentError: that is no URL, or a token that no header could carry.
         """
         seconds = to_duration(connect_timeout, "connect_timeout").total_seconds()
         policy = NO_RETRY if retry is None else retry
@@ -94,11 +94,12 @@ class Client:
         def open_(at: str, secret: str | None) -> Transport:
             return Transport(parse_address(at), token=secret, connect_seconds=seconds, tls=tls)
 
-        callers = open_(url, token)
+        secret, admin_secret = check_token("token", token), check_token("admin_token", admin_token)
+        callers = open_(url, secret)
         self._transports = [callers]
         self._asker = Asker(callers, policy, seams)
         if admin_url is not None:
-            self._transports.append(open_(admin_url, admin_token))
+            self._transports.append(open_(admin_url, admin_secret))
             admin: Asker | None = Asker(self._transports[1], policy, seams)
         else:
             admin = None

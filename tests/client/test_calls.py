@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -27,7 +28,7 @@ from holdfast import (
     handler,
 )
 from holdfast.ingress.options import HttpOptions
-from holdfast.ingress.server import serve
+from holdfast.ingress.server import HttpServer, serve
 from tests.client.shop import CLASSES, Cart, Mailer, Order, open_awakeables
 from tests.processes import free_port
 
@@ -222,6 +223,21 @@ async def test_a_password_in_a_url_is_refused_and_not_shown() -> None:
     with pytest.raises(InvalidArgumentError, match="pass token=") as caught:
         Client("http://sam:s3cret@localhost")
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "token", ["s3cr3t-0123456789\n", "Bearer s3cr3t-0123456789", "für", 5, b"x"]
+)
+@pytest.mark.parametrize("name", ["token", "admin_token"])
+def test_a_token_that_no_header_carries_is_refused_and_not_shown(name: str, token: Any) -> None:
+    with pytest.raises(InvalidArgumentError, match=f"^.HF0011. {name} (is a str|holds)") as caught:
+        Client("http://localhost:1", **{name: token})
+    assert "s3cr3t" not in str(caught.value)
+
+
+async def test_an_empty_token_is_none(server: HttpServer) -> None:
+    async with Client(f"http://127.0.0.1:{server.port}", token="") as client:
+        assert await client.object(Cart, "sam").look() == []
 
 
 async def test_tokens_are_not_shown() -> None:
