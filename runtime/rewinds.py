@@ -60,7 +60,14 @@ from ..objects.errors import (
     InvalidArgumentError,
     NotKeptError,
 )
-from ..objects.identity import InvocationId, Target, accepted_ms, check_key, format_invocation_id
+from ..objects.identity import (
+    InvocationId,
+    Target,
+    accepted_ms,
+    check_key,
+    format_invocation_id,
+    new_invocation_id,
+)
 from ..objects.whole_numbers import check_whole
 from .attachments import attach
 from .awakeables import open_awakeable
@@ -77,6 +84,9 @@ from .state_table import RESTORED_INDEX
 
 _NAMES_LOOKED_AT = 1_000
 """Completed invocations that are looked at for the name of one that is in the way."""
+
+_NAMED_BEFORE_MS = 60_000
+"""How much earlier than the one that is restarted its successor may have been accepted."""
 
 _ANSWERED_AT_ONCE = (PeekPromise, CompletePromise, CompleteAwakeable)
 
@@ -426,8 +436,12 @@ class _Rewind:
 
     def _describe(self, turn: int) -> str:
         """Who had a turn, where a short look finds it."""
-        start, end = keys.outcome(self.id), keys.after(keys.OUTCOME)
-        for key, row in islice(self.core.commits.scan(start, end), _NAMES_LOOKED_AT):
-            if decode_outcome(row).sequence == turn:
-                return format_invocation_id(key[1:])
+        own, end = keys.outcome(self.id), keys.after(keys.OUTCOME)
+        # A later turn may be that of a call that came before: it was queued, or delayed.
+        begin_ms = max(0, accepted_ms(self.id) - _NAMED_BEFORE_MS)
+        begin = keys.outcome(new_invocation_id(begin_ms, b""))
+        for start, stop in ((own, end), (begin, own)):
+            for key, row in islice(self.core.commits.scan(start, stop), _NAMES_LOOKED_AT):
+                if decode_outcome(row).sequence == turn:
+                    return format_invocation_id(key[1:])
         return "a later invocation"

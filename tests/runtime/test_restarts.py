@@ -315,6 +315,20 @@ async def test_the_past_before_and_in_a_restart_stays_readable(agents: World) ->
     assert copied == before[1:6]
 
 
+async def test_a_later_turn_of_a_call_that_came_before_is_named(world: World) -> None:
+    runtime = await world.start()
+    holding = await runtime.object(Shop, "a").wait.send()
+    await world.clock.advance(10)
+    queued = await runtime.object(Shop, "a").stock.send("queued")
+    await world.clock.advance(10)
+    first = await runtime.object(Shop, "a", mode="interrupt").sell.send("tea")
+    await settle()
+    assert (await runtime.state(Shop, "a"))["sold"] == ["tea", "queued"]
+    with pytest.raises(ConflictError, match=f"was changed since by {queued}; restart that one"):
+        await runtime.invocation(first).restart(from_entry=1)
+    assert (await runtime.invocation(holding).describe()).outcome == "failure"
+
+
 async def test_what_stands_in_the_way_of_a_restart_is_named(agents: World) -> None:
     runtime = await agents.start()
     agent = runtime.object(Agent, "a")
