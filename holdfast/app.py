@@ -89,7 +89,9 @@ class Runtime(Engine):
             InvalidArgumentError: an address cannot be listened on, or strangers could reach it
                 and there are no tokens; nothing was started.
             StoreFailedError: the disk failed while serving. The server was closed.
+            ContextMisuseError: called from another loop or thread than the runtime's.
         """
+        self._check_loop()
         if port is None and unix_path is None:
             port = DEFAULT_PORT
         urls: list[str] = []
@@ -137,6 +139,7 @@ class Runtime(Engine):
         The server takes no further connections. Callers who wait have ``grace`` too, so whoever
         waits for a step that ends in time gets the outcome; what they ask meanwhile is a 503.
         """
+        self._check_loop()
         self._closing_grace = max(CLOSING_GRACE, self.config.stop_grace if grace is None else grace)
         self._stopping.set()
         # It answers whoever still waits at its end, and a server closes once all are answered.

@@ -40,6 +40,7 @@ from .lifecycle import Lifecycle
 from .logs import make_logger
 from .maintenance import Maintenance
 from .outside import Health, Outside
+from .own_loop import ELSEWHERE, refuse_beside
 from .recovery import Recovery
 from .requests import RuntimeStatistics
 from .retention import Retention
@@ -140,11 +141,7 @@ class Engine(Outside, ForDoors):
         self._admission: Admission
         self._core: Core
 
-    _elsewhere = (
-        "the runtime belongs to the event loop that it was started on, and was called from another "
-        "loop or thread; hand the call over, as in asyncio.run_coroutine_threadsafe("
-        "ask(runtime), loop).result()"
-    )
+    _elsewhere = ELSEWHERE
 
     def _own_classes(self) -> Sequence[type]:
         """Classes of Holdfast's own that are served beside the user's; called once, early."""
@@ -255,7 +252,11 @@ class Engine(Outside, ForDoors):
         New calls are refused, no new action starts, and running ones get ``grace`` to end so that
         their results are recorded. Callers that still wait get ``RuntimeClosedError``. May be
         called again, also after the store failed; returns when everything is closed.
+
+        Raises:
+            ContextMisuseError: called from another loop or thread; nothing was stopped.
         """
+        self._check_loop()
         if self.health in {"new", "stopped"}:
             self.health = "stopped"
             return
@@ -332,8 +333,10 @@ class Engine(Outside, ForDoors):
 
         Raises:
             RuntimeClosedError: the runtime was not started.
+            ContextMisuseError: called from another loop or thread.
         """
         self._started_core()
+        self._check_loop()
         self._attempts.suspend_all()
 
     @property
@@ -351,11 +354,7 @@ class Engine(Outside, ForDoors):
         return self.health == "ok" and self._store.is_nearly_full
 
     def statistics(self) -> RuntimeStatistics:
-        """A moment's view.
-
-        Raises:
-            RuntimeClosedError: the runtime was not started.
-        """
+        """A moment's view; raises ``RuntimeClosedError`` where the runtime was not started."""
         self._started_core()
         store = self._store.statistics()
         return RuntimeStatistics(
@@ -373,6 +372,10 @@ class Engine(Outside, ForDoors):
             bytes_written=store.bytes_written,
             syncs=store.syncs,
         )
+
+    def _check_loop(self) -> None:
+        if self.health not in {"new", "stopped"}:
+            refuse_beside(self._loop, self._elsewhere)
 
     def _check_open(self) -> None:
         if self.health != "ok":
