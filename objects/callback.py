@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .handle import Handle
 
 URL_CHARACTERS_MAX: Final = 2_048
+LABEL_CHARACTERS_MAX: Final = 63
+"""Of a part of a host's name."""
 
 Callback: TypeAlias = "Handle[..., Any] | Target | str"
 """A handler within reach (``runtime.object(Inbox, "sam").done``), its ``Target``, or a URL."""
@@ -146,13 +148,19 @@ def _find_url_problem(url: str) -> str | None:  # one line for each
         return f"is no URL: {error}"
     if parts.scheme not in {"http", "https"}:
         return "is no URL of http:// or https://; a handler is named by a handle or a Target"
-    if not parts.hostname or port == 0:
+    if not parts.hostname or port == 0 or not _is_host(parts.hostname):
         return "names no host that could be reached"
     if parts.username is not None or parts.password is not None:
         return "holds a user or a password, and would be recorded as it is; leave them out"
     if parts.fragment:
         return "ends in a fragment (#...), which is never sent; leave it out"
     return None
+
+
+def _is_host(name: str) -> bool:
+    """Whether a resolver would take it: of a name no part is empty, or too long."""
+    labels = name.removesuffix(".").split(".")
+    return ":" in name or all(1 <= len(label) <= LABEL_CHARACTERS_MAX for label in labels)
 
 
 def _is_unicode(text: str) -> bool:
