@@ -173,7 +173,8 @@ def check_key(key: object) -> str:
     if not isinstance(key, str):
         message = f"a key is a str, but this one is {type(key).__name__}: {key!r:.80}"
         raise InvalidArgumentError(message)
-    key = exact(key)
+    if type(key) is not str:
+        key = exact(key)
     if "\0" in key:
         message = f"the key {key!r:.80} holds a NUL character, which no key may"
         raise InvalidArgumentError(message)

@@ -194,12 +194,13 @@ _PACKED_AS_THEY_ARE = (bytes, bytearray, memoryview, datetime, date, time, timed
 # To search for nineteen zeros in what this makes of a document is some twenty times as fast as a
 # pattern for nineteen digits, which stops the loop for a second where a document is long.
 _DIGITS_AS_ZEROS = bytes(0x30 if 0x30 <= each <= 0x39 else 1 for each in range(256))
-_LONG_NUMBER = b"0" * 19
+_LONG = 19
+_LONG_NUMBER = b"0" * _LONG
 
 
 def _may_hold_long_number(data: bytes) -> bool:
     """Whether nineteen digits follow each other, which may be a number beyond 64 bits."""
-    return len(data) >= len(_LONG_NUMBER) and _LONG_NUMBER in data.translate(_DIGITS_AS_ZEROS)
+    return _LONG_NUMBER in data.translate(_DIGITS_AS_ZEROS)
 
 
 def _refuse_unless_strict_json(value: Any, data: bytes) -> None:
@@ -211,25 +212,24 @@ def _refuse_unless_strict_json(value: Any, data: bytes) -> None:
     if value is not None and b"null" in data:
         builtins = msgspec.to_builtins(value, str_keys=True, enc_hook=_to_json_builtin)
         _check_floats(builtins)
-    if _may_hold_long_number(data):
+    if len(data) >= _LONG and _may_hold_long_number(data):
         _encode_packed(value)
 
 
-def _write_json(value: Any, builtins: Any) -> bytes:
-    """JSON of ``value``, which is to become ``builtins``; its sets in an order of their own.
+def _with_sets_in_order(data: bytes, value: Any, builtins: Any) -> bytes:
+    """``data``, the JSON of ``value`` and of ``builtins``, with sets in an order of their own.
 
     Sets are JSON lists, so only a document with a ``[`` can hold one.
     """
-    data = _encode_json(builtins)
-    if b"[" in data and holds_sets(value):
-        if builtins is value:
-            builtins = msgspec.to_builtins(value, str_keys=True, enc_hook=_to_json_builtin)
-        data = _encode_json(order_sets(builtins, value, _encode_json))
-    return data
+    if not holds_sets(value):
+        return data
+    if builtins is value:
+        builtins = msgspec.to_builtins(value, str_keys=True, enc_hook=_to_json_builtin)
+    return _encode_json(order_sets(builtins, value, _encode_json))
 
 
 def _write_packed(value: Any, builtins: Any) -> bytes:
-    """As ``_write_json``, in MessagePack."""
+    """MessagePack of ``value``, which is to become ``builtins``, with sets in such an order."""
     data = _encode_packed(builtins)
     if holds_sets(value):
         if builtins is value:
@@ -261,7 +261,9 @@ class _JsonSerde:
 
     def encode(self, value: Any) -> bytes:
         try:
-            data = _write_json(value, value)
+            data = _encode_json(value)
+            if b"[" in data:
+                data = _with_sets_in_order(data, value, value)
             _refuse_unless_strict_json(value, data)
         except RAISED_BY_TYPES as error:
             raise refuse_value(value, error) from error
@@ -273,7 +275,7 @@ class _JsonSerde:
         try:
             is_long = len(data) > BYTES_MAX
             value = decode_deep(self._decode, data) if is_long else self._decode(data)
-            if _may_hold_long_number(data):
+            if len(data) >= _LONG and _may_hold_long_number(data):
                 _encode_packed(value)
         except RAISED_BY_TYPES as error:
             raise refuse_document(data, error, self._expected) from error
@@ -345,7 +347,7 @@ class _AdaptedSerde:
                 if self._may_hide:
                     pydantic_models.check_not_hidden(builtins)
                 return _write_packed(value, builtins)
-            data = _write_json(value, builtins)
+            data = _with_sets_in_order(_encode_json(builtins), value, builtins)
             _refuse_unless_strict_json(builtins, data)
         except RAISED_BY_TYPES as error:
             raise refuse_value(value, error) from error

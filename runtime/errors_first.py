@@ -66,6 +66,36 @@ class SetAside:
         self._ready.extend(self._handles)
 
 
+class ErrorsFirst:
+    """The part of a loop that lets errors pass."""
+
+    ready: deque[ReadyHandle]
+
+    # What waits while an error passes; ``None``: nothing does.
+    _aside: SetAside | None = None
+    # What errors that pass have cost since the last delivery.
+    _effort = 0
+
+    def let_pass(self) -> None:
+        """Whoever is told next of an error that is no outcome runs before what is ready."""
+        if self._aside is None and self.ready and self._effort < EFFORT_MAX:
+            self._effort += len(self.ready)
+            self._aside = SetAside(self.ready)
+
+    def _has_passed(self, aside: SetAside) -> bool:
+        """A callback has run while ``aside`` waits: put back what is to wait no longer."""
+        self._effort += 1
+        if self._effort < EFFORT_MAX and (self.ready or aside.go_on()):
+            return False
+        aside.give_back()
+        return True
+
+    def drop_ready(self) -> None:
+        """The attempt fails, so nothing of it runs any more."""
+        self.ready.clear()
+        self._aside = None
+
+
 def _find_task(handle: ReadyHandle) -> Any:
     owner: Any = getattr(handle.callback, "__self__", None)
     return cast("Any", owner) if isinstance(owner, HandlerTask) else None

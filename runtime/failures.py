@@ -244,23 +244,10 @@ def describe(error: BaseException, type_name: str = "") -> str:
 def _text(error: BaseException) -> str:
     if isinstance(error, BaseExceptionGroup):
         # By itself it says only how many there are.
-        leaves = [describe(each) for each in _leaves(error)]
+        leaves = [describe(each) for each in leaves_of(error)[:CAUSES_MAX]]
         return clean(f"{_shown(error)}: {'; '.join(leaves)}")
     message = _read(error, "message") if isinstance(error, HoldfastError) else None
     return _shown(error if message is None else message)
-
-
-def _leaves(group: BaseException) -> list[BaseException]:
-    """The first few that are in a group, or in the groups within it."""
-    leaves: list[BaseException] = []
-    waiting: list[BaseException] = [group]
-    while waiting and len(leaves) < CAUSES_MAX:
-        each = waiting.pop()
-        if isinstance(each, BaseExceptionGroup):
-            waiting += reversed(_read(each, "exceptions") or ())
-        else:
-            leaves.append(each)
-    return leaves
 
 
 def _shown(value: object) -> str:

@@ -24,7 +24,7 @@ from typing import Any, Final, NoReturn, TypeVar, TypeVarTuple
 from zlib import crc32
 
 from .anyio_parts import RUN_IN_THREAD, is_anyio
-from .errors_first import EFFORT_MAX, NOTE_END, SetAside, is_passing
+from .errors_first import NOTE_END, ErrorsFirst, is_passing
 from .forbidden import (
     HandlerStack,
     LoopWithoutOutside,
@@ -64,7 +64,7 @@ _running_loop = events._get_running_loop  # noqa: SLF001  # asyncio offers it to
 _frame = sys._getframe  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # inspect is slow
 
 
-class ScheduleLoop(LoopWithoutOutside):
+class ScheduleLoop(ErrorsFirst, LoopWithoutOutside):
     """The part of a handler's loop that is asyncio's interface."""
 
     # Fields that few attempts ever ask for begin here: an invocation that awaits nothing costs
@@ -82,10 +82,6 @@ class ScheduleLoop(LoopWithoutOutside):
     _start_order: StartOrder | None = None
     # The handler's own exception handler.
     _exception_handler: ExceptionHandler | None = None
-    # What waits while an error passes; ``None``: nothing does.
-    _aside: SetAside | None = None
-    # What errors that pass have cost since the last delivery.
-    _effort = 0
     # How often something has been held back since the last delivery, and what waits for the next.
     _rounds = 0
     _held: tuple[ReadyHandle, ...] = ()
@@ -292,25 +288,6 @@ class ScheduleLoop(LoopWithoutOutside):
             self._tasks = [entry for entry in tasks if not entry[0].done()]
             self._tasks_kept_max = 2 * len(self._tasks) + _TASKS_KEPT
         return task
-
-    def let_pass(self) -> None:
-        """Whoever is told next of an error that is no outcome runs before what is ready."""
-        if self._aside is None and self.ready and self._effort < EFFORT_MAX:
-            self._effort += len(self.ready)
-            self._aside = SetAside(self.ready)
-
-    def _has_passed(self, aside: SetAside) -> bool:
-        """A callback has run while ``aside`` waits: put back what is to wait no longer."""
-        self._effort += 1
-        if self._effort < EFFORT_MAX and (self.ready or aside.go_on()):
-            return False
-        aside.give_back()
-        return True
-
-    def drop_ready(self) -> None:
-        """The attempt fails, so nothing of it runs any more."""
-        self.ready.clear()
-        self._aside = None
 
     def _take_started(
         self, frame: FrameType, coroutine: Coroutine[Any, Any, Any]

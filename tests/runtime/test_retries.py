@@ -77,14 +77,14 @@ class Busy(VirtualObject):
     async def told(self, ctx: Context) -> list[Any]:
         answer = ctx.awakeable(str)
         Script.awakeable = answer.id
-        return await asyncio.gather(answer, ctx.step(retry=Script.policy).run("act", Script.act))
+        return [*await asyncio.gather(answer, ctx.step(retry=Script.policy).run("act", Script.act))]
 
     @handler
     async def verified(self, ctx: Context) -> list[Any]:
         answer = ctx.awakeable(str)
         Script.awakeable = answer.id
         step = ctx.step(retry=Script.policy, timeout=SECOND, on_unknown=look_up)
-        return await asyncio.gather(answer, step.run("hang", asyncio.Event().wait))
+        return [*await asyncio.gather(answer, step.run("hang", asyncio.Event().wait))]
 
     @handler
     async def slow(self, ctx: Context) -> Any:
