@@ -24,7 +24,7 @@ from .promise import Promise
 from .proxy import NO_ARGUMENT
 from .retry import RetryPolicy
 from .saga import Saga
-from .serde import asked_serde, json_serde
+from .serde import SENT_JSON, asked_serde
 from .shield import Shield
 from .step import STEP_OPTIONS, Step, check_no_options, make_step_options
 from .syscalls import OnUnknown, StepOptions, Syscalls
@@ -38,7 +38,6 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 _DEFAULT_STEP: Final = StepOptions()
-_ANY_JSON: Final = json_serde(Any)
 
 
 class Context:
@@ -275,7 +274,7 @@ class Context:
                 awakeable is for. It stays open.
         """
         identifier = parse_awakeable_id(awakeable_id)
-        return self._syscalls.complete_awakeable(identifier, _ANY_JSON.encode(value))
+        return self._syscalls.complete_awakeable(identifier, SENT_JSON.encode(value))
 
     def reject_awakeable(self, awakeable_id: str, reason: str | TerminalError) -> "Future[None]":
         """Break another invocation's promise: whoever awaits it gets a ``TerminalError``.
@@ -337,7 +336,7 @@ class Context:
             InvalidArgumentError: that is no invocation id or no name, or the value cannot be
                 encoded.
         """
-        self._signal(invocation_id, name, _ANY_JSON.encode(value))
+        self._signal(invocation_id, name, SENT_JSON.encode(value))
 
     def reject_signal(self, invocation_id: str, name: str, reason: str | TerminalError) -> None:
         """As ``send_signal``, but whoever awaits it gets a ``TerminalError``.

@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 from .durations import to_duration
 from .errors import InvalidArgumentError
 from .identity import AwakeableId
-from .serde import json_serde
+from .serde import SENT_JSON
 
 Verb = Literal["resolve", "reject"]
 
@@ -28,7 +28,6 @@ LIFETIME_MAX: Final = timedelta(days=36_525)
 NO_VALUE: Final[Any] = object()
 """Stands for a value that is left out, since ``None`` is one."""
 
-_ANY_JSON: Final = json_serde(Any)
 # What is signed begins with what it is for, so that it can never be taken for something else.
 _PURPOSE: Final = "holdfast awakeable link 1"
 
@@ -104,7 +103,7 @@ def _encode_value(verb: Verb, value: Any) -> str | None:
             raise InvalidArgumentError(message)
         text = value
     else:
-        text = _ANY_JSON.encode(value).decode()
+        text = SENT_JSON.encode(value).decode()
     try:
         size = len(text.encode())
     except UnicodeEncodeError:

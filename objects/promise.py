@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .errors import ContextMisuseError, TerminalError
 from .identity import check_label
+from .pydantic_models import check_not_hidden, may_class_hide_secrets
 from .serde import Serde
 from .syscalls import Syscalls
 
@@ -93,8 +94,10 @@ def encode_checked(serde: Serde[Any], value: Any) -> bytes:
     """The bytes of ``value``, which can be decoded again.
 
     Raises:
-        InvalidArgumentError: it is of another type than its ``serde``.
+        InvalidArgumentError: it is of another type than its ``serde``, or a part of it is hidden.
     """
     data = serde.encode(value)
     serde.decode(data)
+    if may_class_hide_secrets(value.__class__):
+        check_not_hidden(data)
     return data

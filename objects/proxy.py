@@ -16,7 +16,7 @@ from .errors import InvalidArgumentError
 from .handle import Handle
 from .identity import Target, check_key, exact
 from .media import sent_as
-from .serde import Serde, json_serde
+from .serde import SENT_JSON, Serde, json_serde
 from .syscalls import Caller
 
 T = TypeVar("T")
@@ -214,7 +214,7 @@ def _make_target(service: object, key: object, handler: object) -> Target:
 
 
 def _encode(argument: object) -> bytes:
-    return b"" if argument is NO_ARGUMENT else _any_json.encode(argument)
+    return b"" if argument is NO_ARGUMENT else SENT_JSON.encode(argument)
 
 
 def _encode_for(

@@ -152,18 +152,22 @@ _EXACT: tuple[tuple[type, Callable[[Any], Any]], ...] = (
 
 
 def _to_json_builtin(value: Any) -> Any:
-    return _to_builtin(value, is_round_trip=False)
+    return _to_builtin(value, is_round_trip=False, is_read_back=False)
+
+
+def _to_sent_builtin(value: Any) -> Any:
+    return _to_builtin(value, is_round_trip=False, is_read_back=True)
 
 
 def _to_packed_builtin(value: Any) -> Any:
-    return _to_builtin(value, is_round_trip=True)
+    return _to_builtin(value, is_round_trip=True, is_read_back=True)
 
 
-def _to_builtin(value: Any, *, is_round_trip: bool) -> Any:
+def _to_builtin(value: Any, *, is_round_trip: bool, is_read_back: bool) -> Any:
     cls = cast("type[object]", type(value))
     if pydantic_models.is_model(cls):
         dumped = value.model_dump(mode="json", by_alias=True, round_trip=is_round_trip)
-        if is_round_trip and pydantic_models.may_class_hide_secrets(cls):
+        if is_read_back and pydantic_models.may_class_hide_secrets(cls):
             pydantic_models.check_not_hidden(dumped)
         return dumped
     for base, to_exact in _EXACT:
@@ -184,6 +188,7 @@ def _from_builtin(annotation: type, value: Any) -> Any:
 
 
 _encode_json = msgspec.json.Encoder(enc_hook=_to_json_builtin).encode
+_encode_sent = msgspec.json.Encoder(enc_hook=_to_sent_builtin).encode
 _encode_packed = msgspec.msgpack.Encoder(enc_hook=_to_packed_builtin).encode
 _decode_any_packed = msgspec.msgpack.Decoder().decode
 _check_floats = json.JSONEncoder(allow_nan=False, check_circular=False).encode
@@ -280,6 +285,20 @@ class _JsonSerde:
         except RAISED_BY_TYPES as error:
             raise refuse_document(data, error, self._expected) from error
         return value
+
+
+class _SentSerde(_JsonSerde):
+    """JSON of whatever a handler, or a program, is to read: nothing in it may be hidden."""
+
+    __slots__ = ()
+
+    def encode(self, value: Any) -> bytes:
+        try:
+            data = _encode_sent(value)
+            _refuse_unless_strict_json(value, data)
+        except Exception as error:
+            raise refuse_value(value, error) from error
+        return data
 
 
 class _NoneJsonSerde:
@@ -435,3 +454,7 @@ def _decodes_to_none(decode: Callable[[bytes], Any]) -> bool:
         return decode(b"null") is None
     except Exception:  # noqa: BLE001 - a user's own validation may raise whatever it likes
         return False
+
+
+SENT_JSON: Final[Serde[Any]] = _SentSerde(Any)
+"""For values that are sent to somebody who has no annotation of them here."""

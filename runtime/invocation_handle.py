@@ -16,7 +16,7 @@ from ..objects.errors import (
 from ..objects.handler import Handler
 from ..objects.identity import InvocationId, Target, check_label, format_invocation_id
 from ..objects.misfits import misfit_of_call
-from ..objects.serde import json_serde
+from ..objects.serde import SENT_JSON, json_serde
 from .attachments import describe_lost, describe_unknown
 from .cancellation import cancel, check_reason
 from .control import check_known, kill, pause, resume
@@ -273,7 +273,7 @@ class InvocationHandle(Generic[R_co]):
             UnknownTargetError: (from the future) there is no such invocation, or it is completed.
             MailboxFullError: (from the future) too many signals wait there to be awaited.
         """
-        return self.deliver_signal(name, _ANY_JSON.encode(value))
+        return self.deliver_signal(name, SENT_JSON.encode(value))
 
     def reject_signal(self, name: str, reason: str | TerminalError) -> "asyncio.Future[None]":
         """As ``signal``, but whoever awaits it gets a ``TerminalError``."""

@@ -7,7 +7,7 @@ What is decided is decided elsewhere; when a runtime starts and stops is ``engin
 import asyncio
 from collections.abc import Awaitable, Mapping
 from datetime import timedelta
-from typing import Any, Final, Literal, TypeVar, Unpack, overload
+from typing import Any, Literal, TypeVar, Unpack, overload
 
 from ..objects.awakeable import AwakeablePage
 from ..objects.call_options import (
@@ -45,7 +45,7 @@ from ..objects.proxy import (
     workflow_proxy,
 )
 from ..objects.registry import Registry
-from ..objects.serde import Serde, asked_serde, json_serde
+from ..objects.serde import SENT_JSON, Serde, asked_serde
 from .admission import Admission
 from .awakeables import complete_awakeable, list_awakeables
 from .core import Core
@@ -63,7 +63,6 @@ from .steering import decode_result
 T = TypeVar("T")
 R = TypeVar("R")
 
-_ANY_JSON: Final = json_serde(Any)
 
 Health = Literal["new", "ok", "stopping", "stopped", "failed"]
 
@@ -192,7 +191,7 @@ class Outside:
         Raises:
             InvalidArgumentError: that is no awakeable's id, or the value cannot be encoded.
         """
-        return self.complete_awakeable(parse_awakeable_id(awakeable_id), _ANY_JSON.encode(value))
+        return self.complete_awakeable(parse_awakeable_id(awakeable_id), SENT_JSON.encode(value))
 
     def reject_awakeable(
         self, awakeable_id: str, reason: str | TerminalError

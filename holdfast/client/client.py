@@ -20,7 +20,7 @@ from ..objects.proxy import (
     workflow_proxy,
 )
 from ..objects.retry import RetryPolicy
-from ..objects.serde import json_serde
+from ..objects.serde import SENT_JSON, json_serde
 from ..runtime.state_reads import StateSnapshot
 from .address import check_token, parse_address
 from .asking import DEFAULT_RETRY, NO_RETRY, Asker
@@ -38,7 +38,6 @@ from .transport import Transport
 T = TypeVar("T")
 R = TypeVar("R")
 
-_ANY_JSON: Final = json_serde(Any)
 _TEXT: Final = json_serde(str)
 
 
@@ -186,7 +185,7 @@ class Client:
             ConflictError: its deadline has passed, or nobody waits for it any more.
             UnknownTargetError: there never was such an awakeable, or it is long gone.
         """
-        return await self._complete(awakeable_id, "resolve", _ANY_JSON.encode(value))
+        return await self._complete(awakeable_id, "resolve", SENT_JSON.encode(value))
 
     async def reject_awakeable(self, awakeable_id: str, reason: str | TerminalError) -> bool:
         """Have whoever awaits it get a ``TerminalError``; answers as ``resolve_awakeable``.

@@ -10,7 +10,7 @@ from ..objects.handler import Handler
 from ..objects.identity import check_label, format_invocation_id, parse_invocation_id
 from ..objects.media import JSON as MEDIA_JSON
 from ..objects.media import is_json, raw_serde
-from ..objects.serde import Serde, json_serde
+from ..objects.serde import SENT_JSON, Serde, json_serde
 from ..runtime.effects import EffectPage
 from ..runtime.invocation_info import InvocationInfo
 from .asking import Asker
@@ -159,7 +159,7 @@ class RemoteInvocation(Generic[R_co]):
             MailboxFullError: too many signals wait there to be awaited.
             AnswerLostError: it may have arrived.
         """
-        await self._signal(name, "resolve", _ANY_JSON.encode(value))
+        await self._signal(name, "resolve", SENT_JSON.encode(value))
 
     async def reject_signal(self, name: str, reason: str | TerminalError) -> None:
         """As ``signal``, but whoever awaits it gets a ``TerminalError``."""

@@ -17,6 +17,7 @@ from holdfast import (
     handler,
     state,
 )
+from holdfast.objects.promise import encode_checked
 from holdfast.objects.serde import json_serde, packed_serde
 from holdfast.testing import World
 
@@ -76,6 +77,11 @@ class Agent(VirtualObject, retry=RetryPolicy(max_attempts=1, on_max_attempts="fa
         await ctx.run("read", read_account)
 
     @handler
+    async def wait(self, ctx: Context) -> str:
+        account = await ctx.signal("account", Account)
+        return account.password.get_secret_value()
+
+    @handler
     async def show(self, ctx: Context) -> Account:
         return ACCOUNT
 
@@ -105,6 +111,12 @@ def test_asterisks_that_somebody_wrote_are_a_text_like_any_other() -> None:
     assert packed_serde(Written).decode(packed_serde(Written).encode(written)) == written
 
 
+def test_a_promise_is_not_kept_with_asterisks() -> None:
+    with pytest.raises(InvalidArgumentError, match="it holds a secret"):
+        encode_checked(json_serde(Account), ACCOUNT)
+    assert encode_checked(json_serde(Plain), Plain(name="*" * 10))
+
+
 async def test_a_secret_arrives_or_is_refused_and_is_shown_as_asterisks() -> None:
     world = World([Agent])
     runtime = await world.start()
@@ -118,6 +130,16 @@ async def test_a_secret_arrives_or_is_refused_and_is_shown_as_asterisks() -> Non
     with pytest.raises(StepFailedError, match="it holds a secret"):
         await agent.read()
     await agent.keep(Written(password=SecretStr("open sesame")))
+    id_ = await agent.wait.send()
+    await runtime.rest()
+    with pytest.raises(InvalidArgumentError, match="it holds a secret"):
+        await runtime.invocation(id_).signal("account", ACCOUNT)
+    with pytest.raises(InvalidArgumentError, match="it holds a secret"):
+        await runtime.call_by_name("Agent", "b", "log_in", {"account": ACCOUNT})
+    with pytest.raises(InvalidArgumentError, match="it holds a secret"):
+        await runtime.resolve_awakeable("awk_" + "0" * 40, [ACCOUNT])
+    await runtime.invocation(id_).signal("account", {"password": "open sesame"})
+    assert await runtime.invocation(id_).attach() == "open sesame"
     assert (await agent.show()).password.get_secret_value() == "*" * 10
 
     runtime = await world.restart()
