@@ -49,4 +49,8 @@ def _find_run(core: Core, name: str, key: str | None) -> InvocationId | None:
         )
         raise InvalidArgumentError(message)
     row = core.commits.get(keys.workflow(name, key))
-    return None if row is None else InvocationId(row)
+    if row is not None:
+        return InvocationId(row)
+    # Nor may whoever misspells a class conclude that it was never started.
+    core.registry.get_service(name)
+    return None

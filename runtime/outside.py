@@ -455,6 +455,7 @@ class Outside:
 
         Raises:
             InvalidArgumentError: that names neither.
+            UnknownTargetError: the runtime has no such class or handler, and no such invocation.
         """
         core = self._started_core()
         id_ = find_invocation(core, service, key, handler, idempotency_key)

@@ -316,6 +316,8 @@ async def test_what_names_no_invocation_is_refused(world: World) -> None:
         await runtime.find_invocation(Once)
     with pytest.raises(UnknownTargetError, match="no handler"):
         await runtime.find_invocation(Maker, "m", "mkae", idempotency_key="k")
+    with pytest.raises(UnknownTargetError, match="did you mean 'Once'"):
+        await runtime.find_invocation("Onec", "o")
     with pytest.raises(InvalidArgumentError, match="key"):
         await runtime.find_invocation(Maker, "", "make", idempotency_key="k")
 
