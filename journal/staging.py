@@ -39,7 +39,12 @@ def _make(data_dir: Path) -> tuple[Path, DirectoryLock]:
         path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=data_dir))
         # Somebody may take it for a stale one until it is locked.
         with contextlib.suppress(FileNotFoundError, StoreLockedError):
-            lock = DirectoryLock(path)
+            try:
+                lock = DirectoryLock(path)
+            except OSError:
+                # A disk may have room for its name and for no more.
+                shutil.rmtree(path, ignore_errors=True)
+                raise
             if (path / LOCK_FILE).exists():
                 return path, lock
             lock.release()

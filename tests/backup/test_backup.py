@@ -22,6 +22,7 @@ from holdfast import (
 )
 from holdfast.journal import backup
 from holdfast.journal import format as format_
+from holdfast.journal import staging as staging_
 from holdfast.journal.backup import back_up
 from holdfast.journal.directory_lock import DirectoryLock
 from holdfast.journal.rocks import RocksStore
@@ -332,6 +333,20 @@ def test_the_next_backup_removes_the_links_of_one_that_died(
         back_up(store.path, elsewhere / "copy")
         assert not dead.exists()
         assert under_way.exists()
+
+
+def test_a_disk_that_has_room_for_one_name_only_keeps_none(
+    store: RocksStore, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    before = names_in(store.path)
+    monkeypatch.setattr(staging_, "DirectoryLock", refuse)
+    back_up(store.path, elsewhere / "copy")
+
+    assert names_in(store.path) == before
+    assert rows_of(elsewhere / "copy") == dict(store.scan(b"", None))
 
 
 def test_links_that_were_taken_for_those_of_a_dead_backup_are_made_again(
