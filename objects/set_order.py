@@ -7,11 +7,11 @@ as they need not be comparable otherwise.
 """
 
 import gc
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import UUID
 
 from msgspec import inspect
@@ -28,6 +28,8 @@ _MAY_BE_SETS: Final = (
     inspect.CustomType,
     inspect.RawType,
 )
+_LISTS: Final[tuple[Any, ...]] = (list, tuple, set, frozenset)
+_values_of: Final[Callable[[Any], Collection[Any]]] = vars(dict)["values"]
 _CONTAINERS: Final[frozenset[type]] = frozenset({list, dict, tuple, set, frozenset})
 
 
@@ -47,8 +49,8 @@ def may_hold_sets(annotation: Any) -> bool:
         if isinstance(each, inspect.Type) and id(each) not in seen:  # A type may hold itself.
             seen.add(id(each))
             for name in each.__struct_fields__:
-                part = getattr(each, name)
-                waiting.extend(part if isinstance(part, tuple) else (part,))
+                part: Any = getattr(each, name)
+                waiting += part if isinstance(part, tuple) else (part,)
     return False
 
 
@@ -83,24 +85,23 @@ def order_sets(builtins: Any, value: Any, encode: Callable[[Any], bytes]) -> Any
 
     What has become something else, by a serializer of its own, stays as that has made it.
     """
-    kind = type(value)
+    kind = cast("type[object]", type(value))
     if pydantic_models.is_root_model(kind):
         return order_sets(builtins, value.root, encode)
-    match builtins:
-        case dict():
-            named = _find_names(builtins, value, kind)
-            return {
-                name: order_sets(each, named[name], encode) if name in named else each
-                for name, each in builtins.items()
-            }
-        case list() | tuple():
-            parts = list(_parts(value))
-            if len(parts) != len(builtins):
-                return builtins
-            found = [order_sets(*pair, encode) for pair in zip(builtins, parts, strict=True)]
-            return _sort(found, encode) if issubclass(kind, (set, frozenset)) else found
-        case _:
+    made = cast("type[object]", type(builtins))
+    if made is dict:
+        named = _find_names(builtins, value, kind)
+        return {
+            name: order_sets(each, named[name], encode) if name in named else each
+            for name, each in builtins.items()
+        }
+    if made in {list, tuple}:
+        parts = list(_parts(value))
+        if len(parts) != len(builtins):
             return builtins
+        found = [order_sets(*pair, encode) for pair in zip(builtins, parts, strict=True)]
+        return _sort(found, encode) if issubclass(kind, (set, frozenset)) else found
+    return builtins
 
 
 def _sort(elements: list[Any], encode: Callable[[Any], bytes]) -> list[Any]:
@@ -111,20 +112,20 @@ def _sort(elements: list[Any], encode: Callable[[Any], bytes]) -> list[Any]:
 
 def _parts(value: Any) -> Iterable[Any]:
     """What ``value`` holds, past what a subclass may have put in front."""
-    kind = type(value)
+    kind = cast("type[object]", type(value))
     if issubclass(kind, dict):
-        return dict.values(value)
-    for base in (list, tuple, set, frozenset):
+        return _values_of(value)
+    for base in _LISTS:
         if issubclass(kind, base):
             return list(base.__iter__(value))
     return _find_fields(value, kind).values()
 
 
-def _find_names(builtins: dict[str, Any], value: Any, kind: type) -> Mapping[str, Any]:
+def _find_names(builtins: dict[str, Any], value: Any, kind: type[Any]) -> Mapping[str, Any]:
     """What the parts of ``value`` are called in what it has become."""
     if not issubclass(kind, dict):
         return _find_fields(value, kind)
-    parts = dict.values(value)
+    parts = _values_of(value)
     # Two keys may have become one.
     return dict(zip(builtins, parts, strict=True)) if len(parts) == len(builtins) else {}
 

@@ -10,7 +10,7 @@ the other one, with all that is known of it, among its causes, and its origin.
 
 import asyncio
 from asyncio import CancelledError
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -46,6 +46,7 @@ _KINDS: dict[str, type[TerminalError]] = {
 }
 
 
+_items_of: Callable[[Any], Iterable[tuple[object, object]]] = vars(dict)["items"]
 _CAUSE, _CONTEXT, _SUPPRESS_CONTEXT = (
     vars(BaseException)[name] for name in ("__cause__", "__context__", "__suppress_context__")
 )
@@ -59,7 +60,7 @@ def failure_of(error: BaseException, kind: type[TerminalError] | None = None) ->
         # As an exact number, and a plain look at the dict: a subclass may answer anything.
         status = int.__int__(status_code) if isinstance(status_code, int) else 500
         metadata: object = _read(error, "metadata")
-        pairs = list(dict.items(metadata)) if isinstance(metadata, dict) else []
+        pairs = list(_items_of(metadata)) if isinstance(metadata, dict) else []
         return Failure(
             kind=(kind or type(error)).code,
             status_code=status if 0 <= status < STATUS_MAX else 500,

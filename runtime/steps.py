@@ -21,7 +21,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from ..journal import keys
 from ..journal.entry import Failure
@@ -402,7 +402,7 @@ class Steps:
             self._owner.pause(invocation, f"step {step.plan.name!r}: {reason}")
 
     def _verified(self, step: Step, answer: Any) -> None:
-        kind = type(answer)  # A match would ask what is neither for its class: see `odd_values`.
+        kind = cast("type[object]", type(answer))  # A match asks for its class: see `odd_values`.
         if issubclass(kind, Happened):
             self._complete(step, self._encode(step, answer.result))
         elif not issubclass(kind, NeverHappened):

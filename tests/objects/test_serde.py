@@ -242,7 +242,11 @@ def test_a_set_has_one_order_in_every_process(annotation: Any, value: Any, docum
     ("annotation", "value", "ordered"),
     [
         (set[str], set(NAMES), NAMES),
-        (dict[str, frozenset[str]], {"z": frozenset(NAMES), "a": set()}, {"z": NAMES, "a": []}),
+        (
+            dict[str, frozenset[str]],
+            {"z": frozenset(NAMES), "a": frozenset[str]()},
+            {"z": NAMES, "a": []},
+        ),
         (Line, Line("x", Decimal(1), set(NAMES)), {"name": "x", "price": "1", "tags": NAMES}),
         (Tags | Item, Tags(frozenset(NAMES)), NAMES),
         (list[Tags], [Tags(frozenset(NAMES))], [NAMES]),

@@ -91,10 +91,11 @@ def misshapen() -> TerminalError:
 
 def deep_group() -> BaseException:
     """As many task groups within one another make it, each of which has failed."""
-    error: Exception = PlainError(7)
+    error: Any = PlainError(7)
     for _ in range(5_000):
         error = ExceptionGroup("one more", [error])
-    return error
+    deepest: BaseException = error
+    return deepest
 
 
 ERRORS: dict[str, Callable[[], BaseException]] = {
