@@ -4,14 +4,15 @@ A schema is a slow judge: three megabytes take the library that reads schemas ei
 which nothing else happens. Nearly all were made of types, and say no more than a type does; then
 decoding as a type like it is as good an answer, some two hundred times as fast.
 
-Only what is understood to the last word becomes a type. A bound, a pattern, a set, a word that is
-not known here: then there is none, and the library has to say.
+Only what is understood to the last word becomes a type, with its bounds and its pattern. A set, a
+multiple, a word that is not known here: then there is none, and the library has to say.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, time
 from functools import lru_cache
-from typing import Any, Final, Literal, Union
+from typing import Annotated, Any, Final, Literal, Union
 from uuid import UUID
 
 import msgspec
@@ -35,6 +36,19 @@ _FORMATS: Final[Mapping[str, Any]] = {
 }
 WHOLE_NUMBER: Final = "^(0|-?[1-9][0-9]*)$"
 """The pattern of a key that is decoded as a whole number."""
+_NUMBERS: Final = {
+    "minimum": "ge",
+    "exclusiveMinimum": "gt",
+    "maximum": "le",
+    "exclusiveMaximum": "lt",
+}
+_BOUNDS: Final[Mapping[str, Mapping[str, str]]] = {
+    "integer": _NUMBERS,
+    "number": _NUMBERS,
+    "string": {"minLength": "min_length", "maxLength": "max_length", "pattern": "pattern"},
+    "array": {"minItems": "min_length", "maxItems": "max_length"},
+}
+"""What msgspec calls the bounds of a value, by the type that has them."""
 _SAYS_NOTHING: Final = frozenset({"title", "description", "default", "examples", "$defs"})
 
 
@@ -50,6 +64,8 @@ def find_decoder(schema: bytes) -> "msgspec.json.Decoder[Any] | None":
         return msgspec.json.Decoder(_Reader(whole.get("$defs", {})).read(whole))
     except (_NoTypeError, msgspec.DecodeError, AttributeError, KeyError, TypeError, ValueError):
         return None  # Also of some types that there are, as of a union of two kinds of objects.
+    except (re.error, OverflowError):
+        return None  # A pattern that is none; a bound beyond what msgspec compares with.
 
 
 class _Reader:
@@ -80,10 +96,15 @@ class _Reader:
             _NoTypeError: there is none.
             AttributeError, KeyError, TypeError, ValueError: it is no schema as they are made.
         """
-        reader = self._readers.get(frozenset(node) - _SAYS_NOTHING)
-        if reader is None:
+        words = frozenset(node) - _SAYS_NOTHING
+        kind = node.get("type")
+        bounds = _BOUNDS.get(kind, {}) if isinstance(kind, str) else {}
+        said = {bounds[word]: node[word] for word in words & bounds.keys()}
+        reader = self._readers.get(words.difference(bounds))
+        if reader is None or (said and "format" in words):
             raise _NoTypeError
-        return reader(node)
+        type_ = reader(node)
+        return Annotated[type_, msgspec.Meta(**said)] if said else type_
 
     def _definition(self, node: Node) -> Any:
         name = node["$ref"].removeprefix("#/$defs/")

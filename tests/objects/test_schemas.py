@@ -8,11 +8,11 @@ import enum
 import json
 import uuid
 from decimal import Decimal
-from typing import Any, Literal, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
 
 import msgspec
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from holdfast import InvalidArgumentError
 from holdfast.objects.schema_types import find_decoder
@@ -51,6 +51,12 @@ class View(TypedDict):
 class Model(BaseModel):
     size: int
     at: dt.datetime
+
+
+class Bounded(BaseModel):
+    size: int = Field(ge=1, le=7)
+    name: str = Field(pattern="^r", max_length=3)
+    words: list[Annotated[str, Field(min_length=1)]] = Field(default=[], max_length=2)
 
 
 class Holder(msgspec.Struct):
@@ -201,6 +207,12 @@ ALIKE: list[Any] = [
     *(str | None, int | str, Literal["a", 7], list[int], list[Any], dict[str, bool], Window),
     *(list[Window | None], dict[str, list[Colour]], Holder, Model, Keyed, Access, list[Access]),
     *(dict[int, int], dict[Colour, str], dict[dt.date, Access], dict[Literal["a"], dict[int, int]]),
+    *(Annotated[int, Field(gt=0)], Annotated[int, Field(ge=7, lt=8)], Annotated[int, Field(le=6)]),
+    *(Annotated[float, Field(ge=7.5)], Annotated[float, msgspec.Meta(lt=8)], Bounded),
+    *(Annotated[str, Field(min_length=2)], Annotated[str, Field(max_length=3)]),
+    *(Annotated[str, Field(pattern="^r")], Annotated[str, msgspec.Meta(pattern="e")]),
+    *(Annotated[list[int], Field(min_length=1)], Annotated[list[Any], Field(max_length=0)]),
+    *(dict[str, Annotated[str, Field(max_length=1)]], dict[str, Annotated[bool, "said"]]),
 ]
 VALUES = [
     *("true", "7", "-0", "7.0", "1e400", "36893488147419103232", '"7"', "null", "[7]", "[]", "{}"),
@@ -233,7 +245,10 @@ def test_what_decoding_sees_is_at_least_what_the_library_finds(
 @pytest.mark.parametrize(
     "schema",
     [
-        *('{"type": "integer", "minimum": 1}', '{"type": "string", "pattern": "^a$"}'),
+        *('{"type": "integer", "multipleOf": 2}', '{"type": "string", "pattern": "("}'),
+        *('{"type": "integer", "pattern": "^a$"}', '{"type": "boolean", "minimum": 0}'),
+        *('{"type": "integer", "minimum": 0.5}', '{"type": "string", "minLength": -1}'),
+        '{"type": "string", "format": "date", "minLength": 5}',
         *('{"type": "array", "items": {}, "uniqueItems": true}', '{"type": "text"}', "true", "5"),
         *(
             '{"type": ["integer", "null"]}',
@@ -248,6 +263,16 @@ def test_what_decoding_sees_is_at_least_what_the_library_finds(
 )
 def test_what_says_more_than_a_type_is_left_to_the_library(schema: str) -> None:
     assert find_decoder(schema.encode()) is None
+
+
+def test_bounds_are_looked_at_in_one_go_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("holdfast.objects.schemas._load_checker", None)
+    schema = schema_of(list[Bounded])
+    assert schema is not None
+    many = [{"size": 7, "name": "red"}] * 20_000
+    assert find_problem(schema, json.dumps(many).encode()) is None
+    wrong = json.dumps([*many, {"size": 0, "name": "red"}]).encode()
+    assert find_problem(schema, wrong) == "at $[20000].size: Expected `int` >= 1"
 
 
 def test_a_large_value_is_looked_at_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
