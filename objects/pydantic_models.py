@@ -71,7 +71,11 @@ def is_root_model(annotation: object) -> bool:
 def name_fields(model: type[Model]) -> list[tuple[str, str]]:
     """What a dump by alias calls the fields of ``model``, and Python."""
     fields: Mapping[str, Any] = getattr(model, "model_fields", {})
-    return [(each.serialization_alias or each.alias or name, name) for name, each in fields.items()]
+    return [
+        (each.serialization_alias or each.alias or name, name)
+        for name, each in fields.items()
+        if not each.exclude
+    ]
 
 
 def make_adapter(annotation: Any) -> Adapter:

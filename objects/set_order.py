@@ -57,9 +57,12 @@ def may_hold_sets(annotation: Any) -> bool:
 def holds_sets(value: Any) -> bool:
     """Whether there is a set in ``value``, anywhere, that can be walked in more than one order.
 
-    ``value`` must be known not to contain itself.
+    ``value`` must be known not to contain itself, but for what a model does not write of itself.
     """
     level: list[Any] = [value]
+    # By their ids, objects with fields and all that was met behind the first of them; held, or
+    # another one might get the same id.
+    seen: dict[int, Any] = {}
     while True:
         kinds: set[Any] = set(map(type, level)) - PLAIN
         if not kinds:
@@ -70,14 +73,18 @@ def holds_sets(value: Any) -> bool:
             these: list[Any] = [each for each in found if type(each) is kind]
             if issubclass(kind, (set, frozenset)) and any(len(each) > 1 for each in these):
                 return True
+            names = () if kind in _CONTAINERS else _name_fields(kind)
+            if names or seen:
+                new = {id(each): each for each in these if id(each) not in seen}
+                seen |= new
+                these = list(new.values())
             if kind in _CONTAINERS:
                 level += gc.get_referents(*these)
             elif issubclass(kind, (dict, list, tuple, set, frozenset)):
                 for each in these:
                     level += _parts(each)
-            else:
-                for _, name in _name_fields(kind):
-                    level += [getattr(each, name, None) for each in these]
+            for _, name in names:
+                level += [getattr(each, name, None) for each in these]
 
 
 def order_sets(builtins: Any, value: Any, encode: Callable[[Any], bytes]) -> Any:

@@ -295,6 +295,27 @@ def test_a_type_tells_whether_there_may_be_a_set_in_it(annotation: Any, may: obj
     assert may_hold_sets(annotation) is may
 
 
+class Child(pydantic.BaseModel):
+    tags: set[str]
+    parent: Any = pydantic.Field(default=None, exclude=True)
+    owner: Any = None
+
+    @pydantic.field_serializer("owner")
+    def name_owner(self, owner: Any) -> str:
+        return type(owner).__name__
+
+
+@pytest.mark.parametrize("make", [json_serde, packed_serde])
+@pytest.mark.parametrize("tags", [set[str](), {"b", "a"}])
+def test_a_model_may_know_what_it_is_in(make: Any, tags: set[str]) -> None:
+    child = Child(tags=tags)
+    ring: list[Any] = [child]
+    ring += [ring, ring]
+    child.parent = child.owner = ring
+    written = make(Any).encode([child])
+    assert make(Any).decode(written) == [{"tags": sorted(tags), "owner": "list"}]
+
+
 def test_only_sets_are_put_in_order() -> None:
     value = {"b": [3, 1, 2], "a": {1: "x", 0: [{5}]}, "c": Line("x", Decimal(1), {"only"})}
     document = json_serde(Any).encode(value).decode()
