@@ -129,12 +129,14 @@ def comes_again(error: BaseException) -> bool:
 
 
 def _comes_again(error: BaseException) -> bool:
-    if isinstance(error, TimeoutError):
-        trace = error.__traceback__
-        while trace is not None and trace.tb_next is not None:
-            trace = trace.tb_next
-        return trace is not None and is_asyncio_file(trace.tb_frame.f_code.co_filename)
-    return isinstance(error, TerminalError | CancelledError)
+    if isinstance(error, TerminalError | CancelledError):
+        return True  # Also of an awakeable that expired, which is a time limit as well.
+    if not isinstance(error, TimeoutError):
+        return False
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and is_asyncio_file(trace.tb_frame.f_code.co_filename)
 
 
 def find_terminal(error: BaseException) -> TerminalError | None:

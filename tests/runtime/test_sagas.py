@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from holdfast import (
+    AwakeableExpiredError,
     CanceledError,
     MemoryStore,
     TerminalError,
@@ -75,6 +76,21 @@ async def test_what_went_well_stands(world: World) -> None:
     assert [each for each in commands(world) if isinstance(each, Compensation)] == [
         Compensation("cancel flight"),
         Compensation("cancel hotel"),
+    ]
+
+
+@pytest.mark.parametrize("handler_name", ["unanswered", "unanswered_beside"])
+async def test_a_question_that_nobody_answered_in_time_takes_everything_back(
+    world: World, handler_name: str
+) -> None:
+    failure = await outcome(world, handler_name)
+
+    assert isinstance(failure, AwakeableExpiredError)
+    assert EFFECTS.lines == [
+        ("book", "flight"),
+        ("book", "hotel"),
+        ("cancel", "hotel"),
+        ("cancel", "flight"),
     ]
 
 

@@ -130,6 +130,25 @@ class Trip(VirtualObject):
             await ctx.run("book car", refuse, "car")
 
     @handler
+    async def unanswered(self, ctx: Context) -> None:
+        async with ctx.saga() as saga:
+            await self._book(ctx, saga, "flight", "hotel")
+            await ctx.awakeable(str, timeout=SECOND)
+
+    @handler
+    async def unanswered_beside(self, ctx: Context) -> None:
+        """What expires brings down a task group, and with it the saga beside."""
+
+        async def wait() -> None:
+            await ctx.awakeable(str, timeout=SECOND)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(wait())
+            async with ctx.saga() as saga:
+                await self._book(ctx, saga, "flight", "hotel")
+                await ctx.sleep(3600)
+
+    @handler
     async def caught(self, ctx: Context) -> list[str]:
         saga = ctx.saga()
         try:
