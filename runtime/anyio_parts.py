@@ -30,6 +30,7 @@ RUN_IN_THREAD: Final = "run_sync_in_worker_thread"
 """The name of the function in which a future is made for what a thread will say."""
 
 _BACKEND: Final = "anyio._backends._asyncio"
+_LIMITS: Final = "anyio._core._tasks"
 _DELIVER: Final = "_deliver_cancellation"
 _running_loop = events._get_running_loop  # noqa: SLF001  # asyncio offers it to loops
 _frame: Callable[[int], FrameType] = sys._getframe  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # inspect is slow
@@ -62,6 +63,11 @@ def adopt_scope(entering: FrameType | None) -> None:
 def is_anyio(frame: FrameType) -> bool:
     """Whether ``frame`` runs code of the part of anyio that is for asyncio."""
     return frame.f_globals.get("__name__") == _BACKEND
+
+
+def ends_a_limit(frame: FrameType) -> bool:
+    """Whether what was raised in ``frame`` is the end of a time limit of anyio's."""
+    return frame.f_globals.get("__name__") == _LIMITS
 
 
 def find_scope(frame: FrameType) -> Any:

@@ -26,6 +26,7 @@ from ..objects.errors import (
 )
 from ..objects.groups import leaves_of
 from ..objects.identity import AwakeableId, InvocationId, Origin, Target, format_invocation_id
+from .anyio_parts import ends_a_limit
 from .forbidden import is_asyncio_file, shown
 
 MESSAGE_CHARACTERS_MAX = 16_384
@@ -123,7 +124,7 @@ def comes_again(error: BaseException) -> bool:
     """Whether every attempt that follows the same journal raises ``error`` in the same place.
 
     That is so for what the journal itself holds: a terminal error, a cancellation, and a time limit
-    of asyncio's, whose timer is durable; and for a group of nothing else.
+    of asyncio's or anyio's, whose timer is durable; and for a group of nothing else.
     """
     return all(_comes_again(each) for each in leaves_of(error))
 
@@ -136,7 +137,10 @@ def _comes_again(error: BaseException) -> bool:
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    return trace is not None and is_asyncio_file(trace.tb_frame.f_code.co_filename)
+    if trace is None:
+        return False
+    frame = trace.tb_frame
+    return is_asyncio_file(frame.f_code.co_filename) or ends_a_limit(frame)
 
 
 def find_terminal(error: BaseException) -> TerminalError | None:

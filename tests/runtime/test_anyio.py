@@ -92,6 +92,18 @@ class Trip(VirtualObject):
         return "too late" if scope.cancelled_caught else "in time"
 
     @handler
+    async def limit_within(self, ctx: Context) -> str:
+        try:
+            async with ctx.saga() as saga:
+                saga.add("no room", cancel, "room")
+                await ctx.run("room", book, "room")
+                with anyio.fail_after(5):
+                    await ctx.sleep(3600)
+        except TimeoutError:
+            return "too late"
+        return "in time"
+
+    @handler
     async def group_of_asyncio_in_time(self, ctx: Context) -> str:
         async def wait() -> None:
             try:
@@ -130,6 +142,7 @@ async def test_a_replay_cancels_scopes_within_a_scope_in_the_same_order(how: str
     [
         ("in_a_group", "planned", ["room"]),
         ("in_time", "too late", ["flight", "room", "no room", "no flight"]),
+        ("limit_within", "too late", ["room", "no room"]),
         ("group_of_asyncio_in_time", "too late", ["no wait"]),
     ],
 )
