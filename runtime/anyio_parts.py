@@ -15,6 +15,7 @@ anyio is not imported here. What is anyio's is told by the names of its code, so
 release that names it otherwise everything is as if this were not here.
 """
 
+import contextlib
 import sys
 from asyncio import events
 from collections.abc import Callable
@@ -32,6 +33,7 @@ RUN_IN_THREAD: Final = "run_sync_in_worker_thread"
 _BACKEND: Final = "anyio._backends._asyncio"
 _LIMITS: Final = "anyio._core._tasks"
 _DELIVER: Final = "_deliver_cancellation"
+_NEEDED: Final = ("_host_task", "_cancel_handle", _DELIVER)
 _running_loop = events._get_running_loop  # noqa: SLF001  # asyncio offers it to loops
 _frame: Callable[[int], FrameType] = sys._getframe  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # inspect is slow
 _kinds: dict[type[Any], type[Any]] = {}
@@ -53,11 +55,13 @@ def adopt_scope(entering: FrameType | None) -> None:
         entering.f_code.co_name == "__enter__"
         and kind.__name__ == "CancelScope"
         and kind.__module__ == _BACKEND
+        and all(hasattr(scope, name) for name in _NEEDED)
     ):
         ours = _kinds.get(kind)
         if ours is None:
             ours = _kinds[kind] = _make_kind(kind)
-        scope.__class__ = ours
+        with contextlib.suppress(TypeError):  # Where its instances cannot be taken over.
+            scope.__class__ = ours
 
 
 def is_anyio(frame: FrameType) -> bool:
