@@ -355,11 +355,12 @@ def test_links_that_were_taken_for_those_of_a_dead_backup_are_made_again(
     made: list[str] = []
     make = tempfile.mkdtemp
 
-    def make_and_lose(**where: Any) -> str:
-        made.append(make(**where))
+    def make_and_lose(*, prefix: str, dir: Path) -> str:  # noqa: A002  # as mkdtemp calls it
+        path = make(prefix=prefix, dir=dir)
+        made.append(path)
         if len(made) == 1:
             remove_stale(store.path)
-        return made[-1]
+        return path
 
     monkeypatch.setattr(tempfile, "mkdtemp", make_and_lose)
     with staging(store.path) as path:
