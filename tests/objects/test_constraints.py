@@ -112,7 +112,7 @@ REFUSED: list[tuple[Any, bytes, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("annotation", "data", "message"), REFUSED, ids=str)
+@pytest.mark.parametrize(("annotation", "data", "message"), REFUSED)
 def test_what_is_out_of_bounds_is_refused(annotation: Any, data: bytes, message: str) -> None:
     with pytest.raises(InvalidArgumentError, match=message):
         asked_serde(annotation).decode(data)
@@ -131,7 +131,6 @@ def test_what_is_out_of_bounds_is_refused(annotation: Any, data: bytes, message:
         (Annotated[Cat | Dog, Field(discriminator="kind")], b'{"kind": "dog"}', Dog(kind="dog")),
         (Tight, b'{"cents": 1, "again": {"cents": 2}}', Tight(1, again=Tight(2))),
     ],
-    ids=str,
 )
 def test_what_is_within_them_is_decoded_and_encoded(
     annotation: Any, data: bytes, value: Any
@@ -163,7 +162,6 @@ def test_whoever_answers_sees_the_bounds() -> None:
         (LooseStruct, "LooseStruct.sums"),
         (dict[str, Outer | None], "Loose.cents"),
     ],
-    ids=str,
 )
 def test_a_bound_that_nobody_would_look_at_is_refused_where_it_is_declared(
     annotation: Any, field: str
