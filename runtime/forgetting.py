@@ -218,3 +218,4 @@ class Forgetting:
     def _count(self, size: int) -> None:
         self.deleted_bytes += size
         self._outcomes.retained_bytes -= size
+        self._outcomes.write_down_bytes()

@@ -29,6 +29,9 @@ from .seams import Clock
 logger = make_logger("holdfast.invocations")
 
 
+_BYTES = keys.meta("retained bytes")
+
+
 class Outcomes:
     """The outcomes of completed invocations, and those outside who await one."""
 
@@ -44,8 +47,9 @@ class Outcomes:
         self.walk = KeptCursor(commits, "outcomes walked", keys.OUTCOME)
         self.listed = KeptCursor(commits, "outcomes listed", keys.EXPIRY)
         self.oldest = KeptCursor(commits, "outcomes", keys.OUTCOME)
+        self._written_bytes = int.from_bytes(commits.get(_BYTES) or b"", "big")
         # Bytes of completed invocations, for the bound on what is kept.
-        self.retained_bytes = 0
+        self.retained_bytes = self._written_bytes
 
     def keep(self, invocation: OpenInvocation, result: Result) -> None:
         """Write down the outcome of an invocation that completes now, and what is kept with it."""
@@ -108,6 +112,18 @@ class Outcomes:
         self.retained_bytes += len(row) + len(outcome_key) + journal_bytes
         if is_listed:
             self.list_next(id_, due_ms)
+
+    def write_down_bytes(self) -> None:
+        """Stage how many bytes are kept, for the next start.
+
+        With whatever is forgotten, and once a round for what completes. So a crash loses count of
+        what has completed only, and that comes right again when it is forgotten. Were too much
+        counted, it would be so for ever, and in the end nothing would be kept.
+        """
+        kept = self.retained_bytes = max(0, self.retained_bytes)
+        if kept != self._written_bytes:
+            self._written_bytes = kept
+            self._commits.put(_BYTES, keys.u64(kept))
 
     def list_next(self, id_: InvocationId, due_ms: int) -> None:
         """Have retention look at an outcome at ``due_ms``, wherever its walk is."""

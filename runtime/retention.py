@@ -15,8 +15,8 @@ start.
 What is kept is bounded in bytes as well: a busy counter must not fill the disk. Beyond the bound
 the oldest go before their time, the listed ones behind the walk first; an outcome whose idempotency
 key still counts, or that of a workflow, loses its journal only, because a duplicate must never run
-again. The number of bytes is written down once a round, so a crash makes it wrong by what completed
-within that round.
+again. The number of bytes is written down with whatever is forgotten, and once a round; so a crash
+makes it too small, by what completed within that round, and never too large.
 
 How long is ``keeping``'s, what is deleted ``forgetting``'s, and when a slice is worked off is
 ``maintenance``'s.
@@ -53,7 +53,6 @@ a pass took, and at least so long."""
 
 _ROWS_PER_SCAN_FIRST = 4
 _ROWS_PER_SCAN_MAX = 32
-_BYTES = keys.meta("retained bytes")
 
 
 class Retention:
@@ -76,8 +75,6 @@ class Retention:
         # When a pass over all that is listed began, and when the next one may, once it has ended.
         self._began_at = clock.monotonic()
         self._again_at: float | None = None
-        self._written_bytes = int.from_bytes(self._commits.get(_BYTES) or b"", "big")
-        self._outcomes.retained_bytes += self._written_bytes
         self.collected_count = 0
         self.has_more = False
         """Whether the last slice ended for want of budget."""
@@ -116,10 +113,7 @@ class Retention:
         self._outcomes.oldest.write_down()
         self._walk.write_down()
         self._listed.write_down()
-        retained = self._outcomes.retained_bytes = max(0, self._outcomes.retained_bytes)
-        if retained != self._written_bytes:
-            self._written_bytes = retained
-            self._commits.put(_BYTES, retained.to_bytes(8, "big"))
+        self._outcomes.write_down_bytes()
 
     # -- What is due -------------------------------------------------------------------------
 

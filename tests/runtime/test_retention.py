@@ -595,6 +595,26 @@ async def test_a_bound_that_keys_alone_exceed_costs_one_pass_and_not_one_a_secon
     assert count(world, keys.OUTCOME) == 50
 
 
+async def test_what_was_forgotten_before_a_crash_is_counted_no_more_after_it(world: World) -> None:
+    runtime = await world.start()
+    for _ in range(3):
+        ids = [await runtime.object(Brief, "b").work.send(5) for _ in range(4)]
+        for id_ in ids:
+            await runtime.invocation(id_).attach()
+        await world.clock.advance(2)
+        for id_ in ids:
+            await runtime.invocation(id_).purge()
+        runtime = await world.restart()
+    assert runtime.statistics().retained_bytes < 100
+    world.config = RuntimeConfig(retained_bytes_max=2_000)
+    runtime = await world.restart()
+
+    id_ = await runtime.object(Counter, "a").add.send(1)
+    await runtime.invocation(id_).attach()
+    await world.clock.advance(10)
+    assert await runtime.invocation(id_).attach() == 1
+
+
 # -- Whatever happens -------------------------------------------------------------------------
 
 
