@@ -70,7 +70,9 @@ def result_serde_of(function: Callable[..., Any]) -> Serde[Any]:
     if not hasattr(underlying, "__annotations__"):
         underlying = getattr(underlying, "__call__", None)  # noqa: B004 - for its annotations
         underlying = getattr(underlying, "__func__", underlying)
-    raw: Any = getattr(underlying, "__annotations__", {}).get("return", Any)
+    # An AsyncMock has ``None`` for them.
+    annotations: dict[str, Any] = getattr(underlying, "__annotations__", None) or {}
+    raw: Any = annotations.get("return", Any)
     if not isinstance(raw, str):
         return _serde_of(raw)
     names = getattr(underlying, "__globals__", {})

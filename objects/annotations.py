@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from inspect import unwrap
 from pathlib import PurePath
-from types import SimpleNamespace
+from types import CodeType, SimpleNamespace
 from typing import Any, get_type_hints
 
 if sys.version_info >= (3, 14):
@@ -70,7 +70,7 @@ def underlying_function(function: Callable[..., Any]) -> Any:
 def describe_source(function: Any) -> str:
     """``assistant.py:12``, where a function is written, or ``<built in>``."""
     code = getattr(underlying_function(function), "__code__", None)
-    if code is None:
+    if type(code) is not CodeType:  # Also a mock's, see ``fingerprints``.
         return "<built in>"
     return f"{PurePath(code.co_filename).name}:{code.co_firstlineno}"
 
