@@ -74,13 +74,13 @@ class Busy(VirtualObject):
         return said
 
     @handler
-    async def told(self, ctx: Context) -> list[Any]:
+    async def told(self, ctx: Context) -> Any:
         answer = ctx.awakeable(str)
         Script.awakeable = answer.id
         return [*await asyncio.gather(answer, ctx.step(retry=Script.policy).run("act", Script.act))]
 
     @handler
-    async def verified(self, ctx: Context) -> list[Any]:
+    async def verified(self, ctx: Context) -> Any:
         answer = ctx.awakeable(str)
         Script.awakeable = answer.id
         step = ctx.step(retry=Script.policy, timeout=SECOND, on_unknown=look_up)
