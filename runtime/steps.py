@@ -404,10 +404,15 @@ class Steps:
     def _verified(self, step: Step, answer: Any) -> None:
         kind = cast("type[object]", type(answer))  # A match asks for its class: see `odd_values`.
         if issubclass(kind, Happened):
-            self._complete(step, self._encode(step, answer.result))
+            result = self._encode(step, answer.result)
+            if isinstance(result, Failure):
+                # The step has happened; only what says so is wrong, and may be mended.
+                self._put_off_verification(step, TypeError(result.message))
+            else:
+                self._complete(step, result)
         elif not issubclass(kind, NeverHappened):
-            wrong = TypeError(f"verify returned {kind.__name__}, not Happened or NeverHappened")
-            self._complete(step, failure_of(wrong, StepFailedError))
+            wrong = TypeError(f"it returned {kind.__name__}, not Happened or NeverHappened")
+            self._put_off_verification(step, wrong)
         elif step.cut_off_by is not None:
             self._failed(step, step.cut_off_by)
         else:

@@ -75,7 +75,7 @@ async def world() -> AsyncIterator[World]:
     world.close()
 
 
-@pytest.mark.parametrize("name", ["gives", "in_a_thread", "on_the_loop", "verified"])
+@pytest.mark.parametrize("name", ["gives", "in_a_thread", "on_the_loop"])
 async def test_a_value_without_a_class_is_refused_by_name(world: World, name: str) -> None:
     maker: Any = world.runtime.object(Maker, "m")
     invocation_id = await getattr(maker, name).send()
@@ -83,7 +83,20 @@ async def test_a_value_without_a_class_is_refused_by_name(world: World, name: st
     await world.clock.advance(2)
     await settle()
 
-    with pytest.raises(TerminalError, match=r"Unbound cannot be|verify returned Unbound"):
+    with pytest.raises(TerminalError, match="Unbound cannot be"):
         await world.runtime.invocation(invocation_id).attach()
     assert world.runtime.health == "ok"
     assert await world.runtime.object(Maker, "m").well() == "well"
+
+
+async def test_a_verify_that_gives_one_is_asked_again_later(world: World) -> None:
+    invocation_id = await world.runtime.object(Maker, "m").verified.send()
+    await settle()
+    await world.clock.advance(2)
+    await settle()
+
+    info = await world.runtime.invocation(invocation_id).describe()
+    assert "it returned Unbound, not Happened or NeverHappened" in str(
+        info.awaiting[0].last_failure
+    )
+    assert world.runtime.health == "ok"

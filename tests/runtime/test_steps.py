@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pytest
 
@@ -12,6 +12,7 @@ from holdfast import (
     Context,
     Happened,
     Intent,
+    InvocationInfo,
     NeverHappened,
     RetryPolicy,
     RuntimeConfig,
@@ -66,6 +67,8 @@ async def look_up(intent: Intent) -> Happened | NeverHappened:
     if isinstance(Outside.verdict, asyncio.Event):
         await Outside.verdict.wait()
         return NeverHappened()
+    if Outside.verdict in {"nothing", "odd"}:
+        return Happened(object()) if Outside.verdict == "odd" else cast("NeverHappened", None)
     return Happened(40 + intent.attempt) if Outside.verdict else NeverHappened()
 
 
@@ -246,6 +249,40 @@ async def test_a_verifier_that_fails_is_asked_again_before_anything_runs(world: 
 
     assert (await answer).outcome == b'"41"'
     assert len(Outside.begun) == 1
+
+
+@pytest.mark.parametrize(
+    ("verdict", "reason"),
+    [
+        ("nothing", "it returned NoneType, not Happened or NeverHappened"),
+        ("odd", "the result of step 'charge' cannot be recorded: a object cannot be encoded"),
+    ],
+)
+async def test_a_verifier_that_says_nothing_of_use_is_asked_again_once_it_is_mended(
+    world: World, verdict: str, reason: str
+) -> None:
+    """The step may have happened, so it must not be taken for failed."""
+    Outside.verdict = verdict
+    answer = await interrupt(world, "verify")
+    await world.clock.advance(0.1)
+    (found,) = [each for each in (await find_buy(world)).awaiting if each.name == "charge"]
+    assert reason in str(found.last_failure)
+    assert not answer.done()
+    await world.restart()
+    again = ask(world, "buy", b'"verify"')
+    Outside.verdict = True
+    await world.clock.advance(4)
+
+    assert (await again).outcome == b'"41"'
+    assert len(Outside.begun) == 1
+
+
+async def find_buy(world: World) -> InvocationInfo:
+    request = CallRequest(
+        target=Target("Shop", "s", "buy"), argument=b'"verify"', idempotency_key="buy"
+    )
+    found = await world.runtime.submit(request, wait=False)
+    return await world.runtime.invocation(found.invocation_id).describe()
 
 
 async def test_a_time_limit_cancels_the_action_and_counts_as_a_failure(world: World) -> None:
