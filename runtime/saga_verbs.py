@@ -86,7 +86,7 @@ class SagaVerbs:
         """
         commands, task = self._commands, asyncio.current_task()
         cause = error
-        if isinstance(error, asyncio.CancelledError) and commands.cancellation is None:
+        if isinstance(error, asyncio.CancelledError):
             cause = (task.ender if isinstance(task, HandlerTask) else None) or error
         if not commands.is_outcome(cause):
             commands.failing = commands.failing or cause

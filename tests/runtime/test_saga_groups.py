@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import NoReturn
 
@@ -99,6 +100,30 @@ class Trip(VirtualObject):
         await asyncio.wait([booking])
         return "given up"
 
+    @handler
+    async def compensating(self, ctx: Context) -> str:
+        """The saga has failed and takes back when the group falls."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._fail(ctx))
+            group.create_task(self._confirm(ctx))
+            group.create_task(self._look_later(ctx))
+        return "over"
+
+    async def _fail(self, ctx: Context) -> None:
+        with contextlib.suppress(TerminalError):
+            async with ctx.saga() as saga:
+                saga.add("refund", work, "refund")
+                await ctx.run("charge", note, "charge")
+                message = "full"
+                raise TerminalError(message)
+
+    async def _confirm(self, ctx: Context) -> None:
+        await ctx.run("confirm", work, "confirm")
+
+    async def _look_later(self, ctx: Context) -> None:
+        await ctx.sleep(1)
+        fail_if_asked()
+
     async def _book(self, ctx: Context) -> None:
         async with ctx.saga() as saga:
             saga.add("refund", note, "refund")
@@ -194,3 +219,23 @@ async def test_what_the_handler_cancels_is_taken_back(world: World) -> None:
 
     assert await end(world, id_) == "given up"
     assert Outer.lines.count("refund") == 1
+
+
+@pytest.mark.parametrize("crash", [False, True])
+async def test_a_group_may_fall_while_a_cancelled_handler_takes_back(
+    world: World, *, crash: bool
+) -> None:
+    """What the group has cancelled is not recorded for an error that need not come again."""
+    FAILURES.append(OSError("once"))
+    id_ = await begin(world, "compensating")
+    assert await world.runtime.invocation(id_).cancel("enough")
+    await settle()
+    await world.clock.advance(1)
+    assert not FAILURES
+    if crash:
+        await world.restart()
+    Outer.gate("refund").set()
+
+    with pytest.raises(TerminalError, match="enough"):
+        await end(world, id_)
+    assert "refund ended" in Outer.lines
