@@ -306,8 +306,9 @@ class Ledger:
         """Somebody hears that an invocation is killed, and with it all that it waited for."""
         self.killed.add(tag)
 
-    def pause(self, id_: str, resumed: int) -> None:
+    def pause(self, id_: str, tag: str, resumed: int) -> None:
         """Somebody hears that an invocation is paused, which had been resumed so often then."""
+        self.name(id_, tag)  # It may be killed with its caller before it has ever acted.
         if self.resumed[id_] == resumed:
             self.paused[id_] = self.universe.now_us
 

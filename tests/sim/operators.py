@@ -199,7 +199,7 @@ class Operator:
 
     async def _hear(self, process: Process, id_: str, tag: str, verb: str, resumed: int) -> None:
         if verb == "pause":
-            self.world.ledger.pause(id_, resumed)
+            self.world.ledger.pause(id_, tag, resumed)
         else:
             await self._done(process.runtime.invocation(id_), tag, verb)
 
