@@ -257,6 +257,8 @@ class _JsonSerde:
 
     __slots__ = ("_decode", "_expected", "_takes_none")
 
+    _write = staticmethod(_encode_json)
+
     def __init__(self, annotation: Any) -> None:
         self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(
             annotation, dec_hook=_from_builtin
@@ -266,7 +268,7 @@ class _JsonSerde:
 
     def encode(self, value: Any) -> bytes:
         try:
-            data = _encode_json(value)
+            data = self._write(value)
             if b"[" in data:
                 data = _with_sets_in_order(data, value, value)
             _refuse_unless_strict_json(value, data)
@@ -292,13 +294,7 @@ class _SentSerde(_JsonSerde):
 
     __slots__ = ()
 
-    def encode(self, value: Any) -> bytes:
-        try:
-            data = _encode_sent(value)
-            _refuse_unless_strict_json(value, data)
-        except Exception as error:
-            raise refuse_value(value, error) from error
-        return data
+    _write = staticmethod(_encode_sent)
 
 
 class _NoneJsonSerde:
