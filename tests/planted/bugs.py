@@ -59,8 +59,10 @@ DURABILITY = (
         "takes a batch for written although the store refused it",
         (
             "runtime.commits:Commits.write",
-            "                self._stop(error)\n                if not isinstance(error, Exception):\n"
-            "                    raise\n                return\n",
+            (
+                "                self._stop(error)\n                if not isinstance(error, Exception):\n"
+                "                    raise\n                return\n"
+            ),
             "                pass\n",
         ),
     ),
