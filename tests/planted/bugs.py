@@ -60,7 +60,8 @@ DURABILITY = (
         (
             "runtime.commits:Commits.write",
             (
-                "                self._stop(error)\n                if not isinstance(error, Exception):\n"
+                "                self._stop(error)\n"
+                "                if not isinstance(error, Exception):\n"
                 "                    raise\n                return\n"
             ),
             "                pass\n",
