@@ -15,7 +15,7 @@ from .compensations import SETTLE, Begin, Compensations, PutOff, Registered
 from .giving_up import start_compensation
 from .handler_loop import HandlerLoop
 from .lifecycle import logger
-from .loop_futures import HandlerTask
+from .task_groups import ender_of
 
 
 class SagaVerbs:
@@ -87,7 +87,7 @@ class SagaVerbs:
         commands, task = self._commands, asyncio.current_task()
         cause = error
         if isinstance(error, asyncio.CancelledError):
-            cause = (task.ender if isinstance(task, HandlerTask) else None) or error
+            cause = ender_of(task) or error
         if not commands.is_outcome(cause):
             commands.failing = commands.failing or cause
             self._loop.drop_ready()

@@ -31,6 +31,7 @@ def find_ender(task: Any, frame: FrameType | None, cancel: CodeType) -> BaseExce
         frame: that of who cancels it.
         cancel: the code by which a task is cancelled.
     """
+    is_told_again = frame is not None and is_asyncio_file(frame.f_code.co_filename)
     while frame is not None:
         if frame.f_code is cancel:
             # A task passes it on to what it awaits.
@@ -49,9 +50,9 @@ def find_ender(task: Any, frame: FrameType | None, cancel: CodeType) -> BaseExce
         frame = frame.f_back
     loop = asyncio._get_running_loop()  # noqa: SLF001  # in asyncio.__all__
     running = None if loop is None else asyncio.current_task(loop)
-    if running is task:
-        return getattr(task, "ender", None)  # It is told again what it was told.
-    return _ender_of(running)
+    if running is task and is_told_again:
+        return getattr(task, "ender", None)
+    return ender_of(running)
 
 
 def find_cause(raised: BaseException | None) -> BaseException | None:
@@ -62,7 +63,7 @@ def find_cause(raised: BaseException | None) -> BaseException | None:
     if raised is not None and not comes_again(raised):
         return raised
     loop = asyncio._get_running_loop()  # noqa: SLF001  # in asyncio.__all__
-    return None if loop is None else _ender_of(asyncio.current_task(loop))
+    return None if loop is None else ender_of(asyncio.current_task(loop))
 
 
 def _find_error(frame: FrameType, place: FrameType | None) -> BaseException | None:
@@ -72,10 +73,10 @@ def _find_error(frame: FrameType, place: FrameType | None) -> BaseException | No
     for error in (*group._errors, raised):  # noqa: SLF001  # asyncio keeps them nowhere else
         if isinstance(error, BaseException) and not comes_again(error):
             return error
-    return _ender_of(group._parent_task)  # noqa: SLF001  # as above
+    return ender_of(group._parent_task)  # noqa: SLF001  # as above
 
 
-def _ender_of(task: Any) -> BaseException | None:
-    """What ``task`` itself is being cancelled for."""
+def ender_of(task: Any) -> BaseException | None:
+    """What ``task`` itself is being cancelled for; what it once was and has survived is over."""
     ender: BaseException | None = getattr(task, "ender", None)
     return ender if ender is not None and task.cancelling() else None

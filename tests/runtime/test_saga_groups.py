@@ -109,6 +109,38 @@ class Trip(VirtualObject):
             group.create_task(self._look_later(ctx))
         return "over"
 
+    @handler
+    async def survived(self, ctx: Context) -> str:
+        """A group has fallen, in every attempt, before what ends the saga."""
+        await self._survive(ctx)
+        waiting = asyncio.ensure_future(asyncio.sleep(3600))
+        with contextlib.suppress(asyncio.CancelledError):
+            async with ctx.saga() as saga:
+                saga.add("refund", note, "refund")
+                await ctx.run("charge", note, "charge")
+                waiting.cancel()
+                await waiting
+        return "given up"
+
+    @handler
+    async def survived_and_ends_itself(self, ctx: Context) -> str:
+        await self._survive(ctx)
+        task = asyncio.current_task()
+        assert task is not None
+        with contextlib.suppress(asyncio.CancelledError):
+            async with ctx.saga() as saga:
+                saga.add("refund", note, "refund")
+                await ctx.run("charge", note, "charge")
+                task.cancel()
+                await asyncio.sleep(0)
+        return "given up"
+
+    async def _survive(self, ctx: Context) -> None:
+        with contextlib.suppress(BaseExceptionGroup):
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._never(ctx))
+                await ctx.sleep(3600)
+
     async def _fail(self, ctx: Context) -> None:
         with contextlib.suppress(TerminalError):
             async with ctx.saga() as saga:
@@ -216,6 +248,16 @@ async def test_the_last_attempt_is_taken_back(world: World) -> None:
 
 async def test_what_the_handler_cancels_is_taken_back(world: World) -> None:
     id_ = await begin(world, "given_up")
+
+    assert await end(world, id_) == "given up"
+    assert Outer.lines.count("refund") == 1
+
+
+@pytest.mark.parametrize("form", ["survived", "survived_and_ends_itself"])
+async def test_a_group_that_fell_before_the_saga_is_not_why_it_ends(
+    world: World, form: str
+) -> None:
+    id_ = await begin(world, form)
 
     assert await end(world, id_) == "given up"
     assert Outer.lines.count("refund") == 1
