@@ -9,7 +9,7 @@ from .errors import (
     RetryableError,
     read_retry_after,
 )
-from .groups import leaves_of
+from .groups import is_a, leaves_of
 
 ErrorTypes = tuple[type[Exception], ...]
 
@@ -107,11 +107,12 @@ class RetryPolicy:
         return all(self._retries(each) for each in leaves_of(error))
 
     def _retries(self, error: BaseException) -> bool:
-        if isinstance(error, self.stop_on):
+        kind = type(error)  # ``isinstance`` would ask the error for its class: see ``groups``.
+        if issubclass(kind, self.stop_on):
             return False
-        if self.retry_on is None or isinstance(error, RetryableError):
+        if self.retry_on is None or issubclass(kind, RetryableError):
             return True
-        return isinstance(error, self.retry_on)
+        return issubclass(kind, self.retry_on)
 
     def delay_ms(
         self,
@@ -158,7 +159,7 @@ def find_asked_ms(error: BaseException, now_ms: int) -> int | None:
     asked = [
         wait_ms
         for each in leaves_of(error)
-        if isinstance(each, RetryableError)
+        if is_a(each, RetryableError)
         and (wait_ms := _wait_ms(getattr(each, "retry_after", None), now_ms)) is not None
     ]
     return max(asked, default=None)

@@ -25,6 +25,7 @@ from typing import Any
 
 from ..journal.entry import Failure
 from ..objects.errors import JournalMismatchError, TerminalError
+from ..objects.groups import is_a
 from ..objects.saga import NotCompensated
 from .failures import describe, error_of
 from .pending import DurableFuture
@@ -156,7 +157,7 @@ class Compensations:
         return await _finish(entry.future, interrupted)
 
     def _note(self, entry: Registered, error: BaseException) -> NotCompensated:
-        type_name = error.type_name if isinstance(error, TerminalError) else type(error).__name__
+        type_name = error.type_name if is_a(error, TerminalError) else type(error).__name__
         failed = NotCompensated(entry.name, describe(error, type_name))
         self.failed.append(failed)
         return failed

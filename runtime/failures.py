@@ -24,7 +24,7 @@ from ..objects.errors import (
     StepFailedError,
     TerminalError,
 )
-from ..objects.groups import leaves_of
+from ..objects.groups import is_a, leaves_of
 from ..objects.identity import AwakeableId, InvocationId, Origin, Target, format_invocation_id
 from .anyio_parts import ends_a_limit
 from .forbidden import is_asyncio_file, shown
@@ -55,7 +55,7 @@ _CAUSE, _CONTEXT, _SUPPRESS_CONTEXT = (
 
 def failure_of(error: BaseException, kind: type[TerminalError] | None = None) -> Failure:
     """The record of ``error``; rebuilt as ``kind`` where that is given."""
-    if isinstance(error, TerminalError):
+    if is_a(error, TerminalError):
         # A subclass may have put anything in these, and the record must be writable.
         status_code: object = _read(error, "status_code")
         # As an exact number, and a plain look at the dict: a subclass may answer anything.
@@ -130,9 +130,9 @@ def comes_again(error: BaseException) -> bool:
 
 
 def _comes_again(error: BaseException) -> bool:
-    if isinstance(error, TerminalError | CancelledError):
+    if is_a(error, TerminalError) or is_a(error, CancelledError):
         return True  # Also of an awakeable that expired, which is a time limit as well.
-    if not isinstance(error, TimeoutError):
+    if not is_a(error, TimeoutError):
         return False
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
@@ -149,13 +149,11 @@ def find_terminal(error: BaseException) -> TerminalError | None:
     A task group raises what its tasks raised as a group; a handler that lets it pass means to end
     with it.
     """
-    if isinstance(error, TerminalError):
+    if is_a(error, TerminalError):
         return error
     leaves = leaves_of(error)
-    first = leaves[0]
-    if isinstance(first, TerminalError) and all(isinstance(each, TerminalError) for each in leaves):
-        return first
-    return None
+    terminals = [each for each in leaves if is_a(each, TerminalError)]
+    return terminals[0] if len(terminals) == len(leaves) else None
 
 
 def find_cause_of_cancel(task: asyncio.Task[Any]) -> BaseException | None:
@@ -164,14 +162,14 @@ def find_cause_of_cancel(task: asyncio.Task[Any]) -> BaseException | None:
         task.exception()
     except asyncio.CancelledError as error:
         cause = _raised_from(error, is_context_shown=True)
-        return None if isinstance(cause, asyncio.CancelledError) else cause
+        return None if cause is not None and is_a(cause, CancelledError) else cause
     return None
 
 
 def _causes(error: BaseException) -> tuple[tuple[str, str], ...]:
     causes: list[tuple[str, str]] = []
     for cause in _chain(error):
-        if not isinstance(cause, TerminalError):
+        if not is_a(cause, TerminalError):
             causes.append((type(cause).__name__, _text(cause)))
             continue
         causes.append((_type_name(cause), _text(cause)))
@@ -185,7 +183,7 @@ def _causes(error: BaseException) -> tuple[tuple[str, str], ...]:
 
 def _origin(error: BaseException) -> Origin | None:
     for each in (error, *_chain(error)):
-        origin = _read(each, "origin") if isinstance(each, TerminalError) else None
+        origin = _read(each, "origin") if is_a(each, TerminalError) else None
         if isinstance(origin, Origin):
             return origin
     return None
@@ -249,11 +247,11 @@ def describe(error: BaseException, type_name: str = "") -> str:
 
 
 def _text(error: BaseException) -> str:
-    if isinstance(error, BaseExceptionGroup):
+    if is_a(error, BaseExceptionGroup):
         # By itself it says only how many there are.
         leaves = [describe(each) for each in leaves_of(error)[:CAUSES_MAX]]
         return clean(f"{_shown(error)}: {'; '.join(leaves)}")
-    message = _read(error, "message") if isinstance(error, HoldfastError) else None
+    message = _read(error, "message") if is_a(error, HoldfastError) else None
     return _shown(error if message is None else message)
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from ..journal.entry import Compensation
+from ..objects.groups import is_a
 from ..objects.identity import Target
 from ..objects.saga import NotCompensated
 from ..objects.syscalls import Action, StepOptions
@@ -74,7 +75,7 @@ class SagaVerbs:
         failed = await commands.compensations.run(indexes, interrupted)
         is_told = commands.release_cancellation()
         self.report_not_compensated(failed)
-        if not is_told and not isinstance(error, asyncio.CancelledError):
+        if not is_told and not is_a(error, asyncio.CancelledError):
             put_off.tell_again()
         return failed
 
@@ -86,7 +87,7 @@ class SagaVerbs:
         """
         commands, task = self._commands, asyncio.current_task()
         cause = error
-        if isinstance(error, asyncio.CancelledError):
+        if is_a(error, asyncio.CancelledError):
             cause = ender_of(task) or error
         if not commands.is_outcome(cause):
             commands.failing = commands.failing or cause

@@ -27,6 +27,7 @@ from ..journal import keys
 from ..journal.entry import Failure
 from ..journal.records import InvocationState, StepRecord, StepState, TimerKind, decode_step
 from ..objects.errors import HoldfastError, OutcomeUnknownError, StepFailedError
+from ..objects.groups import is_a
 from ..objects.identity import InvocationId, printable
 from ..objects.retry import RetryPolicy
 from ..objects.syscalls import Happened, NeverHappened
@@ -318,12 +319,10 @@ class Steps:
             self._put_off_verification(step, error)
         elif (terminal := find_terminal(error)) is not None:
             self._complete(step, failure_of(terminal))
-        elif step.timed_out and (
-            step.task is not None or isinstance(error, asyncio.CancelledError)
-        ):
+        elif step.timed_out and (step.task is not None or is_a(error, asyncio.CancelledError)):
             step.cut_off_by = TimeoutError(step.timed_out)
             self._unknown(step, step.timed_out)
-        elif isinstance(error, asyncio.CancelledError):
+        elif is_a(error, asyncio.CancelledError):
             if self._is_stopping:
                 self._left_over.add(step.invocation_id)
                 return  # Unknown, and not counted; the next start takes it up.

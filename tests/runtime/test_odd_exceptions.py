@@ -68,6 +68,14 @@ class UncausedError(Exception):
         raise LookupError
 
 
+class ClasslessError(Exception):
+    """Cannot be asked for its class."""
+
+    @property
+    def __class__(self) -> NoReturn:  # type: ignore[override]  # as only a stranger would
+        raise LookupError
+
+
 class PatientError(RetryableError):
     """Says something that cannot be shown where a wait belongs."""
 
@@ -112,6 +120,7 @@ ERRORS: dict[str, Callable[[], BaseException]] = {
 
 UNLOGGABLE: dict[str, Callable[[], BaseException]] = {
     "uncaused": UncausedError,
+    "classless": ClasslessError,
     "deep group": deep_group,
 }
 """Of these Python cannot make a traceback, so handlers of logs are spared them."""
@@ -164,6 +173,14 @@ class Thrower(VirtualObject):
             throw(what)
 
     @handler
+    async def in_a_task(self, ctx: Context, what: str) -> str:
+        async def act() -> None:
+            throw(what)
+
+        await asyncio.wait([asyncio.ensure_future(act())])
+        return "over"
+
+    @handler
     async def well(self, ctx: Context) -> str:
         return await ctx.run("note", note, "well")
 
@@ -204,6 +221,11 @@ async def test_what_has_no_traceback_stops_nothing_either(
 
     assert world.runtime.health == "ok"
     assert await world.runtime.object(Thrower, "u").well() == "well"
+
+
+@pytest.mark.parametrize("what", UNLOGGABLE)
+async def test_whoever_waits_for_a_task_hears_that_it_has_failed(world: World, what: str) -> None:
+    assert await world.runtime.object(Thrower, "t").in_a_task(what) == "over"
 
 
 async def test_a_step_ends_whose_exception_is_false(world: World) -> None:
