@@ -71,8 +71,8 @@ class UncausedError(Exception):
 class ClasslessError(Exception):
     """Cannot be asked for its class."""
 
-    @property
-    def __class__(self) -> NoReturn:  # type: ignore[override]  # as only a stranger would
+    @property  # type: ignore[misc]  # as only a stranger would
+    def __class__(self) -> NoReturn:
         raise LookupError
 
 
