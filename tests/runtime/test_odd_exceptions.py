@@ -72,7 +72,7 @@ class ClasslessError(Exception):
     """Cannot be asked for its class."""
 
     @property  # type: ignore[misc]  # as only a stranger would
-    def __class__(self) -> NoReturn:
+    def __class__(self) -> NoReturn:  # type: ignore[override]
         raise LookupError
 
 
