@@ -74,6 +74,11 @@ def ends_a_limit(frame: FrameType) -> bool:
     return frame.f_globals.get("__name__") == _LIMITS
 
 
+def is_over(scope: Any) -> bool:
+    """Whether nobody is within a scope any more that ``adopt_scope`` was given."""
+    return scope._host_task is None  # noqa: SLF001  # anyio says it nowhere else
+
+
 def find_scope(frame: FrameType) -> Any:
     """The scope because of which anyio cancels a task in ``frame``; ``None``: it does not."""
     if frame.f_code.co_name == _DELIVER and is_anyio(frame):
@@ -101,7 +106,7 @@ def _make_kind(kind: Any) -> type[Any]:
                 loop.note_fallen(self, _find_raised(canceling.f_back))
             must_go_on = bool(parent._deliver_cancellation(origin))  # noqa: SLF001  # as above
             if must_go_on:
-                loop.hold_back(self._cancel_handle)
+                loop.hold_back(self, self._cancel_handle)
             return must_go_on
 
     return HandlerCancelScope

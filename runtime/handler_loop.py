@@ -96,7 +96,7 @@ class HandlerLoop(ScheduleLoop):
             return
         self._callbacks = 0
         if self._rounds:
-            self._release()
+            self.release_scopes()
         if future.done():
             return
         self._is_delivering = True
@@ -112,7 +112,7 @@ class HandlerLoop(ScheduleLoop):
         """Make the callback of a timer ready. A timer that was cancelled is ignored."""
         self._callbacks = 0
         if self._rounds:
-            self._release()
+            self.release_scopes()
         handle = self._timers.pop(timer, None)
         if handle is not None:
             handle.timer = None
@@ -132,7 +132,7 @@ class HandlerLoop(ScheduleLoop):
             return False
         self._callbacks = 0
         if self._rounds:
-            self._release()
+            self.release_scopes()
         if _running_loop() is self and asyncio.current_task() is main:
             main.cancel(message)
             return True
@@ -150,7 +150,7 @@ class HandlerLoop(ScheduleLoop):
         if not self._is_closed:
             self._callbacks = 0
             if self._rounds:
-                self._release()
+                self.release_scopes()
             self.ready.append(ReadyHandle(self._cancel_remaining, (), Context()))
 
     @property
@@ -265,7 +265,7 @@ class HandlerLoop(ScheduleLoop):
                 if task is not self._main:
                     host.report(f"a background task failed: {shown(task, repr)}", task.exception())
         self._tasks.clear()
-        self._held, self._fallen = (), None
+        self.forget_scopes()
         self._main = self._start_order = self._exception_handler = self._generators = None
 
     def explain(self, error: BaseException) -> BaseException:

@@ -24,6 +24,7 @@ from typing import Any, Final, NoReturn, TypeVar, TypeVarTuple
 from zlib import crc32
 
 from .anyio_parts import RUN_IN_THREAD, is_anyio
+from .cancelled_scopes import CancelledScopes
 from .errors_first import NOTE_END, ErrorsFirst, is_passing
 from .forbidden import (
     HandlerStack,
@@ -48,7 +49,6 @@ from .loop_futures import (
 )
 from .loop_host import LoopHost
 from .start_order import ENSURE_FUTURE, StartOrder, find_as_completed
-from .task_groups import find_cause
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -58,13 +58,12 @@ SPIN_CALLBACKS_MAX: Final = 1_000_000
 """How many callbacks a handler may run without anything being delivered to it."""
 
 _TASKS_KEPT: Final = 64
-_ROUNDS_MAX: Final = 100
 _WRAP_FUTURE: Final = asyncio.wrap_future.__code__
 _running_loop = events._get_running_loop  # noqa: SLF001  # asyncio offers it to loops
 _frame = sys._getframe  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # inspect is slow
 
 
-class ScheduleLoop(ErrorsFirst, LoopWithoutOutside):
+class ScheduleLoop(ErrorsFirst, CancelledScopes, LoopWithoutOutside):
     """The part of a handler's loop that is asyncio's interface."""
 
     # Fields that few attempts ever ask for begin here: an invocation that awaits nothing costs
@@ -82,11 +81,6 @@ class ScheduleLoop(ErrorsFirst, LoopWithoutOutside):
     _start_order: StartOrder | None = None
     # The handler's own exception handler.
     _exception_handler: ExceptionHandler | None = None
-    # How often something has been held back since the last delivery, and what waits for the next.
-    _rounds = 0
-    _held: tuple[ReadyHandle, ...] = ()
-    # anyio's scopes that are cancelled for an error that is no outcome, and the error, by address.
-    _fallen: dict[int, tuple[object, BaseException]] | None = None
 
     def __init__(
         self,
@@ -302,31 +296,6 @@ class ScheduleLoop(ErrorsFirst, LoopWithoutOutside):
 
     def _make_started(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         return self._make_task(coroutine, None, copy_context())
-
-    # -- For what is scheduled anew whenever it has run, until something changes ----------------
-
-    def hold_back(self, handle: ReadyHandle) -> None:
-        """Let what was scheduled last wait for the next delivery, after many rounds without one."""
-        self._rounds += 1
-        if self._rounds > _ROUNDS_MAX and self.ready and self.ready[-1] is handle:
-            self.ready.pop()
-            self._held += (handle,)
-
-    def _release(self) -> None:
-        self._rounds = 0
-        self.ready.extend(self._held)
-        self._held = ()
-
-    def note_fallen(self, scope: object, raised: BaseException | None) -> None:
-        """Remember why a scope of anyio's is cancelled, if that need not come again."""
-        error = find_cause(raised)
-        if error is not None:
-            self._fallen = {**(self._fallen or {}), id(scope): (scope, error)}
-
-    def find_fallen(self, scope: object) -> BaseException | None:
-        """The error that need not come again for which a scope of anyio's was cancelled."""
-        fallen = (self._fallen or {}).get(id(scope))
-        return None if fallen is None else fallen[1]
 
     # -- Errors ------------------------------------------------------------------------------
 

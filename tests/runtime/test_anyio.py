@@ -1,6 +1,9 @@
 """anyio's task groups and cancel scopes in a handler: what they cancel they cancel in one order."""
 
 import asyncio
+import contextlib
+import gc
+import weakref
 
 import anyio
 import pytest
@@ -56,6 +59,46 @@ class Crew(VirtualObject):
             await ctx.run("begin", begin)
             group.cancel_scope.cancel()
         return ended
+
+    @handler
+    async def scopes(self, ctx: Context, count: int) -> int:
+        """Each is cancelled just when what its task waits for has come."""
+        scopes: list[anyio.CancelScope] = []
+        come, never = asyncio.Event(), asyncio.Event()
+
+        async def wait() -> None:
+            with anyio.CancelScope() as scope:
+                scopes.append(scope)
+                await come.wait()
+                await never.wait()
+
+        async with anyio.create_task_group() as group:
+            for _ in range(count):
+                group.start_soon(wait)
+            await ctx.run("begin", begin)
+            come.set()
+            for scope in scopes:
+                scope.cancel()
+        return sum(scope.cancelled_caught for scope in scopes)
+
+    @handler
+    async def falls_again_and_again(self, ctx: Context) -> int:
+        """How many groups that have fallen are still known."""
+
+        async def fail() -> None:
+            message = "no"
+            raise OSError(message)
+
+        fallen: list[weakref.ref[object]] = []
+        for _ in range(500):
+            with contextlib.suppress(BaseExceptionGroup):
+                async with anyio.create_task_group() as group:
+                    fallen.append(weakref.ref(group.cancel_scope))
+                    group.start_soon(fail)
+            del group
+        await ctx.run("begin", begin)
+        gc.collect()
+        return sum(each() is not None for each in fallen)
 
 
 class Trip(VirtualObject):
@@ -133,6 +176,24 @@ async def test_a_replay_cancels_scopes_within_a_scope_in_the_same_order(how: str
         ended = await runtime.invocation(id_, Crew.work).attach()
     assert sorted(ended) == list(range(8))
     assert len(ATTEMPTS) > 1
+    world.close()
+
+
+@pytest.mark.parametrize("count", [1, 150, 11_000])
+async def test_each_of_many_scopes_is_cancelled(count: int) -> None:
+    world = World([Crew])
+    runtime = await world.start()
+
+    async with asyncio.timeout(60):
+        assert await runtime.object(Crew, "a").scopes(count) == count
+    world.close()
+
+
+async def test_a_group_that_fell_is_forgotten_with_its_scope() -> None:
+    world = World([Crew])
+    runtime = await world.start()
+
+    assert await runtime.object(Crew, "a").falls_again_and_again() < 50
     world.close()
 
 
