@@ -20,7 +20,7 @@ from ..journal.entry import Reads
 from ..journal.replay import ReplayCursor
 from ..journal.values import FieldValue, RowChange, ValueType, make_value_type
 from ..objects.errors import ContextMisuseError, InvalidArgumentError, TerminalError
-from ..objects.fields import StateField
+from ..objects.fields import FIELD_NAME_CHARACTERS_MAX, StateField
 from ..objects.serde import packed_serde
 from .stack_room import check_room
 from .state_table import HEAD, Rows, StateTable, TurnUndo
@@ -28,6 +28,7 @@ from .state_tags import hash_rows
 
 _NAMES = ""
 """Among what a shared handler read: the names, as parts without rows. No field is called this."""
+_DEFAULT = "\0" * FIELD_NAME_CHARACTERS_MAX  # Before the name of a field, and too long for one.
 
 _NOTHING_UNDONE = TurnUndo()
 """Of every turn that has stored nothing yet; nobody changes it."""
@@ -340,10 +341,9 @@ class SharedState:
         self._names: list[str] | None = None
         # All fields as they were when others ran in the middle of a delivery; ``None``: none did.
         self._held: dict[str, Rows] | None = None
-        # What was read since the last command, by the number of deliveries before; the next
-        # command may depend on all of it.
+        # Read since the last command, so that the next may depend on it; by the deliveries before.
         self._reads: dict[int, dict[str, Rows]] = {}
-        # What was read as absent since the last delivery: that is journaled, and no default.
+        # What was read as absent since the last delivery: a default is journaled apart from that.
         self._absent: set[str] = set()
 
     def get(self, field: StateField[Any]) -> Any:
@@ -353,18 +353,18 @@ class SharedState:
         value = self._values.get(name)
         if value is None:
             rows = self._find_recorded(name)
-            if rows is None:
-                rows = self._read_field(name)
-                if not (rows or field.has_default):
-                    self._absent.add(name)
-                elif name not in self._absent:
-                    rows = rows or _dump_default(field)
+            if rows is None and name not in self._absent:
+                rows = self._read_field(name) or (_dump_default(field) if field.has_default else {})
                 self._keep(name, rows)
-            if not (rows or field.has_default):
-                return None
-            rows = rows or _dump_default(field)
-            value = FieldValue(name, value_type_of(field.annotation), rows, frozen=True)
-            self._values[name] = value
+            if not rows:
+                self._absent.add(name)
+                if not field.has_default:
+                    return None
+                rows = self._find_recorded(name := _DEFAULT + name)
+                if rows is None:
+                    self._keep(name, rows := _dump_default(field))
+            value = FieldValue(field.name, value_type_of(field.annotation), rows, frozen=True)
+            self._values[field.name] = value
         return value.get()
 
     def set(self, field: StateField[Any], new: Any) -> None:  # noqa: ARG002  # same port

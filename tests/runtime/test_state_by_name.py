@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -24,6 +25,7 @@ class Point:
 class Map(VirtualObject):
     home: Point | None = state(None)
     places: list[Point] = state(default_factory=list)
+    token: str = state(default_factory=lambda: uuid4().hex)
 
     @handler
     async def put(self, ctx: Context, value: dict[str, Any]) -> None:
@@ -70,6 +72,13 @@ class Map(VirtualObject):
         await ctx.run("note", note, str(found))
         await ctx.run("work", work, "work")
         return [*found, ctx.get("count", int)]
+
+    @shared
+    async def watch_token(self, ctx: Context) -> list[str | None]:
+        found = [ctx.get("token"), self.token]
+        await ctx.run(f"note {self.token}", note, "token")
+        await ctx.run("work", work, "work")
+        return found
 
     @handler
     async def look_at_home_by_name(self, ctx: Context) -> str:
@@ -171,6 +180,22 @@ async def test_what_is_absent_is_nothing_to_a_shared_handler_and_to_its_replay(
 
     assert await world.runtime.invocation(id_).output() == [None, 7, None]
     assert Outer.lines.count("[None, 7]") == 1
+
+
+@pytest.mark.parametrize("is_in_memory", [True, False])
+async def test_a_field_has_one_default_in_a_replay_although_its_name_was_absent_before(
+    world: World, *, is_in_memory: bool
+) -> None:
+    id_ = await world.runtime.object(Map, "m").watch_token.send()
+    await settle()
+    if not is_in_memory:
+        await world.restart()
+    Outer.gate("work").set()
+    await settle()
+
+    absent, token = await world.runtime.invocation(id_).output()
+    assert absent is None
+    assert token
 
 
 async def test_a_declared_field_that_was_asked_for_by_name_has_its_own_default(
