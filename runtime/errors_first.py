@@ -13,15 +13,19 @@ asyncio promises no order among tasks that are ready at once.
 
 import asyncio
 from collections import deque
+from types import CodeType
 from typing import Any, Final, cast
 
 from .failures import comes_again
-from .loop_futures import HandlerTask, ReadyHandle
+from .loop_futures import SHIELD, HandlerTask, ReadyHandle
 
 EFFORT_MAX: Final = 100_000
 """How many callbacks are run, or looked at, before others between two deliveries. Then all have
 their turn: a handler may have caught the error and look again and again whether others are done, or
 have thousands of tasks that fail at once."""
+
+_SHIELD_HEARS: Final = frozenset(each for each in SHIELD.co_consts if isinstance(each, CodeType))
+"""What a shield is told by, of what it shields and of itself."""
 
 
 def _note_end(task: asyncio.Task[Any]) -> None:
@@ -47,8 +51,8 @@ class SetAside:
     def __init__(self, ready: deque[ReadyHandle]) -> None:
         """Take the tasks out of ``ready``, the queue of the loop."""
         self._ready = ready
-        self._handles = [handle for handle in ready if _find_task(handle) is not None]
-        others = [handle for handle in ready if _find_task(handle) is None]
+        self._handles = [handle for handle in ready if _can_wait(handle)]
+        others = [handle for handle in ready if not _can_wait(handle)]
         ready.clear()
         ready.extend(others)
 
@@ -99,6 +103,17 @@ class ErrorsFirst:
 def _find_task(handle: ReadyHandle) -> Any:
     owner: Any = getattr(handle.callback, "__self__", None)
     return cast("Any", owner) if isinstance(owner, HandlerTask) else None
+
+
+def _can_wait(handle: ReadyHandle) -> bool:
+    """Whether no error needs ``handle`` to pass.
+
+    What a shield hears of a task that had ended before is for whoever waits for the shield, who
+    would go on; where the error concerns them they are cancelled without it. A group may need to
+    hear of each of its tasks.
+    """
+    code = getattr(handle.callback, "__code__", None)
+    return _find_task(handle) is not None or code in _SHIELD_HEARS
 
 
 def _is_concerned(handle: ReadyHandle) -> bool:

@@ -96,6 +96,20 @@ class Crew(VirtualObject):
         await self._event.wait()
 
     @handler
+    async def beside_a_shield(self, ctx: Context) -> str:
+        """What is shielded has ended just before the error, and who waits for it knows not yet."""
+        await asyncio.gather(self._work_after(ctx), self._fail_last(ctx), self._start(ctx))
+        return "done"
+
+    async def _work_after(self, ctx: Context) -> None:
+        await asyncio.shield(asyncio.ensure_future(self._event.wait()))
+        await ctx.run("work", note, "work")
+
+    async def _fail_last(self, ctx: Context) -> None:
+        await self._wait(hops=3)
+        await self._fail(ctx)
+
+    @handler
     async def in_a_saga(self, ctx: Context) -> str:
         working = asyncio.create_task(self._work(ctx))
         await self._start(ctx)
@@ -163,6 +177,7 @@ FORMS = [
     "in_the_block_around",
     "in_a_group_beside",
     "in_a_group_around_others",
+    "beside_a_shield",
     "in_a_saga",
 ]
 
