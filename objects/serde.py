@@ -190,6 +190,8 @@ def _from_builtin(annotation: type, value: Any) -> Any:
 _encode_json = msgspec.json.Encoder(enc_hook=_to_json_builtin).encode
 _encode_sent = msgspec.json.Encoder(enc_hook=_to_sent_builtin).encode
 _encode_packed = msgspec.msgpack.Encoder(enc_hook=_to_packed_builtin).encode
+_check_numbers = msgspec.msgpack.Encoder(enc_hook=_to_json_builtin).encode
+"""Encode to nobody: it may hold secrets, and raises what a number beyond 64 bits does."""
 _decode_any_packed = msgspec.msgpack.Decoder().decode
 _check_floats = json.JSONEncoder(allow_nan=False, check_circular=False).encode
 
@@ -218,7 +220,7 @@ def _refuse_unless_strict_json(value: Any, data: bytes) -> None:
         builtins = msgspec.to_builtins(value, str_keys=True, enc_hook=_to_json_builtin)
         _check_floats(builtins)
     if len(data) >= _LONG and _may_hold_long_number(data):
-        _encode_packed(value)
+        _check_numbers(value)
 
 
 def _with_sets_in_order(data: bytes, value: Any, builtins: Any) -> bytes:
@@ -283,7 +285,7 @@ class _JsonSerde:
             is_long = len(data) > BYTES_MAX
             value = decode_deep(self._decode, data) if is_long else self._decode(data)
             if len(data) >= _LONG and _may_hold_long_number(data):
-                _encode_packed(value)
+                _check_numbers(value)
         except RAISED_BY_TYPES as error:
             raise refuse_document(data, error, self._expected) from error
         return value

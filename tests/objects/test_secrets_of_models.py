@@ -145,3 +145,19 @@ async def test_a_secret_arrives_or_is_refused_and_is_shown_as_asterisks() -> Non
     runtime = await world.restart()
     assert await runtime.object(Agent, "a").kept() == "open sesame"
     world.close()
+
+
+class Numbered(Account):
+    number: str
+
+
+@pytest.mark.parametrize("annotation", [Numbered, Numbered | None])
+def test_long_numbers_beside_a_secret_are_no_reason_to_refuse_a_body(annotation: Any) -> None:
+    body = b'{"password":"open sesame","number":"12345678901234567890"}'
+    found = json_serde(annotation).decode(body)
+    assert found.password.get_secret_value() == "open sesame"
+
+
+def test_long_numbers_beside_a_secret_are_no_reason_to_refuse_a_result() -> None:
+    result = Numbered(password=SecretStr("open sesame"), number="1" * 20)
+    assert b'"number":"11111111111111111111"' in json_serde(Numbered).encode(result)
