@@ -8,7 +8,6 @@ msgspec reads for itself, and there is nobody to say it to: that has to be refus
 Marks are recognised by looking at them, so that nobody who does not use pydantic loads it.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from types import UnionType
 from typing import Annotated, Any, Final, Literal, Union, cast, get_args, get_origin, get_type_hints
@@ -17,10 +16,9 @@ import msgspec
 
 from . import pydantic_models
 
-_WORDS: Final = frozenset(
-    {"gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "pattern"}
-)
-"""What msgspec says by the same words."""
+_WORDS: Final = frozenset({"gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length"})
+"""What msgspec says by the same words, and means the same. A pattern it does not: with Python's an
+``$`` lets a line break pass, there is no ``\\p{L}``, and a stranger's text can take hours."""
 _SAY_NOTHING: Final = frozenset({"strict", "documentation", "unit"})
 """msgspec takes no 5 for a text anyway, and the others are for people."""
 _FIELDS: Final = "__dataclass_fields__"
@@ -29,6 +27,10 @@ _PACKAGES: Final = frozenset({"annotated_types", "pydantic", "pydantic_core"})
 
 def in_words_of_msgspec(annotation: Any) -> Any:
     """``annotation`` with a ``msgspec.Meta`` for whatever one can say; itself where nothing can."""
+    named = _value_of(annotation)
+    if named is not annotation:
+        said_of_it = in_words_of_msgspec(named)
+        return annotation if said_of_it is named else said_of_it
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin is None or origin is Literal:
         return annotation
@@ -45,6 +47,7 @@ def in_words_of_msgspec(annotation: Any) -> Any:
 
 def needs_pydantic(annotation: Any) -> bool:
     """Whether only pydantic can decode it: it is said in so many words, or by a class of its."""
+    annotation = _value_of(annotation)
     if get_origin(annotation) is Literal:
         return False
     return (
@@ -54,22 +57,46 @@ def needs_pydantic(annotation: Any) -> bool:
     )
 
 
-def find_unchecked(annotation: Any, seen: frozenset[Any] = frozenset()) -> str | None:
+def find_unchecked(annotation: Any) -> str | None:
     """The field, within a class that msgspec reads, that says something which nobody looks at."""
+    return _find_unchecked(annotation, set())
+
+
+def _find_unchecked(annotation: Any, seen: set[Any]) -> str | None:
+    """As said, of classes that are not ``seen``: each once, as each may lead to all others."""
+    annotation = _value_of(annotation)
     if get_origin(annotation) is Literal:
         return None
     if isinstance(annotation, type) and not get_args(annotation):
         if annotation in seen:
             return None
+        seen.add(annotation)
         for name, hint in _fields_of(annotation):
             if in_words_of_msgspec(hint) is not hint or needs_pydantic(hint):
                 return f"{annotation.__qualname__}.{name}"
-            found = find_unchecked(hint, seen | {annotation})
+            found = _find_unchecked(hint, seen)
             if found is not None:
                 return found
         return None
     parts = get_args(annotation)[: _types_in(annotation)]
-    return next(filter(None, (find_unchecked(part, seen) for part in parts)), None)
+    return next(filter(None, (_find_unchecked(part, seen) for part in parts)), None)
+
+
+def _value_of(annotation: Any) -> Any:
+    """What a ``NewType`` or a type alias stands for; itself for anything else."""
+    named = annotation
+    while type(named).__name__ in {"NewType", "TypeAliasType"}:
+        try:
+            named = named.__supertype__ if hasattr(named, "__supertype__") else named.__value__
+            if _mentions(named, annotation):
+                return annotation  # It is a part of itself.
+        except Exception:  # noqa: BLE001  # an alias is evaluated here, and may raise whatever it likes
+            return annotation
+    return named
+
+
+def _mentions(annotation: Any, alias: Any) -> bool:
+    return annotation is alias or any(_mentions(part, alias) for part in get_args(annotation))
 
 
 def _types_in(annotation: Any) -> int | None:
@@ -86,6 +113,8 @@ def _with_meta(annotation: Any) -> Any:
         if said is None:
             return annotation
         words |= said
+    if "multiple_of" in words and base is not int:
+        return annotation  # Of floats, 0.3 is a multiple of 0.1 for pydantic, as people mean it.
     if not words:
         return annotation if base is annotation.__origin__ else _annotated(base, marks)
     others = [mark for mark in marks if not _words_of(mark)]
@@ -129,13 +158,7 @@ def _words_of(mark: Any) -> dict[str, Any] | None:
             continue
         if name not in _WORDS:
             return None
-        if isinstance(value, re.Pattern):
-            pattern = cast("re.Pattern[str]", value)
-            if pattern.flags != re.UNICODE:
-                return None
-            words[name] = pattern.pattern
-        else:
-            words[name] = value
+        words[name] = value
     return words
 
 

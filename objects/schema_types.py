@@ -104,6 +104,8 @@ class _Reader:
         if reader is None or (said and "format" in words):
             raise _NoTypeError
         type_ = reader(node)
+        if isinstance(said.get("pattern"), str):
+            said["pattern"] = _to_python(said["pattern"])
         return Annotated[type_, msgspec.Meta(**said)] if said else type_
 
     def _definition(self, node: Node) -> Any:
@@ -155,6 +157,12 @@ class _Reader:
                 fields.append((f"f{number}", _union([type_, msgspec.UnsetType]), msgspec.UNSET))
         names = {f"f{number}": name for number, name in enumerate(properties)}
         return msgspec.defstruct("Object", fields, rename=names, kw_only=True)
+
+
+def _to_python(pattern: str) -> str:
+    """The same with Python's ``\\Z``, as its ``$`` at the end lets a line break pass."""
+    is_end = pattern.endswith("$") and not pattern.endswith("\\$") and "(?" not in pattern
+    return pattern[:-1] + r"\Z" if is_end else pattern
 
 
 def _names(node: Node) -> Any:

@@ -1,10 +1,10 @@
 """A bound that pydantic's users write beside a type is looked at wherever it is written."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Annotated, Any, Literal, NamedTuple, Optional, TypedDict
+from typing import Annotated, Any, Literal, NamedTuple, NewType, Optional, TypedDict
 
 import msgspec
 import pydantic
@@ -12,6 +12,7 @@ import pydantic.dataclasses
 import pytest
 from annotated_types import Gt, Le, Len
 from pydantic import AfterValidator, Field, PositiveInt, StringConstraints
+from typing_extensions import TypeAliasType
 
 from holdfast import (
     Context,
@@ -24,6 +25,7 @@ from holdfast import (
     handler,
     shared,
 )
+from holdfast.objects import constraints
 from holdfast.objects.constraints import in_words_of_msgspec, needs_pydantic
 from holdfast.objects.definition import define
 from holdfast.objects.schemas import schema_of
@@ -83,6 +85,7 @@ class Tight:
     again: Optional["Tight"] = None
 
 
+Cents = NewType("Cents", PositiveInt)
 Even = Annotated[int, AfterValidator(refuse_odd)]
 Money = Annotated[Decimal, Field(gt=0, decimal_places=2)]
 Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
@@ -97,7 +100,13 @@ REFUSED: list[tuple[Any, bytes, str]] = [
     (tuple[PositiveInt, ...], b"[0]", ">= 1"),
     (Annotated[list[Annotated[str, Field(max_length=1)]], Len(1, 2)], b'["ab"]', "length <= 1"),
     (Annotated[list[int], Field(min_length=1)], b"[]", "length >= 1"),
-    (Annotated[str, Field(pattern="^a")], b'"b"', "matching regex"),
+    (Annotated[str, Field(pattern="^a")], b'"b"', "match pattern"),
+    (Annotated[str, Field(pattern="^a+$")], rb'"a\n"', "match pattern"),
+    (Annotated[str, Field(pattern=r"^\p{L}+$")], b'"1"', "match pattern"),
+    (Cents, b"0", ">= 1"),
+    (dict[str, Cents], b'{"a": 0}', ">= 1"),
+    (NewType("Odd", Even), b"3", "it is odd"),
+    (TypeAliasType("Alias", list[PositiveInt]), b"[0]", ">= 1"),
     (Annotated[str, Field(pattern=re.compile("^a", re.IGNORECASE))], b'"b"', "pattern"),
     (Annotated[int, Field(multiple_of=5)], b"6", "multiple of 5"),
     (Money, b'"-1.50"', "greater than 0"),
@@ -122,6 +131,9 @@ def test_what_is_out_of_bounds_is_refused(annotation: Any, data: bytes, message:
     ("annotation", "data", "value"),
     [
         (PositiveInt, b"1", 1),
+        (Annotated[str, Field(pattern=r"^\p{L}+$")], '"\u00e9"'.encode(), "\u00e9"),
+        (Annotated[float, Field(multiple_of=0.01)], b"19.99", 19.99),
+        (dict[str, Cents], b'{"a": 1}', {"a": 1}),
         (Annotated[bytes, Field(max_length=2)], b'"/w=="', b"\xff"),
         (Annotated[str, Field(strict=True)], b'"a"', "a"),
         (Money, b'"1.50"', Decimal("1.50")),
@@ -138,6 +150,36 @@ def test_what_is_within_them_is_decoded_and_encoded(
     serde = asked_serde(annotation)
     assert serde.decode(data) == value
     assert serde.decode(serde.encode(value)) == value
+
+
+def test_a_text_that_takes_a_backtracking_pattern_for_ever_is_refused_at_once() -> None:
+    serde = asked_serde(Annotated[str, Field(pattern="^(a+)+$")])
+    with pytest.raises(InvalidArgumentError, match="match pattern"):
+        serde.decode(b'"' + b"a" * 10_000 + b'!"')
+
+
+def test_classes_that_all_lead_to_each_other_are_looked_at_once_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = [f"Part{number}" for number in range(7)]
+    classes: dict[str, Any] = {
+        name: make_dataclass(name, [(f"to_{other}", f"{other} | None") for other in names])
+        for name in names
+    }
+    for cls in classes.values():
+        cls.__module__ = __name__
+    looked_at: list[type] = []
+    fields_of = constraints._fields_of
+
+    def look_at(cls: type) -> Any:
+        looked_at.append(cls)
+        return fields_of(cls)
+
+    monkeypatch.setattr(constraints, "_fields_of", look_at)
+    for name, cls in classes.items():
+        monkeypatch.setitem(globals(), name, cls)
+    assert constraints.find_unchecked(classes["Part0"]) is None
+    assert [cls.__name__ for cls in looked_at if cls in classes.values()] == names
 
 
 def test_what_msgspec_can_say_is_left_to_it() -> None:

@@ -315,3 +315,9 @@ def test_a_schema_is_json_that_names_what_it_needs() -> None:
 def test_a_schema_never_makes_this_process_fetch_another_one() -> None:
     assert find_problem(b'{"$ref": "http://127.0.0.1:1/x"}', b"1") is None
     assert find_problem(b'{"pattern": "("}', b'"x"') is None
+
+
+def test_a_line_break_behind_the_end_of_a_pattern_does_not_fit() -> None:
+    schema = b'{"type": "string", "pattern": "^a+$"}'
+    assert find_problem(schema, b'"aa"') is None
+    assert find_problem(schema, rb'"aa\n"') is not None
