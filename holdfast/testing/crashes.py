@@ -21,12 +21,13 @@ from typing import Any, Final
 from ..journal import keys
 from ..journal.records import InvocationState
 from ..objects.errors import HoldfastError, InvalidArgumentError, TerminalError
-from ..objects.identity import format_invocation_id
+from ..objects.identity import InvocationId, format_invocation_id
 from ..runtime.config import RuntimeConfig
 from ..runtime.testing import come_to_rest
 from .clients import Client
 from .effects import Effects
 from .endings import Ending, NeverEnds, Raised, show_differences, without_ids
+from .journals import read_entries
 from .rows import describe_batch, open_invocations, read_state
 from .stage import Death, Stage
 from .virtual import unhurried
@@ -35,6 +36,9 @@ WRITE_BACK_MS: Final = 30_000
 """When a system writes to the disk what nobody has told it to: Linux's default."""
 
 SUSPENDING: Final = "when every waiting attempt leaves memory at every rest"
+
+RESUMES_MAX: Final = 3
+"""How often what is paused is resumed without its journal growing: a step may never be known."""
 
 Script = Callable[[Client], Awaitable[Any]]
 
@@ -230,6 +234,12 @@ class _CallStage(Stage):
     # Entries of all journals when nothing but a resume could move anything.
     _entries = -1
 
+    def __init__(self, classes: Iterable[type], config: RuntimeConfig, **options: Any) -> None:
+        super().__init__(classes, config, **options)
+        # How many entries each paused one had at its last resume, and how many resumes in a row
+        # have found as many.
+        self._resumed: dict[InvocationId, tuple[int, int]] = {}
+
     async def _move(self, task: "asyncio.Task[Any]") -> bool:
         has_moved = await super()._move(task)
         if has_moved or not (self.resumes and any(self.paused())):
@@ -243,9 +253,17 @@ class _CallStage(Stage):
         """Resume what is paused, if that is wanted."""
         if self.resumes:
             for id_, record in list(open_invocations(self.store)):
-                if record.state is InvocationState.PAUSED:
+                if record.state is InvocationState.PAUSED and self._may_resume(id_):
                     handle = self.runtime.invocation(format_invocation_id(id_))
                     handle.resume().add_done_callback(_look_at)
+
+    def _may_resume(self, id_: InvocationId) -> bool:
+        """Whether another resume can be hoped to help; counts it."""
+        entries = len(read_entries(self.store, id_))
+        was, times = self._resumed.get(id_, (entries, 0))
+        times = times + 1 if entries == was else 1
+        self._resumed[id_] = (entries, times)
+        return times <= RESUMES_MAX
 
     def paused(self) -> Iterator[str]:
         """What is paused and why, a sentence each."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from datetime import timedelta
 
 from holdfast import (
     Context,
@@ -40,6 +41,11 @@ async def pay_at_bank(cents: int) -> str:
     EFFECTS.add("transfer", cents)
     await asyncio.sleep(0)
     return "paid"
+
+
+async def wait_in_vain() -> str:
+    await asyncio.Event().wait()
+    return "never"
 
 
 async def find_payment(intent: Intent) -> Happened | NeverHappened:
@@ -80,6 +86,12 @@ class Shop(VirtualObject):
     async def loses_its_way(self, ctx: Context) -> str:
         """Names its step otherwise in each attempt."""
         return await ctx.run(f"pay {next(ATTEMPTS)}", pay, 1200)
+
+    @handler
+    async def never_knows(self, ctx: Context) -> str:
+        """Its step comes to no end, in no attempt."""
+        step = ctx.step(on_unknown="pause", timeout=timedelta(seconds=1))
+        return await step.run("wait", wait_in_vain)
 
     @handler
     async def verified(self, ctx: Context) -> str:

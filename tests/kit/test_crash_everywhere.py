@@ -175,6 +175,17 @@ async def test_a_pause_that_no_resume_ends_is_an_ending() -> None:
         await crash_everywhere(lost, SHOPS, compare=lambda each: each.paused, resume_paused=True)
 
 
+async def test_a_step_that_no_resume_makes_known_is_an_ending() -> None:
+    async def held(client: Client) -> str:
+        return await client.object(Shop, "berlin").never_knows()
+
+    def look(ending: Ending) -> Any:
+        raise LookupError(ending.outcome)
+
+    with pytest.raises(LookupError, match="NeverEnds"):
+        await crash_everywhere(held, SHOPS, compare=look, resume_paused=True)
+
+
 async def test_a_verified_step_happens_once() -> None:
     payments: list[int] = []
 
