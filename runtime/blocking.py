@@ -131,8 +131,9 @@ class BlockingWatch:
             return
         self._reported.add(place)
         logger.warning(
-            "%s has blocked the loop for %d ms at %s:%d, and with it every other handler and "
-            "caller; give what blocks to ctx.run() as a plain function, which runs in a thread\n%s",
+            "%s has blocked the loop for %d ms so far at %s:%d, and with it every other handler "
+            "and caller; give what blocks to ctx.run() as a plain function, which runs in a "
+            "thread\n%s",
             who,
             round(seconds * 1000),
             *place,
