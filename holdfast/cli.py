@@ -77,8 +77,7 @@ def _main() -> int:
         say(error.format_message())
         return error.exit_code
     except HoldfastError as error:
-        # A code has a page, but nobody looks one up for a slip on the command line.
-        say(error.message if isinstance(error, InvalidArgumentError) else str(error))
+        say(_sentence(error))
         return _exit_code(error)
     except (click.Abort, KeyboardInterrupt):
         # Nothing was being served; a server takes signals another way, and exits with 0.
@@ -93,6 +92,17 @@ def commands(context: click.Context) -> None:
     gc.enable()
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
+
+
+def _sentence(error: HoldfastError) -> str:
+    match error:
+        case InvalidArgumentError():
+            # A code has a page, but nobody looks one up for a slip on the command line.
+            return error.message
+        case StoreDamagedError():
+            return f"{error}; `holdfast doctor DIR` says what can be done"
+        case _:
+            return str(error)
 
 
 def _exit_code(error: HoldfastError) -> int:

@@ -307,6 +307,7 @@ def test_a_damaged_directory_exits_with_78(here: Path) -> None:
     with holdfast("serve", "counter.py", "--port", "0", cwd=here) as server:
         assert server.wait_exit() == 78
         assert_one_sentence(server.stderr)
+        assert "`holdfast doctor DIR` says what can be done" in server.stderr
 
 
 def test_handlers_may_log_and_it_is_seen(tmp_path: Path) -> None:
