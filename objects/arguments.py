@@ -216,7 +216,13 @@ class _NamedArguments:
             raise InvalidArgumentError(message) from error.__cause__
 
     def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
-        return self._encode(_bind(self._signature, args, kwargs))
+        bound = _bind(self._signature, args, kwargs)
+        adapted = {
+            # As its own serde will read it: pydantic may write another document than msgspec.
+            name: msgspec.Raw(self._adapted[name].encode(bound[name]))
+            for name in self._adapted.keys() & bound.keys()
+        }
+        return self._encode({**bound, **adapted})
 
 
 def _misfit(expected: str, data: bytes, error: InvalidArgumentError) -> InvalidArgumentError:

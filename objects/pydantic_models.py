@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from importlib import import_module
-from typing import Any, Final, Protocol, TypeGuard, TypeVar
+from typing import Any, Final, NewType, Protocol, TypeGuard, TypeVar
 
 import msgspec
 
@@ -78,9 +78,19 @@ def name_fields(model: type[Model]) -> list[tuple[str, str]]:
     ]
 
 
-def make_adapter(annotation: Any) -> Adapter:
-    """A ``TypeAdapter`` for ``annotation``; imports pydantic."""
-    adapter: Adapter = import_module("pydantic").TypeAdapter(annotation)
+def make_adapter(annotation: Any, *, is_base64: bool = False) -> Adapter:
+    """A ``TypeAdapter`` for ``annotation``; imports pydantic.
+
+    With ``is_base64`` bytes are so written and read, as msgspec does, but for those of a class that
+    pydantic lets say for itself what they are.
+    """
+    make = import_module("pydantic").TypeAdapter
+    if not is_base64:
+        adapter: Adapter = make(annotation)
+        return adapter
+    # By another name, as it takes no settings beside a dataclass, though it would heed them.
+    named: Any = NewType("named", annotation)  # type: ignore[valid-newtype]
+    adapter = make(named, config={"ser_json_bytes": "base64", "val_json_bytes": "base64"})
     return adapter
 
 

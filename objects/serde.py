@@ -165,6 +165,8 @@ def _to_packed_builtin(value: Any) -> Any:
 
 def _to_builtin(value: Any, *, is_round_trip: bool, is_read_back: bool) -> Any:
     cls = cast("type[object]", type(value))
+    if cls is msgspec.Raw:  # An encoder takes it as it is.
+        return _decode_any_packed(value) if is_round_trip else msgspec.json.decode(value)
     if pydantic_models.is_model(cls):
         dumped = value.model_dump(mode="json", by_alias=True, round_trip=is_round_trip)
         if is_read_back and pydantic_models.may_class_hide_secrets(cls):
@@ -348,8 +350,8 @@ class _AdaptedSerde:
 
     __slots__ = ("_adapter", "_expected", "_is_packed", "_may_hide", "_takes_none")
 
-    def __init__(self, annotation: Any, *, is_packed: bool) -> None:
-        self._adapter = pydantic_models.make_adapter(annotation)
+    def __init__(self, annotation: Any, *, is_packed: bool, is_base64: bool = False) -> None:
+        self._adapter = pydantic_models.make_adapter(annotation, is_base64=is_base64)
         self._expected = describe_type(annotation)
         self._is_packed = is_packed
         self._may_hide = pydantic_models.may_hide_secrets(annotation)
@@ -408,7 +410,7 @@ def _build_json(annotation: Any) -> Serde[Any]:
 
 def _by_pydantic(annotation: Any) -> Serde[Any]:
     try:
-        return _AdaptedSerde(annotation, is_packed=False)
+        return _AdaptedSerde(annotation, is_packed=False, is_base64=True)
     except Exception as error:
         message = f"no value can be decoded as {describe_type(annotation)}: {error}"
         raise InvalidDefinitionError(message) from error

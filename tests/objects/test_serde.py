@@ -572,3 +572,13 @@ def test_these_types_have_no_value_that_changes_in_place(annotation: Any) -> Non
 )
 def test_these_types_may_have_one(annotation: Any) -> None:
     assert not is_immutable_type(annotation)
+
+
+def test_raw_documents_beside_a_set_are_written() -> None:
+    value = {"raw": msgspec.Raw(b'{"a":[2,1]}'), "set": {"b", "a"}}
+    assert json_serde(Any).encode(value) == b'{"raw":{"a":[2,1]},"set":["a","b"]}'
+    packed = {"raw": msgspec.Raw(b"\x92\x02\x01"), "set": {"b", "a"}}
+    assert packed_serde(Any).decode(packed_serde(Any).encode(packed)) == {
+        "raw": [2, 1],
+        "set": ["a", "b"],
+    }
