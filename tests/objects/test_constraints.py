@@ -169,7 +169,7 @@ def test_classes_that_all_lead_to_each_other_are_looked_at_once_each(
     for cls in classes.values():
         cls.__module__ = __name__
     looked_at: list[type] = []
-    fields_of = constraints._fields_of
+    fields_of: Any = vars(constraints)["_fields_of"]
 
     def look_at(cls: type) -> Any:
         looked_at.append(cls)
