@@ -17,8 +17,11 @@ import msgspec
 from . import pydantic_models
 
 _WORDS: Final = frozenset({"gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length"})
-"""What msgspec says by the same words, and means the same. A pattern it does not: with Python's a
-``$`` lets a line break pass, there are no classes of letters, and a stranger's text can take hours."""
+"""What msgspec says by the same words, and means the same.
+
+A pattern it does not: with Python's a ``$`` lets a line break pass, some of pydantic's cannot be
+said, and a stranger's text can take hours.
+"""
 _SAY_NOTHING: Final = frozenset({"strict", "documentation", "unit"})
 """msgspec takes no 5 for a text anyway, and the others are for people."""
 _FIELDS: Final = "__dataclass_fields__"

@@ -84,15 +84,13 @@ def make_adapter(annotation: Any, *, is_base64: bool = False) -> Adapter:
     With ``is_base64`` bytes are so written and read, as msgspec does, but for those of a class that
     pydantic lets say for itself what they are.
     """
-    make = import_module("pydantic").TypeAdapter
+    make: Callable[..., Adapter] = import_module("pydantic").TypeAdapter
     if not is_base64:
-        adapter: Adapter = make(annotation)
-        return adapter
+        return make(annotation)
     # By another name, as it takes no settings beside a dataclass, though it would heed them.
     make_name: Any = NewType
     named = make_name("named", annotation)
-    adapter = make(named, config={"ser_json_bytes": "base64", "val_json_bytes": "base64"})
-    return adapter
+    return make(named, config={"ser_json_bytes": "base64", "val_json_bytes": "base64"})
 
 
 def find_schema(annotation: Any) -> dict[str, Any] | None:

@@ -160,7 +160,7 @@ class _Reader:
 
 
 def _to_python(pattern: str) -> str:
-    """The same by the word of Python's that means the end, as its ``$`` at the end lets a line break pass."""
+    """The same in Python, whose ``$`` at the end lets a line break pass."""
     is_end = pattern.endswith("$") and not pattern.endswith("\\$") and "(?" not in pattern
     return pattern[:-1] + r"\Z" if is_end else pattern
 
