@@ -265,7 +265,8 @@ class HandlerLoop(ScheduleLoop):
                 if task is not self._main:
                     host.report(f"a background task failed: {shown(task, repr)}", task.exception())
         self._tasks.clear()
-        self.forget_scopes()
+        if self._rounds or self._fallen:
+            self.forget_scopes()
         self._main = self._start_order = self._exception_handler = self._generators = None
 
     def explain(self, error: BaseException) -> BaseException:
