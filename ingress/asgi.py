@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import quote, unquote
 
 from ..objects.errors import HoldfastError, InvalidArgumentError, RuntimeClosedError
@@ -44,6 +44,10 @@ class LifespanEngine(IngressEngine, Protocol):
     async def stop(self) -> None:
         """Stop in good order."""
         ...
+
+
+_SHUTDOWN: Final = "graceful shutdown"
+"""In what uvicorn says to the requests that it cancels after its ``timeout_graceful_shutdown``."""
 
 
 class AsgiApp:
@@ -83,10 +87,12 @@ class AsgiApp:
         head = Head(scope["method"].upper(), _path_of(scope), _headers_of(scope))
         try:
             response = await self._respond(head, caller)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             # Its caller may still be there, and would be told by the server that we have failed.
-            with contextlib.suppress(Exception):
-                await _reply(send, self._answer_to_the_last(head), scope)
+            # Whoever else cancels, such as a time limit around us, has an answer of its own.
+            if _SHUTDOWN in str(error):
+                with contextlib.suppress(Exception):
+                    await _reply(send, self._answer_to_the_last(head), scope)
             raise
         if response is not None:  # Else it went away, and is owed nothing.
             await _reply(send, response, scope)

@@ -22,6 +22,7 @@ _NAMED_MAX: Final = 20
 """Those that are named."""
 _MESSAGE_CHARACTERS_MAX: Final = 300
 """Of each; it may quote the document."""
+_SERIALIZERS: Final = frozenset({"PlainSerializer", "WrapSerializer"})
 _HIDDEN: Final = "*" * 10
 """What pydantic writes for a secret, however long it is."""
 
@@ -69,12 +70,22 @@ def is_root_model(annotation: object) -> bool:
 
 
 def name_fields(model: type[Model]) -> list[tuple[str, str]]:
-    """What a dump by alias calls the fields of ``model``, and Python."""
+    """What a dump by alias calls the fields of ``model``, and Python.
+
+    Not those that are left out, or that a serializer of the user's writes.
+    """
     fields: Mapping[str, Any] = getattr(model, "model_fields", {})
+    decorators: Any = getattr(model, "__pydantic_decorators__", None)
+    if getattr(decorators, "model_serializers", None):
+        return []
+    serializers: Mapping[str, Any] = getattr(decorators, "field_serializers", {})
+    written = {name for each in serializers.values() for name in each.info.fields}
     return [
         (each.serialization_alias or each.alias or name, name)
         for name, each in fields.items()
         if not each.exclude
+        and written.isdisjoint({name, "*"})
+        and not any(type(mark).__name__ in _SERIALIZERS for mark in each.metadata)
     ]
 
 

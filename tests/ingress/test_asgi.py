@@ -170,7 +170,7 @@ async def test_a_caller_for_whom_the_server_waits_no_longer_is_told_to_ask_again
     asked = scope(headers=[*scope()["headers"], *keys])
     waiting = asyncio.create_task(AsgiApp(engine)(asked, receive, send))
     await engine.arrived.wait()
-    waiting.cancel()  # As uvicorn does, after its timeout_graceful_shutdown.
+    waiting.cancel("Task cancelled, timeout graceful shutdown exceeded")  # As uvicorn says it.
     await asyncio.wait({waiting})
 
     assert waiting.cancelled()
@@ -178,6 +178,36 @@ async def test_a_caller_for_whom_the_server_waits_no_longer_is_told_to_ask_again
     assert (b"x-restate-error-source", b"ingress") in said[0]["headers"]
     assert (b"x-holdfast-error", b"HF0015") in said[0]["headers"]
     assert ((b"retry-after", b"5") in said[0]["headers"]) == is_keyed
+
+
+async def test_whoever_cancels_for_a_reason_of_its_own_gives_the_answer(
+    engine: FakeEngine,
+) -> None:
+    engine.is_holding = True
+    said: list[Any] = []
+    messages = [body(b"1")]
+
+    async def receive() -> dict[str, Any]:
+        if not messages:
+            await asyncio.Event().wait()
+        return messages.pop()
+
+    async def send(message: Any) -> None:
+        said.append(message)
+
+    async def within_a_limit() -> None:
+        async with asyncio.timeout(None) as limit:
+            asked.append(limit)
+            await AsgiApp(engine)(scope(), receive, send)
+
+    asked: list[asyncio.Timeout] = []
+    waiting = asyncio.create_task(within_a_limit())
+    await engine.arrived.wait()
+    asked[0].reschedule(0)
+    await asyncio.wait({waiting})
+
+    assert isinstance(waiting.exception(), TimeoutError)
+    assert said == []
 
 
 async def test_one_who_goes_before_the_body_is_whole_calls_nothing(engine: FakeEngine) -> None:

@@ -582,3 +582,31 @@ def test_raw_documents_beside_a_set_are_written() -> None:
         "raw": [2, 1],
         "set": ["a", "b"],
     }
+
+
+class Ordered(pydantic.BaseModel):
+    tags: set[str]
+
+    @pydantic.field_serializer("tags")
+    def _last_first(self, tags: set[str]) -> list[str]:
+        return sorted(tags, reverse=True)
+
+
+class OrderedBeside(pydantic.BaseModel):
+    tags: Annotated[set[str], pydantic.PlainSerializer(lambda tags: sorted(tags, reverse=True))]
+
+
+class OrderedWhole(pydantic.BaseModel):
+    tags: set[str]
+
+    @pydantic.model_serializer
+    def _last_first(self) -> dict[str, list[str]]:
+        return {"tags": sorted(self.tags, reverse=True)}
+
+
+@pytest.mark.parametrize("model", [Ordered, OrderedBeside, OrderedWhole])
+def test_a_set_that_a_serializer_of_the_user_orders_stays_in_that_order(model: Any) -> None:
+    value = model(tags={"a", "b", "c"})
+    assert json_serde(model).encode(value) == b'{"tags":["c","b","a"]}'
+    assert packed_serde(model).decode(packed_serde(model).encode(value)) == value
+    assert packed_serde(model).encode(value).endswith(b"\xa1c\xa1b\xa1a")
