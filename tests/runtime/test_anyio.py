@@ -91,9 +91,10 @@ class Crew(VirtualObject):
 
         fallen: list[weakref.ref[object]] = []
         for _ in range(500):
+            group = anyio.create_task_group()
+            fallen.append(weakref.ref(group.cancel_scope))
             with contextlib.suppress(BaseExceptionGroup):
-                async with anyio.create_task_group() as group:
-                    fallen.append(weakref.ref(group.cancel_scope))
+                async with group:
                     group.start_soon(fail)
             del group
         await ctx.run("begin", begin)
