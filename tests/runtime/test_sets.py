@@ -12,7 +12,13 @@ from .worlds import World
 TWICE = ({0, 8}, {8, 0})
 """Equal, and walked in two orders: as a set of texts is before and after a crash."""
 
-orders: list[set[int]] = []
+runs: list[set[int]] = []
+"""What each run of a handler has walked, one in each order in turn."""
+
+
+def take_turns() -> set[int]:
+    runs.append(TWICE[len(runs) % 2])
+    return runs[-1]
 
 
 class Tagger(Service):
@@ -24,7 +30,7 @@ class Tagger(Service):
 class Flow(Workflow):
     @handler
     async def run(self, ctx: Context) -> None:
-        await ctx.promise("tags", set[int]).resolve(orders.pop())
+        await ctx.promise("tags", set[int]).resolve(take_turns())
         await ctx.signal("go")
 
     @shared
@@ -35,7 +41,7 @@ class Flow(Workflow):
 class Sorter(VirtualObject):
     @handler
     async def sort(self, ctx: Context) -> int:
-        tags = orders.pop()
+        tags = take_turns()
         await ctx.service(Tagger).tag.send(tags)
         await ctx.send("Tagger", None, "tag", tags)
         asked = ctx.awakeable(set[int])
@@ -45,7 +51,7 @@ class Sorter(VirtualObject):
 
 
 async def test_a_set_is_the_same_on_replay_in_whatever_order() -> None:
-    orders[:] = TWICE
+    runs.clear()
     world = World([Tagger, Sorter])
     runtime = await world.start()
     invocation_id = await runtime.object(Sorter, "s").sort.send()
@@ -55,12 +61,12 @@ async def test_a_set_is_the_same_on_replay_in_whatever_order() -> None:
     await runtime.invocation(invocation_id).signal("go")
     await settle()
     assert await runtime.invocation(invocation_id).output() == 16
-    assert orders == []
+    assert len(runs) > 1
     world.close()
 
 
 async def test_a_promise_resolved_with_a_set_is_so_on_replay() -> None:
-    orders[:] = TWICE
+    runs.clear()
     world = World([Flow])
     runtime = await world.start()
     invocation_id = await runtime.workflow(Flow, "f").run.send()
@@ -71,5 +77,5 @@ async def test_a_promise_resolved_with_a_set_is_so_on_replay() -> None:
     await settle()
     assert (await runtime.invocation(invocation_id).describe()).status == "completed"
     assert await runtime.workflow(Flow, "f").peek() == [0, 8]
-    assert orders == []
+    assert len(runs) > 1
     world.close()
