@@ -32,6 +32,8 @@ Send = Callable[[Message], Awaitable[None]]
 # What has no body says nothing of its length, or that of what there would be.
 _WITHOUT_LENGTH = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 _UNRESERVED = "/-._~!$&'()*+,;=:@"
+_SHUTDOWN: Final = "graceful shutdown"
+"""In what uvicorn says to the requests that it cancels after its ``timeout_graceful_shutdown``."""
 
 
 class LifespanEngine(IngressEngine, Protocol):
@@ -44,10 +46,6 @@ class LifespanEngine(IngressEngine, Protocol):
     async def stop(self) -> None:
         """Stop in good order."""
         ...
-
-
-_SHUTDOWN: Final = "graceful shutdown"
-"""In what uvicorn says to the requests that it cancels after its ``timeout_graceful_shutdown``."""
 
 
 class AsgiApp:

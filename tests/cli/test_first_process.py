@@ -33,7 +33,7 @@ def find_obstacle() -> str:
     if shutil.which(NAMESPACE[0]) is None:
         return "there is no unshare here"
     tried = subprocess.run((*NAMESPACE, "true"), check=False, capture_output=True, text=True)
-    return tried.stderr
+    return "" if tried.returncode == 0 else f"unshare may not be used here: {tried.stderr}"
 
 
 OBSTACLE = find_obstacle()
