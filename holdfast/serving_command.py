@@ -176,8 +176,9 @@ async def serve_until_left(
         # Nothing ran yet, so there is nothing that starting again would recover.
         raise click.ClickException(str(error)) from error
     raise_descriptor_limit()
-    serving = asyncio.ensure_future(_serve_http(runtime, options, callers, operators))
+    # First, so that whoever sees a socket of ours can already ask us to stop.
     leaving = asyncio.ensure_future(_wait_leave(runtime, options, watch))
+    serving = asyncio.ensure_future(_serve_http(runtime, options, callers, operators))
     try:
         await asyncio.wait({serving, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if serving.done():
