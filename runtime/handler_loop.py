@@ -332,7 +332,9 @@ class HandlerLoop(ScheduleLoop):
         outer = _running_loop()
         hooks = sys.get_asyncgen_hooks()
         # A task of the program may be what closes us; from 3.14 on, ours could not be entered.
-        closer = None if outer is None or _swap_task is None else _swap_task(outer, None)
+        closer = None if outer is None or _swap_task is None else asyncio.current_task(outer)
+        if closer is not None and _swap_task is not None:
+            _swap_task(outer, None)  # 3.12 refuses it where there is no task.
         _set_running_loop(self)
         sys.set_asyncgen_hooks(self._generator_began, self._generator_dropped)
         try:
