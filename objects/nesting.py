@@ -1,13 +1,15 @@
-"""Deep documents, read so that whoever reads them again has room for it.
+"""How deeply a document may be nested, so that whoever reads it again has room for it.
 
-Python bounds how deeply calls may be nested, and a decoder that descends into a document counts as
-calls. What a stranger sends could so be readable at the door, where little is on the stack, and
-unreadable for the handler that has kept it, in every attempt again. So a document that may be deep
-is decoded as if a good part of the stack were in use.
+Python bounds how deeply calls may be nested. Up to 3.11 a decoder that descends into a document
+counts as calls, so what a stranger sends could be readable at the door, where little is on the
+stack, and unreadable for the handler that has kept it, in every attempt again. Later Pythons let
+decoders descend some ten times deeper than the functions that go through what was decoded. So a
+document is measured before it is decoded, and a good part of the stack is left to others.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import accumulate
 from typing import Any, Final
 
 BRACKETS_MAX: Final = 400
@@ -17,9 +19,18 @@ BYTES_MAX: Final = 2 * BRACKETS_MAX
 """Nor is one of so few bytes: each bracket is closed."""
 
 _FRAMES: Final = 200
-"""Calls below a decoder of deep documents, at least: more than handlers use where they read."""
+"""Calls around a decoder, and below whoever walks through what it made: more than are used."""
 
-_frame = sys._getframe  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # inspect is slow
+_DEPTH_MAX: Final = 4_000
+"""However many calls a program allows: decoders of later Pythons have bounds of their own."""
+
+_SLICE: Final = 256
+"""Brackets that are counted together; they are looked at one by one where they could be deep."""
+
+_PIECE: Final = 1 << 16
+
+_BUT_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b'"[]{}')
+_STEPS: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
 def decode_deep(decode: Callable[[bytes], Any], data: bytes) -> Any:
@@ -29,21 +40,40 @@ def decode_deep(decode: Callable[[bytes], Any], data: bytes) -> Any:
         RecursionError: it is nested too deeply.
         Exception: whatever ``decode`` raises.
     """
-    if data.count(b"[") + data.count(b"{") <= BRACKETS_MAX:
-        return decode(data)
-    return _decode_below(_FRAMES - _measure_stack(), decode, data)
+    if data.count(b"[") + data.count(b"{") > BRACKETS_MAX:
+        depth_max = min(sys.getrecursionlimit() - _FRAMES, _DEPTH_MAX)
+        if any(depth > depth_max for depth in _measure(_brackets_of(data), depth_max)):
+            message = f"the document is nested more than {depth_max} deep"
+            raise RecursionError(message)
+    return decode(data)
 
 
-def _measure_stack() -> int:
-    """How many calls are under way, as far as it matters."""
-    frame, depth = _frame(0).f_back, 0
-    while frame is not None and depth < _FRAMES:
-        frame, depth = frame.f_back, depth + 1
-    return depth
+def _brackets_of(data: bytes) -> bytes:
+    """Its brackets but those in texts. Of what is no JSON it may be anything."""
+    if b"\\" in data:
+        # From left to right, so that a backslash that is left over is one that begins an escape.
+        data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
+    # Two quotes with nothing between them: a text, or what is between two, either with no brackets.
+    data = data.translate(None, _BUT_BRACKETS).replace(b'""', b"")
+    return data if b'"' not in data else b"".join(_leave_texts_out(data))
 
 
-def _decode_below(frames: int, decode: Callable[[bytes], Any], data: bytes) -> Any:
-    if frames <= 0:
-        return decode(data)
-    # Called by a C function, or later Pythons would not count it as a decoder's calls.
-    return next(map(_decode_below, (frames - 1,), (decode,), (data,)))
+def _leave_texts_out(data: bytes) -> Iterator[bytes]:
+    within = 0
+    for begin in range(0, len(data), _PIECE):  # Each part is an object many times its size.
+        parts = data[begin : begin + _PIECE].split(b'"')
+        yield from parts[within::2]
+        within = (within + len(parts) + 1) % 2
+
+
+def _measure(brackets: bytes, depth_max: int) -> Iterator[int]:
+    """The greatest depth of each slice, or a bound of it that is not beyond ``depth_max``."""
+    depth = 0
+    for begin in range(0, len(brackets), _SLICE):
+        part = brackets[begin : begin + _SLICE]
+        opened = part.count(b"[") + part.count(b"{")
+        bound = depth + opened
+        if bound > depth_max:
+            bound = max(accumulate(map(_STEPS.__getitem__, part), initial=depth))
+        yield bound
+        depth += 2 * opened - len(part)
