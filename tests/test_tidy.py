@@ -1,14 +1,16 @@
 """The architecture, held as a test: who may import what, who owns which dependency, what is seen.
 
 Tables come first. An entry in an exception table carries its reason; an entry that is no longer
-needed fails as well, so that the tables only shrink.
+needed fails as well, so that the tables only shrink. A rule is one test over all modules, which
+tells every breach at once: a test for each module took longer to count than to run.
 """
 
 import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -145,8 +147,22 @@ def sources(*folders: str) -> list[Path]:
 
 LIBRARY = sources("holdfast", *LAYERS)
 ROOMS = sources(*LAYERS)
-EVERYTHING = [*LIBRARY, *sources("tests", "examples", "bench")]
-TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in EVERYTHING}
+OUTSIDE = sources("tests", "examples", "bench")
+
+
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def nodes_of(path: Path) -> tuple[ast.AST, ...]:
+    """All of a module of the library, the module itself first."""
+    return tuple(ast.walk(parse(path)))
+
+
+def assert_none(breaches: Iterable[str]) -> None:
+    found = list(breaches)
+    assert not found, "\n".join(found)
 
 
 def package_of(path: Path) -> list[str]:
@@ -155,9 +171,15 @@ def package_of(path: Path) -> list[str]:
     return parts if parts[0] == "holdfast" else ["holdfast", *parts]
 
 
-def imported_modules(path: Path) -> Iterator[str]:
+@cache
+def imported_modules(path: Path) -> tuple[str, ...]:
     """The full names of the modules that ``path`` imports from, wherever in the file."""
-    for node in ast.walk(TREES[path]):
+    return tuple(_imported_modules(path))
+
+
+def _imported_modules(path: Path) -> Iterator[str]:
+    # Parsed for this alone: to keep the trees of all tests would give the collector work.
+    for node in ast.walk(parse(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -170,7 +192,7 @@ def imported_modules(path: Path) -> Iterator[str]:
 
 
 def functions(path: Path) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
-    for node in ast.walk(TREES[path]):
+    for node in nodes_of(path):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node.name, node
 
@@ -182,40 +204,60 @@ def test_the_rooms_are_relative_symlinks_into_the_package() -> None:
         assert link.readlink() == Path("..") / room
 
 
-@pytest.mark.parametrize("path", ROOMS, ids=name_of)
-def test_imports_point_to_the_left(path: Path) -> None:
-    room = path.relative_to(ROOT).parts[0]
-    allowed = LAYERS[: LAYERS.index(room) + 1]
-    for module in imported_modules(path):
-        parts = module.split(".")
-        if parts[0] == "holdfast" and len(parts) > 1:
-            assert parts[1] in allowed, f"{room} must not know {module}"
+def imports(paths: list[Path]) -> Iterator[tuple[Path, str]]:
+    """Who of ``paths`` imports what."""
+    for path in paths:
+        yield from ((path, module) for module in imported_modules(path))
 
 
-@pytest.mark.parametrize("path", LIBRARY, ids=name_of)
-def test_the_package_imports_itself_relatively(path: Path) -> None:
-    for node in ast.walk(TREES[path]):
-        absolute = (
-            [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
-        )
-        if isinstance(node, ast.Import):
-            absolute = [alias.name for alias in node.names]
-        for module in absolute:
-            assert module.split(".")[0] not in {"holdfast", *LAYERS}
+def absolute_imports(paths: list[Path]) -> Iterator[tuple[Path, str]]:
+    """As ``imports``, without those that start with a dot."""
+    for path in paths:
+        for node in nodes_of(path):
+            if isinstance(node, ast.Import):
+                yield from ((path, alias.name) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                yield path, node.module or ""
 
 
-@pytest.mark.parametrize("path", sources("tests", "examples", "bench"), ids=name_of)
-def test_nobody_outside_imports_a_room_by_its_folder(path: Path) -> None:
+def test_imports_point_to_the_left() -> None:
+    def knows_too_much(path: Path, module: str) -> bool:
+        room = path.relative_to(ROOT).parts[0]
+        package, *inside = module.split(".")
+        allowed = LAYERS[: LAYERS.index(room) + 1]
+        return package == "holdfast" and bool(inside) and inside[0] not in allowed
+
+    assert_none(
+        f"{name_of(path)} must not know {module}"
+        for path, module in imports(ROOMS)
+        if knows_too_much(path, module)
+    )
+
+
+def test_the_package_imports_itself_relatively() -> None:
+    assert_none(
+        f"{name_of(path)} imports {module}"
+        for path, module in absolute_imports(LIBRARY)
+        if module.split(".")[0] in {"holdfast", *LAYERS}
+    )
+
+
+def test_nobody_outside_imports_a_room_by_its_folder() -> None:
     """From the root ``journal`` resolves too, to a second copy of every module in it."""
-    for module in imported_modules(path):
-        assert module.split(".")[0] not in LAYERS
+    assert_none(
+        f"{name_of(path)} imports {module}"
+        for path, module in imports(OUTSIDE)
+        if module.split(".")[0] in LAYERS
+    )
 
 
-@pytest.mark.parametrize("path", LIBRARY, ids=name_of)
-def test_every_dependency_has_its_owners(path: Path) -> None:
-    for module in imported_modules(path):
-        owners = OWNERS.get(module.split(".")[0])
-        assert owners is None or name_of(path) in owners, f"{module} belongs to {owners}"
+def test_every_dependency_has_its_owners() -> None:
+    everybody = {name_of(path) for path in LIBRARY}
+    assert_none(
+        f"{name_of(path)} imports {module}, which belongs to others"
+        for path, module in imports(LIBRARY)
+        if name_of(path) not in OWNERS.get(module.split(".")[0], everybody)
+    )
 
 
 @pytest.mark.parametrize(("package", "owners"), OWNERS.items(), ids=OWNERS)
@@ -224,20 +266,27 @@ def test_every_owner_uses_what_it_owns(package: str, owners: set[str]) -> None:
         assert any(module.split(".")[0] == package for module in imported_modules(ROOT / owner))
 
 
-@pytest.mark.parametrize("path", [*LIBRARY, *sources("examples", "bench")], ids=name_of)
-def test_nothing_is_unpickled_or_evaluated(path: Path) -> None:
-    for module in imported_modules(path):
-        reason = NEVER.get(module.split(".")[0])
-        assert reason is None, f"{module}: {reason}"
-    for node in ast.walk(TREES[path]):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            assert node.func.id not in {"eval", "exec"}, f"line {node.lineno}"
+def evaluations(path: Path) -> Iterator[str]:
+    for node in nodes_of(path):
+        called = node.func if isinstance(node, ast.Call) else None
+        if isinstance(called, ast.Name) and called.id in {"eval", "exec"}:
+            yield f"{name_of(path)}:{called.lineno} calls {called.id}"
+
+
+def test_nothing_is_unpickled_or_evaluated() -> None:
+    readers = [*LIBRARY, *sources("examples", "bench")]
+    assert_none(
+        f"{name_of(path)} imports {module}: {NEVER[module.split('.')[0]]}"
+        for path, module in imports(readers)
+        if module.split(".")[0] in NEVER
+    )
+    assert_none(found for path in readers for found in evaluations(path))
 
 
 def world_uses(path: Path) -> set[str]:
     """What of the world a module reaches: modules it imports, names it spells out."""
     uses = {module.split(".")[0] for module in imported_modules(path)} & WORLD_MODULES
-    for node in ast.walk(TREES[path]):
+    for node in nodes_of(path):
         if isinstance(node, ast.Attribute):
             dotted = ast.unparse(node)
             if WORLD_NAMES.fullmatch(dotted):
@@ -248,12 +297,11 @@ def world_uses(path: Path) -> set[str]:
     return uses
 
 
-@pytest.mark.parametrize("path", sources("objects", "journal", "runtime"), ids=name_of)
-def test_the_world_comes_in_through_the_seams(path: Path) -> None:
-    if name_of(path) == SEAMS:
-        return
-    allowed = {use for module, use in WORLD_EXCEPTIONS if module == name_of(path)}
-    assert world_uses(path) == allowed
+def test_the_world_comes_in_through_the_seams() -> None:
+    inside = [path for path in sources("objects", "journal", "runtime") if name_of(path) != SEAMS]
+    assert {(name_of(path), use) for path in inside for use in world_uses(path)} == set(
+        WORLD_EXCEPTIONS
+    )
 
 
 def is_import(node: ast.AST) -> bool:
@@ -262,11 +310,17 @@ def is_import(node: ast.AST) -> bool:
     return isinstance(node, ast.Import | ast.ImportFrom) or called in by_name
 
 
-@pytest.mark.parametrize("path", LIBRARY, ids=name_of)
-def test_imports_are_at_the_top(path: Path) -> None:
-    for name, function in functions(path):
-        defers = any(is_import(node) for node in ast.walk(function))
-        assert defers == ((name_of(path), name) in DEFERRED_IMPORTS), f"{name}"
+def test_imports_are_at_the_top() -> None:
+    defers = [
+        (name_of(path), name, any(is_import(node) for node in ast.walk(function)))
+        for path in LIBRARY
+        for name, function in functions(path)
+    ]
+    assert_none(
+        f"{module} {name} {'imports when called' if does else 'needs its entry no longer'}"
+        for module, name, does in defers
+        if does != ((module, name) in DEFERRED_IMPORTS)
+    )
 
 
 def lines_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
@@ -276,14 +330,19 @@ def lines_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return function.end_lineno - function.lineno + 1 - (doc.count("\n") + 1 if doc else 0)
 
 
-@pytest.mark.parametrize("path", LIBRARY, ids=name_of)
-def test_modules_and_functions_fit_a_head(path: Path) -> None:
+def too_long(path: Path) -> Iterator[str]:
+    module = name_of(path)
     lines = len(path.read_text(encoding="utf-8").splitlines())
-    assert lines <= LONG_MODULES.get(name_of(path), (MODULE_LINES_MAX, ""))[0]
+    if lines > LONG_MODULES.get(module, (MODULE_LINES_MAX, ""))[0]:
+        yield f"{module} has {lines} lines"
     for name, function in functions(path):
         length = lines_of(function)
-        limit = LONG_FUNCTIONS.get((name_of(path), name), (FUNCTION_LINES_MAX, ""))[0]
-        assert length <= limit, f"{name} has {length} lines"
+        if length > LONG_FUNCTIONS.get((module, name), (FUNCTION_LINES_MAX, ""))[0]:
+            yield f"{module} {name} has {length} lines"
+
+
+def test_modules_and_functions_fit_a_head() -> None:
+    assert_none(found for path in LIBRARY for found in too_long(path))
 
 
 def test_the_ratchets_hold_what_is_still_too_long() -> None:
@@ -298,9 +357,13 @@ def test_the_ratchets_hold_what_is_still_too_long() -> None:
         assert long, f"free {module} {name}"
 
 
-@pytest.mark.parametrize("path", LIBRARY, ids=name_of)
-def test_every_module_says_what_it_owns(path: Path) -> None:
-    assert ast.get_docstring(TREES[path])
+def documented(path: Path) -> bool:
+    module = nodes_of(path)[0]
+    return isinstance(module, ast.Module) and bool(ast.get_docstring(module))
+
+
+def test_every_module_says_what_it_owns() -> None:
+    assert_none(name_of(path) for path in LIBRARY if not documented(path))
 
 
 def error_classes() -> list[type[errors.HoldfastError]]:
