@@ -3,12 +3,12 @@
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.processes import ROOT, Running, environment, free_port
+from tests.crash.nursery import fork_holdfast
+from tests.processes import ROOT, environment, free_port
 from tests.test_readme import curl_help, matches
 
 PAGE = (ROOT / "docs" / "admin.md").read_text(encoding="utf-8")
@@ -27,9 +27,9 @@ def test_the_console_blocks_print_what_the_page_says(tmp_path: Path) -> None:
     commands, outputs = zip(*(part.split("\n", 1) for part in parts), strict=True)
     script = f"\necho '{CUT}'\n".join(commands)
     script = script.replace("8080", port).replace("9070", admin_port)
-    serving = [sys.executable, "-m", "holdfast", "serve", "shop.py", "--port", port]
+    serving = ["serve", "shop.py", "--port", port]
     serving += ["--admin-port", admin_port]
-    with Running(*serving, cwd=tmp_path) as server:
+    with fork_holdfast(*serving, cwd=tmp_path) as server:
         server.wait_port()
         done = subprocess.run(
             ["/bin/sh", "-c", script],

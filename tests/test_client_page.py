@@ -5,13 +5,13 @@ it. Only the ports are changed, so that the test can run beside anything.
 """
 
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.processes import ROOT, Running, holdfast
+from tests.crash.nursery import fork_holdfast, fork_python
+from tests.processes import ROOT, Watched
 
 PAGE = (ROOT / "docs" / "client.md").read_text(encoding="utf-8")
 A_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -32,8 +32,8 @@ def here(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def server(here: Path) -> Iterator[Running]:
-    with holdfast("serve", name_of(BLOCKS[0][1]), "--port", "0", cwd=here) as server:
+def server(here: Path) -> Iterator[Watched]:
+    with fork_holdfast("serve", name_of(BLOCKS[0][1]), "--port", "0", cwd=here) as server:
         yield server
 
 
@@ -41,14 +41,14 @@ def server(here: Path) -> Iterator[Running]:
     ("program", "printed"), PROGRAMS, ids=[name_of(text) for (_, text), _ in PROGRAMS]
 )
 def test_a_program_of_the_page_prints_what_stands_under_it(
-    program: tuple[str, str], printed: tuple[str, str], here: Path, server: Running
+    program: tuple[str, str], printed: tuple[str, str], here: Path, server: Watched
 ) -> None:
     assert (program[0], printed[0]) == ("python", "text")
     server.wait_line("data in ")
     port, admin_port = re.findall(r"http://127\.0\.0\.1:(\d+)", server.stdout)
     text = program[1].replace("8080", port).replace("9070", admin_port)
     (here / name_of(text)).write_text(text)
-    with Running(sys.executable, name_of(text), cwd=here) as running:
+    with fork_python(name_of(text), cwd=here) as running:
         assert running.wait_exit() == 0, running.stderr
         assert running.stdout == printed[1]
 

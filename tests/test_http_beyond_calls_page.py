@@ -4,12 +4,12 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.processes import ROOT, Running, environment
+from tests.crash.nursery import fork_holdfast
+from tests.processes import ROOT, environment
 from tests.test_readme import curl_help, matches
 
 PAGE = (ROOT / "docs" / "http-beyond-calls.md").read_text(encoding="utf-8")
@@ -28,9 +28,9 @@ def test_the_console_blocks_print_what_the_page_says(tmp_path: Path) -> None:
     parts = [part for text in stories for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]]
     commands, outputs = zip(*(part.split("\n", 1) for part in parts), strict=True)
     script = f"\necho '{CUT}'\n".join(commands).replace("8080", str(port))
-    serving = [sys.executable, "-m", "holdfast", "serve", "desk.py", "--port", str(port)]
+    serving = ["serve", "desk.py", "--port", str(port)]
     serving += ["--admin-port", "none"]
-    with Running(*serving, cwd=tmp_path) as server:
+    with fork_holdfast(*serving, cwd=tmp_path) as server:
         server.wait_port()
         done = subprocess.run(
             ["/bin/sh", "-c", script],

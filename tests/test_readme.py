@@ -25,6 +25,7 @@ import pytest
 
 import holdfast
 from holdfast import Context, RuntimeConfig
+from tests.crash.nursery import fork_holdfast, fork_python
 from tests.processes import ROOT, Running, environment, free_port, post, wait_until
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -140,9 +141,8 @@ def test_the_embedded_program_answers_serves_and_stops(here: Path, port: int) ->
 
 
 def test_the_payment_step_gets_an_idempotency_key(here: Path, port: int) -> None:
-    command = [sys.executable, "-m", "holdfast", "serve", "payment.py"]
-    command += ["--port", str(port), "--admin-port", "0"]
-    with Running(*command, cwd=here) as server:
+    ports = ("--port", str(port), "--admin-port", "0")
+    with fork_holdfast("serve", "payment.py", *ports, cwd=here) as server:
         server.wait_port()
         status, answer = post(port, "/Payment/order-7/charge", 1200)
         assert status == 200
@@ -185,7 +185,7 @@ def test_a_program_of_the_reference_prints_what_stands_under_it(
     name = re.match(r"# (\w+\.py)\n", program[1])
     assert name, "a program without a file name"
     (tmp_path / name[1]).write_text(program[1])
-    with Running(sys.executable, name[1], cwd=tmp_path) as running:
+    with fork_python(name[1], cwd=tmp_path) as running:
         assert running.wait_exit() == 0, running.stderr
         assert running.stdout == printed[1]
 

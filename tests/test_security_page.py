@@ -1,12 +1,12 @@
 """Every program of ``docs/security.md``, run as printed."""
 
 import re
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.processes import ROOT, Running
+from tests.crash.nursery import fork_python
+from tests.processes import ROOT
 
 PAGE = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
 BLOCKS: list[tuple[str, str]] = re.findall(
@@ -25,7 +25,7 @@ def test_a_program_of_the_page_prints_what_stands_under_it(
     name = re.match(r"# (\w+\.py)\n", program[1])
     assert name, "a program without a file name"
     (tmp_path / name[1]).write_text(program[1])
-    with Running(sys.executable, name[1], cwd=tmp_path) as running:
+    with fork_python(name[1], cwd=tmp_path) as running:
         assert running.wait_exit() == 0, running.stdout + running.stderr
         pattern = re.escape(printed[1].strip()).replace(re.escape("..."), ".*")
         assert re.fullmatch(pattern, running.stdout.strip(), re.DOTALL), running.stdout

@@ -26,7 +26,8 @@ from holdfast.journal.rocks import RocksStore
 from holdfast.objects.identity import InvocationId
 from holdfast.runtime.verify import verify_rows
 from tests.cli.test_mistakes import CommandLine, command_line
-from tests.processes import ROOT, holdfast, post
+from tests.crash.nursery import fork_holdfast
+from tests.processes import ROOT, post
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -193,7 +194,7 @@ async def test_a_step_may_make_a_backup(tmp_path: Path) -> None:
 def test_a_directory_that_a_server_has_open_is_backed_up_and_verified(
     command_line: CommandLine, tmp_path: Path
 ) -> None:
-    with holdfast("serve", str(SHOP), "--port", "0", cwd=tmp_path) as server:
+    with fork_holdfast("serve", str(SHOP), "--port", "0", cwd=tmp_path) as server:
         server.wait_line(r"data in ")
         port = int(re.findall(r"http://127\.0\.0\.1:(\d+)", server.stdout)[0])
         assert post(port, "/Cart/sam/add", {"item": "tea", "times": 1})[0] == 200

@@ -12,7 +12,7 @@ import pytest
 from holdfast.access_options import read_http_options
 from holdfast.ingress.options import tokens_of
 from holdfast.objects.errors import InvalidArgumentError
-from tests.processes import holdfast
+from tests.crash.nursery import fork_holdfast
 
 FIRST = "a-first-token-0123456789"
 SECOND = "a-second-token-0123456789"
@@ -99,7 +99,7 @@ def test_a_server_that_strangers_reach_asks_for_a_token_of_the_file(tmp_path: Pa
     (tmp_path / "counter.py").write_text(COUNTER)
     (tmp_path / "tokens").write_text(f"{FIRST}\n{SECOND}\n")
     arguments = ("--host", "0.0.0.0", "--port", "0", "--token-file", "tokens")  # noqa: S104 - on purpose
-    with holdfast("serve", "counter.py", *arguments, cwd=tmp_path) as server:
+    with fork_holdfast("serve", "counter.py", *arguments, cwd=tmp_path) as server:
         port = int(server.wait_line(r"http://127\.0\.0\.1:(\d+)")[1])
         assert [ask(port, each) for each in (None, FIRST, SECOND, FIRST[:-1])] == [
             401,
@@ -117,17 +117,17 @@ def test_a_server_that_strangers_reach_is_refused_without_tokens_unless_told(
 ) -> None:
     (tmp_path / "counter.py").write_text(COUNTER)
     arguments = ("serve", "counter.py", "--host", "0.0.0.0", "--port", "0")  # noqa: S104 - what is refused
-    with holdfast(*arguments, cwd=tmp_path) as refused:
+    with fork_holdfast(*arguments, cwd=tmp_path) as refused:
         assert refused.wait_exit() == 1
         assert refused.stderr.startswith("holdfast: will not listen on 0.0.0.0 without tokens")
         assert "--allow-anonymous" in refused.stderr
     # It does not open the operators' port as well.
     both = ("--allow-anonymous", "--admin-host", "0.0.0.0")  # noqa: S104 - what is refused
-    with holdfast(*arguments, *both, cwd=tmp_path) as refused:
+    with fork_holdfast(*arguments, *both, cwd=tmp_path) as refused:
         assert refused.wait_exit() == 1
         assert "might see and change everything" in refused.stderr
         assert "--admin-allow-anonymous" in refused.stderr
-    with holdfast(*arguments, "--allow-anonymous", cwd=tmp_path) as server:
+    with fork_holdfast(*arguments, "--allow-anonymous", cwd=tmp_path) as server:
         assert ask(int(server.wait_line(r"http://127\.0\.0\.1:(\d+)")[1]), None) == 200
         assert "anyone who can reach 0.0.0.0 may call every handler" in server.stderr
         assert re.search(r"on http://127\.0\.0\.1:\d+ \(every address\)", server.stdout)
@@ -155,7 +155,7 @@ class Expense(VirtualObject):
 
 def test_a_server_does_not_start_without_the_secret_of_its_webhooks(tmp_path: Path) -> None:
     (tmp_path / "hooks.py").write_text(HOOKS)
-    with holdfast("serve", "hooks.py", "--port", "0", cwd=tmp_path) as refused:
+    with fork_holdfast("serve", "hooks.py", "--port", "0", cwd=tmp_path) as refused:
         assert refused.wait_exit() == 1
         assert refused.stderr.count("\n") == 1
         assert "Hooks/stripe takes webhooks. Stripe: there is no secret in TEST_WEBHOOK_SECRET" in (
@@ -181,7 +181,7 @@ def test_a_link_outlives_a_kill_of_the_process_that_made_it(
     monkeypatch.setenv("HOLDFAST_TOKEN", FIRST)
     monkeypatch.setenv("TEST_WEBHOOK_SECRET", "whsec_of_the_endpoint")
     (tmp_path / "hooks.py").write_text(HOOKS)
-    with holdfast("serve", "hooks.py", "--port", "0", cwd=tmp_path) as server:
+    with fork_holdfast("serve", "hooks.py", "--port", "0", cwd=tmp_path) as server:
         port = server.wait_port()
         assert ask_for(port, "/Expense/sam/ask/send", b"", FIRST)[0] == 202
         state = ""
@@ -190,7 +190,7 @@ def test_a_link_outlives_a_kill_of_the_process_that_made_it(
         link: str = json.loads(state)["link"]
         server.signal(signal.SIGKILL)
         server.wait_exit()
-    with holdfast("serve", "hooks.py", "--port", "0", cwd=tmp_path) as server:
+    with fork_holdfast("serve", "hooks.py", "--port", "0", cwd=tmp_path) as server:
         port = server.wait_port()
         shown = ask_for(port, link)
         assert (shown[0], "May sam?" in shown[1]) == (200, True)

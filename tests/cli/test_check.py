@@ -5,13 +5,13 @@ import json
 import re
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from holdfast import Context, Runtime, VirtualObject, handler
-from tests.processes import environment, free_port, holdfast, post, wait_until
+from tests.crash.nursery import fork_holdfast
+from tests.processes import free_port, holdfast, post, wait_until
 
 SHOP = """
 from holdfast import Context, VirtualObject, handler
@@ -39,7 +39,7 @@ RENAMED = SHOP.replace('"charge"', '"charge_card"')
 def here(tmp_path: Path) -> Path:
     """A directory with three open orders in its data."""
     (tmp_path / "shop.py").write_text(SHOP)
-    with holdfast("serve", "shop.py", "--port", "0", cwd=tmp_path) as server:
+    with fork_holdfast("serve", "shop.py", "--port", "0", cwd=tmp_path) as server:
         port = server.wait_port()
         for key in ("a", "b", "c"):
             assert post(port, f"/Order/{key}/place/send", 500)[0] == 202
@@ -57,15 +57,9 @@ def wait_for_effects(here: Path, count: int) -> None:
 
 
 def check(here: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "holdfast", "check", "shop.py", *arguments],
-        cwd=here,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    with fork_holdfast("check", "shop.py", *arguments, cwd=here) as checking:
+        code = checking.wait_exit()
+        return subprocess.CompletedProcess(arguments, code, checking.stdout, checking.stderr)
 
 
 def look(here: Path) -> dict[str, tuple[int, int]]:
@@ -166,7 +160,7 @@ def test_what_the_target_prints_as_it_is_imported_is_no_part_of_the_json(here: P
 
 
 def test_it_works_beside_a_server_that_has_the_directory_open(here: Path) -> None:
-    with holdfast("serve", "shop.py", "--port", "0", cwd=here) as server:
+    with fork_holdfast("serve", "shop.py", "--port", "0", cwd=here) as server:
         port = server.wait_port()
         assert post(port, "/Order/d/place/send", 700)[0] == 202
         wait_for_effects(here, 8)
@@ -201,11 +195,17 @@ def test_what_holdfast_itself_has_under_way_is_told_as_well(here: Path) -> None:
 
 def test_nothing_open_is_safe(tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text(SHOP)
-    with holdfast("serve", "shop.py", "--port", "0", cwd=tmp_path) as server:
+    with fork_holdfast("serve", "shop.py", "--port", "0", cwd=tmp_path) as server:
         server.wait_port()
 
     done = check(tmp_path)
     assert (done.returncode, done.stdout) == (0, "no invocation is open\n")
+
+
+def test_the_command_is_whole_in_an_interpreter_of_its_own(tmp_path: Path) -> None:
+    with holdfast("check", "missing.py", cwd=tmp_path) as checking:
+        assert checking.wait_exit() == 1
+        assert "there is no file missing.py" in checking.stderr
 
 
 @pytest.mark.parametrize(
@@ -222,18 +222,9 @@ def test_a_slip_on_the_command_line_is_one_sentence(
     tmp_path: Path, arguments: list[str], said: str
 ) -> None:
     (tmp_path / "shop.py").write_text(SHOP)
-    done = subprocess.run(
-        [sys.executable, "-m", "holdfast", "check", *arguments],
-        cwd=tmp_path,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-
-    assert done.returncode in {1, 2}
-    assert done.stderr.startswith("holdfast: ")
-    assert said in done.stderr
-    assert done.stderr.count("\n") == 1
+    with fork_holdfast("check", *arguments, cwd=tmp_path) as checking:
+        assert checking.wait_exit() in {1, 2}
+        assert checking.stderr.startswith("holdfast: ")
+        assert said in checking.stderr
+        assert checking.stderr.count("\n") == 1
     assert not (tmp_path / "nowhere").exists()

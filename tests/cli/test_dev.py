@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.crash.nursery import fork_holdfast
 from tests.processes import holdfast, post
 
 GREETER = """
@@ -39,13 +40,13 @@ def test_every_invocation_gets_a_readable_line(here: Path) -> None:
 
 
 def test_a_failed_attempt_shows_its_level(here: Path) -> None:
-    with holdfast("dev", "greeter.py", "--port", "0", cwd=here) as server:
+    with fork_holdfast("dev", "greeter.py", "--port", "0", cwd=here) as server:
         assert post(server.wait_port(), "/Greeter/greet/send", "bug")[0] == 202
         server.wait_line(r"(?m)^\d\d:\d\d:\d\d  WARNING Greeter/greet.* failed \(attempt 1.*oops")
 
 
 def test_a_changed_file_is_served_in_the_same_process(here: Path) -> None:
-    with holdfast("dev", "greeter.py", "--port", "0", cwd=here) as server:
+    with fork_holdfast("dev", "greeter.py", "--port", "0", cwd=here) as server:
         assert post(server.wait_port(), "/Greeter/greet", "sam") == (200, "hello sam")
         (here / "words.py").write_text("HELLO = 'good morning'\n")
         server.wait_line("words.py changed")
@@ -56,7 +57,7 @@ def test_a_changed_file_is_served_in_the_same_process(here: Path) -> None:
 
 
 def test_an_edit_that_does_not_parse_is_waited_out(here: Path) -> None:
-    with holdfast("dev", "greeter.py", "--port", "0", cwd=here) as server:
+    with fork_holdfast("dev", "greeter.py", "--port", "0", cwd=here) as server:
         server.wait_port()
         (here / "greeter.py").write_text("def broken(:\n")
         server.wait_line("greeter.py could not be imported.*; waiting for a change")
@@ -72,7 +73,7 @@ def test_a_target_that_is_gone_for_a_moment_is_waited_for(tmp_path: Path) -> Non
     target = tmp_path / "app" / "greeter.py"
     target.write_text(GREETER)
     (tmp_path / "app" / "words.py").write_text("HELLO = 'hello'\n")
-    with holdfast("dev", "app/greeter.py", "--port", "0", cwd=tmp_path) as server:
+    with fork_holdfast("dev", "app/greeter.py", "--port", "0", cwd=tmp_path) as server:
         server.wait_port()
         target.rename(tmp_path / "aside")
         server.wait_line("there is no file app/greeter.py.*; waiting for a change")
@@ -87,7 +88,7 @@ def test_a_package_that_is_broken_is_waited_out(tmp_path: Path, broken: str | No
     words = tmp_path / "words" / "__init__.py"
     words.parent.mkdir()
     words.write_text("HELLO = 'hello'\n")
-    with holdfast("dev", "greeter.py", "--port", "0", cwd=tmp_path) as server:
+    with fork_holdfast("dev", "greeter.py", "--port", "0", cwd=tmp_path) as server:
         server.wait_port()
         if broken is None:
             words.parent.rename(tmp_path / "aside")
@@ -102,7 +103,7 @@ def test_a_package_that_is_broken_is_waited_out(tmp_path: Path, broken: str | No
 
 
 def test_a_new_package_that_is_broken_is_waited_out(here: Path) -> None:
-    with holdfast("dev", "greeter.py", "--port", "0", cwd=here) as server:
+    with fork_holdfast("dev", "greeter.py", "--port", "0", cwd=here) as server:
         server.wait_port()
         (here / "more").mkdir()
         (here / "more" / "__init__.py").write_text("def broken(:\n")
@@ -115,7 +116,7 @@ def test_a_new_package_that_is_broken_is_waited_out(here: Path) -> None:
 
 def test_a_target_that_is_broken_at_the_first_start_ends_it(here: Path) -> None:
     (here / "greeter.py").write_text("def broken(:\n")
-    with holdfast("dev", "greeter.py", "--port", "0", cwd=here) as server:
+    with fork_holdfast("dev", "greeter.py", "--port", "0", cwd=here) as server:
         assert server.wait_exit() == 1
         assert "could not be imported" in server.stderr
 
@@ -147,7 +148,7 @@ class Moody(Service):
 
 def test_code_that_is_not_deterministic_is_paused_in_its_first_run(tmp_path: Path) -> None:
     (tmp_path / "moody.py").write_text(MOODY)
-    with holdfast("dev", "moody.py", "--port", "0", cwd=tmp_path) as server:
+    with fork_holdfast("dev", "moody.py", "--port", "0", cwd=tmp_path) as server:
         assert post(server.wait_port(), "/Moody/ask/send")[0] == 202
         server.wait_line(r"(?s)ERROR Moody/ask.* is paused: .*mood 1.*mood 2")
 
@@ -156,7 +157,7 @@ def test_it_runs_through_where_nothing_replays_it(tmp_path: Path) -> None:
     (tmp_path / "moody.py").write_text(MOODY)
     for command in (["dev", "--no-replay"], ["serve"]):
         name, *flags = command
-        with holdfast(name, "moody.py", "--port", "0", *flags, cwd=tmp_path) as server:
+        with fork_holdfast(name, "moody.py", "--port", "0", *flags, cwd=tmp_path) as server:
             assert post(server.wait_port(), "/Moody/ask") == (200, "mood 1")
 
 
@@ -176,7 +177,7 @@ async def reserve() -> str:
 
 def test_a_change_that_open_invocations_follow_is_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text(SHOP)
-    with holdfast("dev", "shop.py", "--port", "0", cwd=tmp_path) as server:
+    with fork_holdfast("dev", "shop.py", "--port", "0", cwd=tmp_path) as server:
         port = server.wait_port()
         assert "journal" not in server.stdout, "nothing is open yet, so there is nothing to say"
         assert post(port, "/Order/a/place/send", 500)[0] == 202
@@ -191,7 +192,7 @@ def test_a_change_that_open_invocations_do_not_follow_is_shown_with_both_sides(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "shop.py").write_text(SHOP)
-    with holdfast("dev", "shop.py", "--port", "0", cwd=tmp_path) as server:
+    with fork_holdfast("dev", "shop.py", "--port", "0", cwd=tmp_path) as server:
         port = server.wait_port()
         assert post(port, "/Order/a/place/send", 500)[0] == 202
         (tmp_path / "shop.py").write_text(SHOP.replace('"reserve"', '"reserve goods"'))
@@ -208,7 +209,7 @@ def test_a_paused_mismatch_is_shown_as_a_block_in_dev_and_as_a_line_in_serve(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "moody.py").write_text(MOODY)
-    with holdfast("dev", "moody.py", "--port", "0", cwd=tmp_path) as server:
+    with fork_holdfast("dev", "moody.py", "--port", "0", cwd=tmp_path) as server:
         assert post(server.wait_port(), "/Moody/ask/send")[0] == 202
         server.wait_line(
             r"(?s)ERROR Moody/ask \(inv_\w+\) is paused: entry 1 is not what the handler asks for\n"

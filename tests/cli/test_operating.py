@@ -14,22 +14,23 @@ import pytest
 from holdfast import SyncClient
 from tests.cli.test_mistakes import CommandLine
 from tests.client.shop import Cart, Mailer
-from tests.processes import ROOT, Running, free_port, holdfast, wait_until
+from tests.crash.nursery import fork_holdfast
+from tests.processes import ROOT, Watched, free_port, wait_until
 
 SHOP = ROOT / "tests" / "client" / "shop.py"
 UNKNOWN = "inv_" + "0" * 32
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     here = tmp_path_factory.mktemp("server")
-    with holdfast("serve", str(SHOP), "--port", "0", cwd=here) as server:
+    with fork_holdfast("serve", str(SHOP), "--port", "0", cwd=here) as server:
         server.wait_line(r"data in ")
         yield server
 
 
 @pytest.fixture
-def client(server: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[SyncClient]:
+def client(server: Watched, monkeypatch: pytest.MonkeyPatch) -> Iterator[SyncClient]:
     """A client of the server, which is also the one that commands ask."""
     ports = re.findall(r"http://127\.0\.0\.1:(\d+)", server.stdout)
     url, admin_url = (f"http://127.0.0.1:{port}" for port in ports)
@@ -239,7 +240,7 @@ def test_a_missing_token_is_named(
 ) -> None:
     (tmp_path / "token").write_text("a-token-of-operators\n")
     serve = ("serve", str(SHOP), "--port", "0", "--admin-token-file", "token")
-    with holdfast(*serve, cwd=tmp_path) as server:
+    with fork_holdfast(*serve, cwd=tmp_path) as server:
         server.wait_line("data in ")
         admin = re.findall(r"http://127\.0\.0\.1:(\d+)", server.stdout)[1]
         monkeypatch.setenv("HOLDFAST_ADMIN_URL", f"http://127.0.0.1:{admin}")

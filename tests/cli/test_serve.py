@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.version import __version__
+from tests.crash.nursery import fork_holdfast
 from tests.processes import Running, holdfast, post, wait_until
 
 COUNTER = """
@@ -68,13 +69,13 @@ def test_a_module_is_served_from_the_current_directory(here: Path) -> None:
     package.mkdir()
     (package / "__init__.py").touch()
     (package / "orders.py").write_text(COUNTER)
-    with holdfast("serve", "shop.orders", "--port", "0", cwd=here) as server:
+    with fork_holdfast("serve", "shop.orders", "--port", "0", cwd=here) as server:
         assert post(server.wait_port(), "/Counter/a/add", 1) == (200, 1)
 
 
 def test_state_is_there_after_a_restart(here: Path) -> None:
     for expected in (1, 2):
-        with holdfast("serve", "counter.py", "--port", "0", cwd=here) as server:
+        with fork_holdfast("serve", "counter.py", "--port", "0", cwd=here) as server:
             assert post(server.wait_port(), "/Counter/a/add", 1) == (200, expected)
             server.signal(signal.SIGTERM)
             assert server.wait_exit() == 0
@@ -82,7 +83,7 @@ def test_state_is_there_after_a_restart(here: Path) -> None:
 
 def test_state_is_there_after_a_kill(here: Path) -> None:
     for expected in (1, 2):
-        with holdfast("serve", "counter.py", "--port", "0", cwd=here) as server:
+        with fork_holdfast("serve", "counter.py", "--port", "0", cwd=here) as server:
             assert post(server.wait_port(), "/Counter/a/add", 1) == (200, expected)
             server.signal(signal.SIGKILL)
             assert server.wait_exit() == -signal.SIGKILL
@@ -128,7 +129,7 @@ async def for_ever() -> None:
 def test_a_port_in_use_is_said_in_one_sentence(here: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        with holdfast(
+        with fork_holdfast(
             "serve", "counter.py", "--port", port, "--admin-port", "0", cwd=here
         ) as server:
             assert server.wait_exit() == 1
@@ -143,7 +144,7 @@ def test_a_port_in_use_is_said_in_one_sentence(here: Path) -> None:
 def test_a_taken_port_for_operators_is_said_too_and_callers_are_not_served(here: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        with holdfast(
+        with fork_holdfast(
             "serve", "counter.py", "--port", "0", "--admin-port", port, cwd=here
         ) as server:
             assert server.wait_exit() == 1
@@ -155,15 +156,17 @@ def test_a_taken_port_for_operators_is_said_too_and_callers_are_not_served(here:
 
 
 def test_operators_can_be_left_out(here: Path) -> None:
-    with holdfast("serve", "counter.py", "--port", "0", "--admin-port", "none", cwd=here) as server:
+    with fork_holdfast(
+        "serve", "counter.py", "--port", "0", "--admin-port", "none", cwd=here
+    ) as server:
         server.wait_port()
         assert "admin" not in server.stdout
 
 
 def test_a_locked_directory_is_said_in_one_sentence_with_its_holder(here: Path) -> None:
-    with holdfast("serve", "counter.py", "--port", "0", cwd=here) as first:
+    with fork_holdfast("serve", "counter.py", "--port", "0", cwd=here) as first:
         first.wait_port()
-        with holdfast("serve", "counter.py", "--port", "0", cwd=here) as second:
+        with fork_holdfast("serve", "counter.py", "--port", "0", cwd=here) as second:
             assert second.wait_exit() == 1
             assert_one_sentence(second.stderr)
             assert str(first.pid) in second.stderr
@@ -172,7 +175,7 @@ def test_a_locked_directory_is_said_in_one_sentence_with_its_holder(here: Path) 
 
 def test_a_directory_that_cannot_be_used_is_said_in_one_sentence(here: Path) -> None:
     (here / "data").write_text("a file where the directory should be")
-    with holdfast("serve", "counter.py", "--port", "0", cwd=here) as server:
+    with fork_holdfast("serve", "counter.py", "--port", "0", cwd=here) as server:
         assert server.wait_exit() == 1
         assert_one_sentence(server.stderr)
         assert "data" in server.stderr
@@ -181,14 +184,14 @@ def test_a_directory_that_cannot_be_used_is_said_in_one_sentence(here: Path) -> 
 def test_a_broken_target_is_said_in_one_sentence(tmp_path: Path) -> None:
     """What the sentence says for every way of being broken: see ``test_mistakes.py``."""
     (tmp_path / "missing.py").write_text("import no_such_package\n")
-    with holdfast("serve", "missing.py", "--port", "0", cwd=tmp_path) as server:
+    with fork_holdfast("serve", "missing.py", "--port", "0", cwd=tmp_path) as server:
         assert server.wait_exit() == 1
         assert_one_sentence(server.stderr)
         assert "no_such_package" in server.stderr
 
 
 def test_an_unknown_option_is_said_in_one_sentence(tmp_path: Path) -> None:
-    with holdfast("serve", "--nonsense", cwd=tmp_path) as server:
+    with fork_holdfast("serve", "--nonsense", cwd=tmp_path) as server:
         assert server.wait_exit() == 2
         assert_one_sentence(server.stderr)
 
@@ -222,7 +225,7 @@ async def wait() -> None:
 def test_a_disk_that_fails_while_serving_exits_with_75(here: Path) -> None:
     """A supervisor is to start it again, which recovers."""
     (here / "breaker.py").write_text(BREAKING)
-    with holdfast("serve", "breaker.py", "--port", "0", cwd=here) as server:
+    with fork_holdfast("serve", "breaker.py", "--port", "0", cwd=here) as server:
         assert post(server.wait_port(), "/Breaker/now")[0] == 503
         assert server.wait_exit() == 75
         assert "holdfast: [HF0030]" in server.stderr
@@ -245,14 +248,14 @@ data_directory.create_tide_mark = full
 def test_a_start_on_a_full_disk_exits_with_75(here: Path) -> None:
     """With 1 a supervisor would leave it down after there is room again."""
     (here / "full.py").write_text(FULL)
-    with holdfast("serve", "full.py", "--port", "0", cwd=here) as server:
+    with fork_holdfast("serve", "full.py", "--port", "0", cwd=here) as server:
         assert server.wait_exit() == 75
         assert "free some space and start again" in server.stderr
 
 
 def test_a_disk_that_fails_during_a_stop_exits_with_75(here: Path) -> None:
     (here / "breaker.py").write_text(BREAKING)
-    with holdfast("serve", "breaker.py", "--port", "0", "--grace", "20", cwd=here) as server:
+    with fork_holdfast("serve", "breaker.py", "--port", "0", "--grace", "20", cwd=here) as server:
         assert post(server.wait_port(), "/Breaker/later/send")[0] == 202
         server.wait_line("action runs")
         server.signal(signal.SIGTERM)
@@ -293,7 +296,7 @@ def test_a_stop_does_not_wait_for_a_step_that_swallows_its_cancellation(here: Pa
 
 def test_a_damaged_directory_exits_with_78(here: Path) -> None:
     """A supervisor must not start again what has lost data."""
-    with holdfast("serve", "counter.py", "--port", "0", cwd=here) as server:
+    with fork_holdfast("serve", "counter.py", "--port", "0", cwd=here) as server:
         port = server.wait_port()
         tide = here / "data" / "holdfast.tide"
         before = tide.read_bytes()
@@ -304,7 +307,7 @@ def test_a_damaged_directory_exits_with_78(here: Path) -> None:
         server.wait_exit()
     for log in (here / "data").rglob("*.log"):
         log.write_bytes(b"")
-    with holdfast("serve", "counter.py", "--port", "0", cwd=here) as server:
+    with fork_holdfast("serve", "counter.py", "--port", "0", cwd=here) as server:
         assert server.wait_exit() == 78
         assert_one_sentence(server.stderr)
         assert "`holdfast doctor DIR` says what can be done" in server.stderr
@@ -314,7 +317,7 @@ def test_handlers_may_log_and_it_is_seen(tmp_path: Path) -> None:
     (tmp_path / "talker.py").write_text(
         COUNTER.replace("self.total += amount", "ctx.log.info('adding %d', amount)")
     )
-    with holdfast("serve", "talker.py", "--port", "0", cwd=tmp_path) as server:
+    with fork_holdfast("serve", "talker.py", "--port", "0", cwd=tmp_path) as server:
         assert post(server.wait_port(), "/Counter/a/add", 7)[0] == 200
         server.wait_line("adding 7")
 

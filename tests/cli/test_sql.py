@@ -11,17 +11,18 @@ import pytest
 from holdfast import SyncClient
 from tests.cli.test_mistakes import CommandLine
 from tests.client.shop import Cart
-from tests.processes import ROOT, Running, holdfast
+from tests.crash.nursery import fork_holdfast
+from tests.processes import ROOT, Watched
 
 SHOP = ROOT / "tests" / "client" / "shop.py"
 ALL = "SELECT target, status FROM sys_invocation ORDER BY created_at"
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, Path]]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Watched, Path]]:
     """A server, and where it is."""
     here = tmp_path_factory.mktemp("server")
-    with holdfast("serve", str(SHOP), "--port", "0", cwd=here) as server:
+    with fork_holdfast("serve", str(SHOP), "--port", "0", cwd=here) as server:
         server.wait_line(r"data in ")
         url = re.findall(r"http://127\.0\.0\.1:\d+", server.stdout)[0]
         with SyncClient(url) as client:
@@ -31,7 +32,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, 
 
 @pytest.fixture
 def run(
-    served: tuple[Running, Path],
+    served: tuple[Watched, Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -44,7 +45,7 @@ def run(
 
 
 def test_a_server_and_its_directory_say_the_same(
-    served: tuple[Running, Path], run: CommandLine
+    served: tuple[Watched, Path], run: CommandLine
 ) -> None:
     assert run.run("sql", ALL) == 0
     printed = run.printed
@@ -56,7 +57,7 @@ def test_a_server_and_its_directory_say_the_same(
 
 
 def test_a_target_says_which_classes_a_directory_is_of(
-    served: tuple[Running, Path], run: CommandLine
+    served: tuple[Watched, Path], run: CommandLine
 ) -> None:
     services = "SELECT name FROM sys_service WHERE name = 'Cart'"
     data = ("--data", str(served[1] / "data"))

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_serve import COUNTER, assert_one_sentence
-from tests.processes import Running, holdfast
+from tests.crash.nursery import fork_holdfast
+from tests.processes import Watched
 
 
 @pytest.fixture
@@ -19,8 +20,8 @@ def here(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def serve(here: Path, *options: str) -> Running:
-    return holdfast("serve", "counter.py", "--unix", "holdfast.sock", *options, cwd=here)
+def serve(here: Path, *options: str) -> Watched:
+    return fork_holdfast("serve", "counter.py", "--unix", "holdfast.sock", *options, cwd=here)
 
 
 def ask(place: Path, path: str) -> tuple[int, object]:

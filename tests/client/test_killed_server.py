@@ -6,7 +6,8 @@ from collections.abc import Awaitable
 from pathlib import Path
 
 from holdfast import Client
-from tests.processes import free_port, holdfast, wait_until
+from tests.crash.nursery import fork_holdfast
+from tests.processes import free_port, wait_until
 
 SHOP = """
 from collections.abc import Awaitable
@@ -42,14 +43,14 @@ def test_a_call_in_flight_when_the_server_is_killed_gets_its_one_result(tmp_path
     async def play() -> list[str]:
         url = f"http://127.0.0.1:{serve[-1]}"
         async with Client(url) as client, asyncio.TaskGroup() as group:
-            with holdfast(*serve, cwd=tmp_path) as server:
+            with fork_holdfast(*serve, cwd=tmp_path) as server:
                 server.wait_port()
                 call = client.call_by_name("Desk", "front", "ask", "tea?")
                 calling = group.create_task(await_(call))
                 await asyncio.to_thread(wait_until, told.exists, "the question")
                 server.signal(signal.SIGKILL)
                 server.wait_exit()
-            with holdfast(*serve, cwd=tmp_path) as server:
+            with fork_holdfast(*serve, cwd=tmp_path) as server:
                 await asyncio.to_thread(server.wait_port)
                 await client.resolve_awakeable(told.read_text(), "yes")
                 return await calling

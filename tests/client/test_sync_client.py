@@ -18,7 +18,7 @@ from holdfast import (
 from holdfast.ingress.server import HttpServer
 from tests.cli.test_serve import COUNTER
 from tests.client.shop import Cart, Mailer, Order, open_awakeables
-from tests.processes import holdfast
+from tests.crash.nursery import fork_holdfast
 
 
 def url_of(server: HttpServer) -> str:
@@ -71,7 +71,7 @@ async def test_closing_frees_whoever_waits_and_stops_nothing(
 
 def test_it_works_in_the_thread_of_a_running_loop(tmp_path: Path) -> None:
     (tmp_path / "counter.py").write_text(COUNTER)
-    with holdfast("serve", "counter.py", "--port", "0", cwd=tmp_path) as server:
+    with fork_holdfast("serve", "counter.py", "--port", "0", cwd=tmp_path) as server:
         url = f"http://127.0.0.1:{server.wait_port()}"
 
         async def block() -> int:

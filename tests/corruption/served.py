@@ -8,7 +8,8 @@ from pathlib import Path
 
 from tests.corruption.damage import Came, Damage, Judged
 from tests.corruption.images import Image
-from tests.processes import Running, holdfast, post
+from tests.crash.nursery import fork_holdfast
+from tests.processes import Watched, post
 
 EXIT_CANNOT_START = 1
 EXIT_DAMAGED = 78
@@ -21,13 +22,13 @@ def serve_damaged(damage: Damage, image: Image, scratch: Path) -> Judged:
     shutil.copytree(image.path, copy)
     damage.inflict(copy)
     options = ["--data", str(copy), "--port", "0", "--admin-port", "none"]
-    with holdfast("serve", str(TARGET), *options, cwd=copy.parent) as server:
+    with fork_holdfast("serve", str(TARGET), *options, cwd=copy.parent) as server:
         came, text = _ask(server, image, Path(damage.file).name)
     shutil.rmtree(copy.parent, ignore_errors=True)
     return Judged(damage, came, text)
 
 
-def _ask(server: Running, image: Image, name: str) -> tuple[Came, str]:
+def _ask(server: Watched, image: Image, name: str) -> tuple[Came, str]:
     try:
         port = server.wait_port()
     except AssertionError:
@@ -45,7 +46,7 @@ def _ask(server: Running, image: Image, name: str) -> tuple[Came, str]:
     return Came.RIGHT, ""
 
 
-def _ended(server: Running, came: Came, name: str) -> tuple[Came, str]:
+def _ended(server: Watched, came: Came, name: str) -> tuple[Came, str]:
     try:
         code = server.wait_exit()
     except subprocess.TimeoutExpired:

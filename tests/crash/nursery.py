@@ -1,13 +1,16 @@
-"""Servers that start in a moment: forked from a process that has imported everything.
+"""Programs that start in a moment: forked from a process that has imported everything.
 
 Most of a start of ``holdfast serve`` is the interpreter and its imports, which no crash can hurt.
-A test that starts eighty servers leaves them out: a nursery imports once, and each server is a
-fork of it, a process of its own with its own session, directory, environment and pipes, in which
-the command line runs as always. All of them die with the nursery, and that with whoever made it.
+Tests that start hundreds of programs leave them out: a nursery imports once, and each program is a
+fork of it, a process of its own with its own session, directory, environment and pipes, which runs
+and ends as always, exit handlers and all. What an interpreter reads of its environment when it
+starts (``PYTHON...``) is the nursery's. All die with the nursery, and that with whoever made it.
 """
 
 import array
+import atexit
 import contextlib
+import gc
 import json
 import os
 import random
@@ -17,11 +20,11 @@ import socket
 import subprocess
 import sys
 import threading
-import traceback
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, NoReturn, Self
+from types import ModuleType, TracebackType
+from typing import IO, Any, Self
 
 from tests.processes import WAIT_SECONDS, Watched, environment
 
@@ -29,14 +32,14 @@ _MESSAGE_BYTES_MAX = 1 << 20
 
 
 class Nursery:
-    """Forks servers; one thread at a time is served. Ends them all at the end of the block."""
+    """Forks programs; one thread at a time is served. Ends them all at the end of the block."""
 
     def __init__(
         self, importing: str = "holdfast.serving_command", env: Mapping[str, str] | None = None
     ) -> None:
         """
         Args:
-            importing: the module that every server finds imported.
+            importing: the module that every program finds imported.
             env: what is added to the environment of the process that forks.
         """
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -67,7 +70,13 @@ class Nursery:
 
     def holdfast(self, *arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> Watched:
         """Start ``holdfast`` with these arguments in ``cwd``."""
-        return Watched(_Forked(self, arguments, cwd, environment(**(env or {}))))
+        return Watched(_Forked(self, "", arguments, cwd, environment(**(env or {}))))
+
+    def python(
+        self, file: str, *arguments: str, cwd: Path, env: Mapping[str, str] | None = None
+    ) -> Watched:
+        """Start ``python file`` with these arguments in ``cwd``."""
+        return Watched(_Forked(self, file, arguments, cwd, environment(**(env or {}))))
 
     def start(self, order: dict[str, Any], pipes: list[int]) -> int:
         """Fork; gives the process id."""
@@ -89,16 +98,40 @@ class Nursery:
         return int(data)
 
 
+@cache
+def _shared() -> Nursery:
+    nursery = Nursery()
+    atexit.register(nursery.__exit__, None, None, None)
+    return nursery
+
+
+def fork_holdfast(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> Watched:
+    """``holdfast`` of ``tests.processes``, forked from a nursery that all tests share."""
+    return _shared().holdfast(*arguments, cwd=cwd, env=env)
+
+
+def fork_python(
+    file: str, *arguments: str, cwd: Path, env: Mapping[str, str] | None = None
+) -> Watched:
+    """``python file``, forked from a nursery that all tests share."""
+    return _shared().python(file, *arguments, cwd=cwd, env=env)
+
+
 class _Forked:
     """A process that the nursery forked, used like a ``subprocess.Popen``."""
 
     def __init__(
-        self, nursery: Nursery, arguments: tuple[str, ...], cwd: Path, env: dict[str, str]
+        self,
+        nursery: Nursery,
+        file: str,
+        arguments: tuple[str, ...],
+        cwd: Path,
+        env: dict[str, str],
     ) -> None:
         self._nursery = nursery
         out, theirs_out = os.pipe()
         err, theirs_err = os.pipe()
-        order = {"arguments": arguments, "cwd": str(cwd), "env": env}
+        order = {"file": file, "arguments": arguments, "cwd": str(cwd), "env": env}
         try:
             self.pid = nursery.start(order, [theirs_out, theirs_err])
         finally:
@@ -131,8 +164,12 @@ class _Forked:
         return self._code
 
 
-def _serve_orders(orders: socket.socket) -> None:
-    """Fork and reap as told, until the other side is gone; then end what is left."""
+def _serve_orders(orders: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+    """Fork and reap as told, until the other side is gone; then end what is left.
+
+    Returns:
+        In a fork, at once: what it is to be, and its pipes. None when there is nothing to do.
+    """
     alive: set[int] = set()
     while True:
         try:
@@ -150,47 +187,60 @@ def _serve_orders(orders: socket.socket) -> None:
         pid = os.fork()
         if pid == 0:
             orders.close()
-            _become(order, pipes)
+            return order, pipes
         for pipe in pipes:
             os.close(pipe)
         alive.add(pid)
         orders.send(str(pid).encode())
     for pid in alive:
         os.kill(pid, signal.SIGKILL)
+    return None
 
 
-def _become(order: dict[str, Any], pipes: list[int]) -> NoReturn:
-    """Be ``holdfast`` with the arguments of the order, in a process that was just forked."""
-    from holdfast.cli import main  # noqa: PLC0415  # imported before the fork, if at all
+def _become(order: dict[str, Any], pipes: list[int]) -> None:
+    """Be the program of the order, in a process that was just forked."""
+    os.setsid()
+    for number, pipe in enumerate(pipes, start=1):
+        os.dup2(pipe, number)
+        os.close(pipe)
+    os.chdir(order["cwd"])
+    os.environ.clear()
+    os.environ.update(order["env"])
+    random.seed()
+    sys.path[0] = order["cwd"]
+    if order["file"]:
+        _run_file(order["file"], order["arguments"])
+        return
+    sys.argv = ["holdfast", *order["arguments"]]
+    # With which it starts itself anew.
+    sys.orig_argv = [sys.executable, "-m", *sys.argv]
 
-    code: object = 1
-    try:
-        os.setsid()
-        for number, pipe in enumerate(pipes, start=1):
-            os.dup2(pipe, number)
-            os.close(pipe)
-        os.chdir(order["cwd"])
-        os.environ.clear()
-        os.environ.update(order["env"])
-        random.seed()
-        sys.argv = ["holdfast", *order["arguments"]]
-        main()
-    except SystemExit as error:
-        code = error.code
-    except BaseException:  # noqa: BLE001  # nobody above would say it
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        # No further: what surrounds the fork is the nursery's.
-        os._exit(code if isinstance(code, int) else 1)
+    from holdfast.__main__ import main  # noqa: PLC0415  # imported before the fork, if at all
+
+    main()
+
+
+def _run_file(name: str, arguments: list[str]) -> None:
+    """As the interpreter runs the file that it is given."""
+    path = Path(name).resolve()
+    sys.argv = [name, *arguments]
+    sys.orig_argv = [sys.executable, *sys.argv]
+    sys.path[0] = str(path.parent)
+    module = ModuleType("__main__")
+    module.__file__ = name
+    sys.modules["__main__"] = module
+    exec(compile(path.read_bytes(), name, "exec"), module.__dict__)  # noqa: S102  # a test's own
 
 
 def _main() -> None:
     # What the person at the keyboard does is for whoever made the nursery to answer.
     os.setsid()
     __import__(sys.argv[2])
-    _serve_orders(socket.socket(fileno=int(sys.argv[1])))
+    # All this stays; no fork has to look through it, nor to copy it for that.
+    gc.freeze()
+    mine = _serve_orders(socket.socket(fileno=int(sys.argv[1])))
+    if mine is not None:
+        _become(*mine)
 
 
 if __name__ == "__main__":

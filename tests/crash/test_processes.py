@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import Running, holdfast, post, wait_until
+from tests.crash.nursery import fork_holdfast
+from tests.processes import Watched, post, wait_until
 
 SLOW = Path(__file__).with_name("slow.py")
 GRACE_SECONDS = 5.0
@@ -24,8 +25,8 @@ class Served:
         self.report = directory / "report"
         self.report.touch()
 
-    def start(self, *options: str, data: Path | None = None) -> Running:
-        return holdfast(
+    def start(self, *options: str, data: Path | None = None) -> Watched:
+        return fork_holdfast(
             *("serve", str(SLOW), "--port", "0", "--data", str(data or self.data), *options),
             cwd=self.directory,
             env={"HOLDFAST_SLOW_REPORT": str(self.report)},

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.processes import Running, holdfast, post, wait_until
+from tests.crash.nursery import fork_holdfast
+from tests.processes import Watched, post, wait_until
 
 PROGRAM = """
 import asyncio
@@ -44,9 +45,9 @@ PROMISE = "/restate/workflow/Deal/42/promises/signed?wait=5m"
 
 
 @contextmanager
-def serve(tmp_path: Path) -> Generator[Running, None, None]:
+def serve(tmp_path: Path) -> Generator[Watched, None, None]:
     (tmp_path / "pad.py").write_text(PROGRAM)
-    with holdfast("serve", "pad.py", "--port", "0", cwd=tmp_path) as server:
+    with fork_holdfast("serve", "pad.py", "--port", "0", cwd=tmp_path) as server:
         yield server
 
 

@@ -4,7 +4,8 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from tests.processes import Running, holdfast, post, wait_until
+from tests.crash.nursery import fork_holdfast
+from tests.processes import Watched, post, wait_until
 
 PROGRAM = """
 import asyncio
@@ -70,12 +71,12 @@ class Order(Workflow):
 """
 
 
-def serve(directory: Path) -> Running:
+def serve(directory: Path) -> Watched:
     (directory / "desk.py").write_text(PROGRAM)
-    return holdfast("serve", "desk.py", "--port", "0", cwd=directory)
+    return fork_holdfast("serve", "desk.py", "--port", "0", cwd=directory)
 
 
-def kill(server: Running) -> None:
+def kill(server: Watched) -> None:
     server.signal(signal.SIGKILL)
     server.wait_exit()
 

@@ -12,8 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.crash.nursery import fork_holdfast
 from tests.door.requests import RequestAuthor
-from tests.processes import Running, holdfast
+from tests.processes import Watched
 
 LAST = b"GET /restate/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 GOOD = (
@@ -54,7 +55,7 @@ def run_storm(seed: str, connections: int, directory: Path, ports: tuple[int, in
     port, admin_port = ports
     command = ("serve", str(Path(__file__).with_name("served.py")), "--port", str(port))
     data = ("--admin-port", str(admin_port), "--data", str(directory / "data"))
-    with holdfast(*command, *data, cwd=directory) as server:
+    with fork_holdfast(*command, *data, cwd=directory) as server:
         server.wait_port()
         asyncio.run(_storm(seed, connections, ports, server, report))
         server.signal(signal.SIGTERM)
@@ -68,7 +69,7 @@ def run_storm(seed: str, connections: int, directory: Path, ports: tuple[int, in
 
 
 async def _storm(
-    seed: str, connections: int, ports: tuple[int, int], server: Running, report: Report
+    seed: str, connections: int, ports: tuple[int, int], server: Watched, report: Report
 ) -> None:
     author = RequestAuthor(seed)
     left = iter(range(connections))

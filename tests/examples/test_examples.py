@@ -9,7 +9,8 @@ import pytest
 
 from holdfast.testing import LlmServer, call_tool, call_tool_raw, say, stall, together
 from holdfast.testing.llm.script_file import read_script
-from tests.processes import ROOT, Running, holdfast, post, wait_until
+from tests.crash.nursery import fork_holdfast, fork_python
+from tests.processes import ROOT, Running, Watched, post, wait_until
 
 PRINTED = {
     "agent": r"""An umbrella for Oslo, a hat for Rome\.
@@ -67,7 +68,7 @@ refused: only 0 crates of lamp left
 
 @pytest.mark.parametrize("name", PRINTED)
 def test_an_example_runs_as_a_program(name: str, tmp_path: Path) -> None:
-    with Running(sys.executable, str(ROOT / "examples" / f"{name}.py"), cwd=tmp_path) as program:
+    with fork_python(str(ROOT / "examples" / f"{name}.py"), cwd=tmp_path) as program:
         assert program.wait_exit() == 0, program.stderr
         assert re.fullmatch(PRINTED[name], sorted_notice(program.stdout)), program.stdout
         assert program.stderr == ""
@@ -96,9 +97,9 @@ def test_an_example_of_tests_passes(path: Path) -> None:
         assert running.wait_exit() == 0, running.stdout
 
 
-def serve_example(name: str, directory: Path, **env: str) -> Running:
+def serve_example(name: str, directory: Path, **env: str) -> Watched:
     target = str(ROOT / "examples" / f"{name}.py")
-    return holdfast("serve", target, "--port", "0", cwd=directory, env=env)
+    return fork_holdfast("serve", target, "--port", "0", cwd=directory, env=env)
 
 
 def test_the_assistant_is_served(tmp_path: Path) -> None:

@@ -13,12 +13,13 @@ from pathlib import Path
 from random import Random
 from typing import Literal
 
+from tests.crash.nursery import fork_holdfast
 from tests.crash.rounds import find_port
 from tests.histories.clients import Client, Count
 from tests.histories.linearizability import UndecidedError, find_violation
 from tests.histories.models import COUNTER, DECISION, LOG, REGISTER, Model
 from tests.histories.operations import Operation, Recorder
-from tests.processes import Running, holdfast
+from tests.processes import Watched
 
 SERVED = Path(__file__).with_name("served.py")
 CLIENTS = 8
@@ -111,8 +112,8 @@ class _Nemesis:
         self._random = random
         self._verdict = verdict
 
-    def start(self) -> Running:
-        return holdfast(
+    def start(self) -> Watched:
+        return fork_holdfast(
             "serve",
             str(SERVED),
             "--port",
@@ -132,7 +133,7 @@ class _Nemesis:
                 time.sleep(0.1 + self._random.random() * 0.6)
                 self._end(server)
 
-    def _end(self, server: Running) -> None:
+    def _end(self, server: Watched) -> None:
         chance = self._random.random()
         if chance < 0.3:
             self._verdict.faults["hold"] += 1

@@ -16,7 +16,8 @@ from pathlib import Path
 from random import Random
 
 from holdfast import Client, HoldfastError, RetryPolicy
-from tests.processes import Running, holdfast
+from tests.crash.nursery import fork_holdfast
+from tests.processes import Watched
 from tests.programs.interpreter import Interpreter
 from tests.programs.language import Author, Drawn, Place
 
@@ -145,7 +146,7 @@ async def _run_one(client: Client, drawn: Drawn, report: Report) -> None:
         )
 
 
-async def _torment(plan: Plan, report: Report, is_over: asyncio.Event) -> Running:
+async def _torment(plan: Plan, report: Report, is_over: asyncio.Event) -> Watched:
     """Kill, stop and continue servers until it is over; gives the one that is left alone."""
     random = Random(f"{plan.seed} nemesis")
     while True:
@@ -174,11 +175,11 @@ async def _torment(plan: Plan, report: Report, is_over: asyncio.Event) -> Runnin
         server.__exit__(None, None, None)
 
 
-def _start(plan: Plan) -> Running:
+def _start(plan: Plan) -> Watched:
     program = Path(__file__).with_name("interpreter.py")
     options = ("--port", str(plan.port), "--admin-port", "none")
     data = ("--data", str(plan.directory / "data"))
-    return holdfast("serve", str(program), *options, *data, cwd=plan.directory)
+    return fork_holdfast("serve", str(program), *options, *data, cwd=plan.directory)
 
 
 async def _compare(
