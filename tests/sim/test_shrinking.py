@@ -9,7 +9,7 @@ from tests.planted.planting import planted
 from tests.sim.runs import shrink
 from tests.sim.world import Options, run_world
 
-LONG = 200
+LONG = 150
 """Lines of a story: there is something to be left out."""
 
 
