@@ -19,6 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 WAIT_SECONDS = 30.0
 """Long enough for a loaded machine; reached only by a test that fails."""
 
+_BLOCKED = re.compile(r"^.* has blocked the loop for \d+ ms so far at .*\n(  .*\n)*", re.MULTILINE)
+
 
 def environment(**extra: str) -> dict[str, str]:
     """This process's environment, in which ``holdfast`` can be imported from anywhere."""
@@ -172,6 +174,14 @@ def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
     return port
+
+
+def complaints(stderr: str) -> str:
+    """What a program said on ``stderr``, but that its loop was blocked: so it is where we are slow.
+
+    That is said of a tenth of a second, which on a loaded machine any import can take.
+    """
+    return _BLOCKED.sub("", stderr)
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:

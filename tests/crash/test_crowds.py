@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.ingress.http_caller import Connection, connect, get, post
-from tests.processes import ROOT, Running
+from tests.processes import ROOT, Running, complaints
 
 PROGRAM = Path(__file__).with_name("crowd_server.py")
 MIB = 1024 * 1024
@@ -40,7 +40,7 @@ def served(directory: Path, **options: float) -> Generator[tuple[Running, int]]:
     with Running(*command, cwd=directory, env={"PYTHONPATH": str(ROOT)}) as server:
         port = server.wait_port()
         yield server, port
-        assert server.stderr == ""
+        assert complaints(server.stderr) == ""
 
 
 def resident_bytes(server: Running) -> int:
