@@ -14,6 +14,7 @@ import gc
 import json
 import os
 import random
+import runpy
 import select
 import signal
 import socket
@@ -75,7 +76,7 @@ class Nursery:
     def python(
         self, file: str, *arguments: str, cwd: Path, env: Mapping[str, str] | None = None
     ) -> Watched:
-        """Start ``python file`` with these arguments in ``cwd``."""
+        """Start ``python file`` with these arguments in ``cwd``; ``-m`` names a module."""
         return Watched(_Forked(self, file, arguments, cwd, environment(**(env or {}))))
 
     def start(self, order: dict[str, Any], pipes: list[int]) -> int:
@@ -221,10 +222,14 @@ def _become(order: dict[str, Any], pipes: list[int]) -> None:
 
 
 def _run_file(name: str, arguments: list[str]) -> None:
-    """As the interpreter runs the file that it is given."""
-    path = Path(name).resolve()
+    """As the interpreter runs the file, or the module, that it is given."""
     sys.argv = [name, *arguments]
     sys.orig_argv = [sys.executable, *sys.argv]
+    if name == "-m":
+        sys.argv = arguments
+        runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
+        return
+    path = Path(name).resolve()
     sys.path[0] = str(path.parent)
     module = ModuleType("__main__")
     module.__file__ = name

@@ -62,3 +62,10 @@ def test_a_forked_file_is_the_main_program_and_ends_as_an_interpreter_does(tmp_p
         ]
         assert 'File "program.py", line 17, in <module>' in program.stderr
         assert program.stderr.endswith("KeyError: 'with a traceback'\n")
+
+
+def test_a_forked_module_is_run_as_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "module.py").write_text("import sys\nprint(__name__, sys.argv)\nsys.exit(3)\n")
+    with fork_python("-m", "module", "--quick", cwd=tmp_path) as program:
+        assert program.wait_exit() == 3
+        assert program.stdout == f"__main__ ['{tmp_path / 'module.py'}', '--quick']\n"

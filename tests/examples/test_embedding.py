@@ -2,24 +2,24 @@
 
 import json
 import signal
-import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
 
-from tests.processes import ROOT, Running, free_port, wait_until
+from tests.crash.nursery import fork_python
+from tests.processes import ROOT, Watched, free_port, wait_until
 
 EXAMPLES = ROOT / "examples" / "embedding"
 FRAMEWORKS = ["fastapi_app", "starlette_app", "litestar_app", "django_app", "aiohttp_app"]
 
 
-def start(name: str, port: int, directory: Path) -> Running:
+def start(name: str, port: int, directory: Path) -> Watched:
     if name == "aiohttp_app":
-        return Running(sys.executable, str(EXAMPLES / f"{name}.py"), str(port), cwd=directory)
-    command = ["-m", "uvicorn", f"{name}:app", "--port", str(port), "--app-dir", str(EXAMPLES)]
-    return Running(sys.executable, *command, cwd=directory)
+        return fork_python(str(EXAMPLES / f"{name}.py"), str(port), cwd=directory)
+    command = ("-m", "uvicorn", f"{name}:app", "--port", str(port), "--app-dir", str(EXAMPLES))
+    return fork_python(*command, cwd=directory)
 
 
 def ask(port: int, path: str, body: object = None) -> tuple[int, str]:

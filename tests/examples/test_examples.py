@@ -2,7 +2,6 @@
 
 import re
 import signal
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from holdfast.testing import LlmServer, call_tool, call_tool_raw, say, stall, together
 from holdfast.testing.llm.script_file import read_script
 from tests.crash.nursery import fork_holdfast, fork_python
-from tests.processes import ROOT, Running, Watched, post, wait_until
+from tests.processes import ROOT, Watched, complaints, post, wait_until
 
 PRINTED = {
     "agent": r"""An umbrella for Oslo, a hat for Rome\.
@@ -71,7 +70,7 @@ def test_an_example_runs_as_a_program(name: str, tmp_path: Path) -> None:
     with fork_python(str(ROOT / "examples" / f"{name}.py"), cwd=tmp_path) as program:
         assert program.wait_exit() == 0, program.stderr
         assert re.fullmatch(PRINTED[name], sorted_notice(program.stdout)), program.stdout
-        assert program.stderr == ""
+        assert complaints(program.stderr) == ""
 
 
 def sorted_notice(printed: str) -> str:
@@ -92,8 +91,8 @@ def test_every_example_is_tested() -> None:
 def test_an_example_of_tests_passes(path: Path) -> None:
     # By its module, whether or not this environment has the entry point installed.
     plugin = ["-p", "no:holdfast", "-p", "holdfast.testing.plugin"]
-    command = [sys.executable, "-m", "pytest", "-q", *plugin, "-p", "no:cacheprovider", str(path)]
-    with Running(*command, cwd=ROOT) as running:
+    command = ["-m", "pytest", "-q", *plugin, "-p", "no:cacheprovider", str(path)]
+    with fork_python(*command, cwd=ROOT) as running:
         assert running.wait_exit() == 0, running.stdout
 
 
