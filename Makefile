@@ -27,7 +27,7 @@ demo: $(VENV)/.installed
 	@$(BIN)/holdfast demo
 
 test: $(VENV)/.installed-test
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .

@@ -3,6 +3,7 @@
 import gc
 import signal
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,21 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what goes to the background so, and the programs that tests start would
     # inherit it: Ctrl-C could not end them.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+HERE = Path(__file__).parent
+LONGEST = [
+    HERE / "sim/test_worlds.py",  # a fifth of all
+    HERE / "power/test_power.py",
+    HERE / "crash/test_crash.py",
+    HERE / "laws/test_crash_at_every_commit.py",
+    HERE / "cli/test_dev.py",
+    HERE / "crash/test_crowds.py",
+    HERE / "corruption/test_killed_repairs.py",
+    HERE / "test_testing_page.py",
+]
+"""Files that take long. Begun last, one of them would be waited for, with a core idle."""
+assert all(path.is_file() for path in LONGEST)
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +41,13 @@ def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 def pytest_collection() -> None:
     """Collecting makes little garbage and much that stays: looking through it takes longer."""
     gc.disable()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of several workers, let the first begin with the longest file, and so on."""
+    if hasattr(config, "workerinput"):
+        place = {path: number for number, path in enumerate(LONGEST)}
+        items.sort(key=lambda item: place.get(item.path, len(place)))
 
 
 def pytest_collection_finish() -> None:
