@@ -2,7 +2,8 @@
 
     entry       := version message          version: one byte, 01
     message     := MessagePack array, first element the tag
-    input       := [0, argument, {headers}, seed | nil]
+    input       := [0, argument, {headers}, seed | nil] or
+                   [0, argument, {headers}, seed | nil, order]
     run         := [1, deliveries, source, name] or
                    [1, deliveries, source, name, place]
     sleep       := [2, deliveries, source, due_ms]
@@ -136,7 +137,8 @@ class InputRow(Struct, frozen=True):
 
     def encode(self) -> bytes:
         """The row."""
-        return pack([0, self.input.argument, dict(self.input.headers), self.input.seed])
+        input_ = self.input
+        return pack([0, input_.argument, dict(input_.headers), input_.seed, input_.order])
 
 
 def encode_command(command: Command, deliveries: int, source: str) -> bytes:
@@ -303,7 +305,8 @@ def decode_entry(row: bytes) -> Entry:
     if tag == 17:
         return Completion(fields[1], fields[2], decode_failure(fields[3]))
     if tag == 0:
-        return Input(argument=fields[1], headers=fields[2], seed=fields[3])
+        order = fields[4] if len(fields) > 4 else 0
+        return Input(argument=fields[1], headers=fields[2], seed=fields[3], order=order)
     if tag == 8:
         return Reads(fields[1], fields[2])
     if tag == 18:

@@ -26,6 +26,9 @@ class Input(Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str]
     seed: bytes | None = None
     """Seed of ``ctx.random``; ``None`` means the invocation's own id."""
+    order: int = 1
+    """In which order tasks run that are ready at once, and sets are written: 0 is that of early
+    releases, which said nothing of it; see ``runtime.early_order``."""
 
 
 @dataclass(frozen=True, slots=True)

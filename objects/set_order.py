@@ -8,6 +8,7 @@ as they need not be comparable otherwise.
 
 import gc
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -31,6 +32,11 @@ _MAY_BE_SETS: Final = (
 _LISTS: Final[tuple[Any, ...]] = (list, tuple, set, frozenset)
 _values_of: Final[Callable[[Any], Collection[Any]]] = vars(dict)["values"]
 _CONTAINERS: Final[frozenset[type]] = frozenset({list, dict, tuple, set, frozenset})
+
+ARE_NUMBERS_AS_WALKED: Final[ContextVar[bool]] = ContextVar("ARE_NUMBERS_AS_WALKED", default=False)
+"""Whether sets of numbers are left in the order they are walked in, which is the same in every
+process: what early releases have recorded."""
+_NUMBERS: Final[frozenset[type]] = frozenset({int, float, bool})
 
 
 def may_hold_sets(annotation: Any) -> bool:
@@ -112,7 +118,10 @@ def order_sets(builtins: Any, value: Any, encode: Callable[[Any], bytes]) -> Any
 
 
 def _sort(elements: list[Any], encode: Callable[[Any], bytes]) -> list[Any]:
-    if {*map(type, elements)} == {int}:
+    kinds = {*map(type, elements)}
+    if kinds <= _NUMBERS and ARE_NUMBERS_AS_WALKED.get():
+        return elements
+    if kinds == {int}:
         return sorted(elements)  # As small ones are walked anyway.
     return sorted(elements, key=encode)
 

@@ -28,6 +28,7 @@ from .blocking import BlockingWatch
 from .cancellation import failure_of_end
 from .commands import Commands
 from .config import RuntimeConfig
+from .early_order import follow_early_order
 from .failures import describe, failure_of, find_terminal
 from .giving_up import leave_handler, record_give_up, take_give_up
 from .handler_loop import HandlerLoop, PumpResult
@@ -226,7 +227,8 @@ class Attempt:
         self._begin(prepared)
 
     def _begin(self, prepared: Prepared) -> None:
-        self._main = self._loop.start(self._call_handler(*prepared))
+        context = None if self._commands.input.order else follow_early_order(self._loop)
+        self._main = self._loop.start(self._call_handler(*prepared), context)
 
     async def _call_handler(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         # Made here and not before, because a class's own __init__ is the user's code too.
@@ -459,7 +461,8 @@ class Attempt:
         commands.failing = None
         self._given_up = give_up.failure
         self._is_draining = self._has_remains = False
-        self._main = self._loop.start(self._compensate(give_up.owed))
+        context = None if commands.input.order else follow_early_order(self._loop)
+        self._main = self._loop.start(self._compensate(give_up.owed), context)
 
     async def _compensate(self, owed: Sequence[int]) -> None:
         compensations = self._commands.compensations

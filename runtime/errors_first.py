@@ -79,17 +79,22 @@ class ErrorsFirst:
     _aside: SetAside | None = None
     # What errors that pass have cost since the last delivery.
     _effort = 0
+    _effort_max = EFFORT_MAX
 
     def let_pass(self) -> None:
         """Whoever is told next of an error that is no outcome runs before what is ready."""
-        if self._aside is None and self.ready and self._effort < EFFORT_MAX:
+        if self._aside is None and self.ready and self._effort < self._effort_max:
             self._effort += len(self.ready)
             self._aside = SetAside(self.ready)
+
+    def let_nothing_pass(self) -> None:
+        """Run what is ready in its turn, whatever errors are raised."""
+        self._effort_max = 0
 
     def _has_passed(self, aside: SetAside) -> bool:
         """A callback has run while ``aside`` waits: put back what is to wait no longer."""
         self._effort += 1
-        if self._effort < EFFORT_MAX and (self.ready or aside.go_on()):
+        if self._effort < self._effort_max and (self.ready or aside.go_on()):
             return False
         aside.give_back()
         return True

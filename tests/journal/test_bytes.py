@@ -167,7 +167,7 @@ def test_the_place_of_an_action_does_not_change(action: str | None, expected: st
         (
             Input(argument=b"{}", headers={"a": "b"}),
             codec.InputRow(Input(argument=b"{}", headers={"a": "b"})).encode(),
-            "01 94 00 c402 7b7d 81 a161 a162 c0",
+            "01 95 00 c402 7b7d 81 a161 a162 c0 01",
         ),
         (
             Completion(1, 9, b"x"),
@@ -206,6 +206,14 @@ def test_other_entries_do_not_change(entry: Entry, row: bytes, expected: str) ->
     assert codec.decode_entry(row) == entry
     assert codec.tag_of(row) == codec.unpack(row, "an entry")[0]
     assert (codec.tag_of(row) in codec.ANSWERS) == isinstance(entry, Completion)
+
+
+def test_an_input_of_an_early_release_is_of_its_order_however_often_it_is_copied() -> None:
+    entry = codec.decode_entry(bytes.fromhex("01 94 00 c402 7b7d 81 a161 a162 c0"))
+
+    assert entry == Input(argument=b"{}", headers={"a": "b"}, order=0)
+    assert isinstance(entry, Input)
+    assert codec.decode_entry(codec.InputRow(entry).encode()) == entry
 
 
 def test_records_do_not_change() -> None:

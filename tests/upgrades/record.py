@@ -23,7 +23,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 FIXTURES = HERE / "fixtures"
-STORIES = ("first", "second", "third")
+STORIES = ("first", "second", "third", "fourth")
 
 
 def record(directory: Path, source: Path, stories: tuple[str, ...]) -> None:

@@ -18,6 +18,7 @@ from holdfast.runtime.verify import verify_rows
 from holdfast.testing.virtual import VirtualRuntime
 from holdfast.testing.worlds import World
 
+from . import fourth
 from .outside import OUTSIDE
 from .record import FIXTURES, ROOT, STORIES, pack, record, unpack
 from .recorder import read_outcome, submit
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
+BEFORE_ERRORS_WENT_FIRST = "2026-11-28-fe79e79"
 NAMES = sorted(path.name.removesuffix(".tar.gz") for path in FIXTURES.glob("*.tar.gz"))
 
 
@@ -142,6 +144,22 @@ async def test_a_crash_right_after_the_upgrade_changes_nothing(left: Left) -> No
     assert left.problems() == []
     runtime = await left.world.start()
     _check_outcomes(left, await left.finish(runtime))
+
+
+async def test_a_restart_from_an_entry_keeps_the_order_that_was_begun_with(tmp_path: Path) -> None:
+    unpack(FIXTURES / f"{BEFORE_ERRORS_WENT_FIRST}.tar.gz", tmp_path)
+    left = Left(tmp_path)
+    runtime = await left.world.start()
+    outcomes = await left.finish(runtime)
+    for name in fourth.STORIES:
+        first = runtime.invocation(left.seen[name]["id"])
+        journal = await runtime.finish(first.journal())
+        slept = next(each.index for each in journal.entries if each.kind == "timer")
+        again = await runtime.finish(first.restart(from_entry=slept))
+        await runtime.clock.advance(4 * 3600)
+        output = await runtime.finish(runtime.invocation(again).output())
+        assert output == outcomes[name], name
+    left.world.close()
 
 
 async def test_what_was_completed_answers_at_once_after_the_upgrade(left: Left) -> None:
