@@ -18,6 +18,7 @@ from typing import Any, Final, cast
 
 from .failures import comes_again
 from .loop_futures import SHIELD, HandlerTask, ReadyHandle
+from .swallowed import let_it_hear
 
 EFFORT_MAX: Final = 100_000
 """How many callbacks are run, or looked at, before others between two deliveries. Then all have
@@ -86,6 +87,12 @@ class ErrorsFirst:
         if self._aside is None and self.ready and self._effort < self._effort_max:
             self._effort += len(self.ready)
             self._aside = SetAside(self.ready)
+
+    def let_fall(self, task: HandlerTask[Any]) -> None:
+        """``task``, which is cancelled because of such an error, hears of it before others run."""
+        self.let_pass()
+        if self._effort_max:
+            let_it_hear(task)
 
     def let_nothing_pass(self) -> None:
         """Run what is ready in its turn, whatever errors are raised."""

@@ -36,8 +36,8 @@ class OwnLoop(Protocol):
         """Give a number that no other object of the loop has."""
         ...
 
-    def let_pass(self) -> None:
-        """Run whoever is told next of an error that is no outcome before what is ready."""
+    def let_fall(self, task: "HandlerTask[Any]") -> None:
+        """Have ``task`` hear of the error because of which it is cancelled before others run."""
         ...
 
 
@@ -63,9 +63,12 @@ class HandlerTask(asyncio.Task[T]):
 
     Attributes:
         ender: the error because of which a task group has cancelled it last; see ``task_groups``.
+        fell_in: set in where it waited then; see ``swallowed``.
     """
 
-    __slots__ = ("ender", "number")
+    __slots__ = ("ender", "fell_in", "number")
+
+    fell_in: object
 
     def __init__(  # noqa: D107  # its arguments say it
         self,
@@ -86,7 +89,7 @@ class HandlerTask(asyncio.Task[T]):
         """As ``Task.cancel``; notes why, where a task group does it."""
         self.ender = find_ender(self, _frame(1), _CANCEL)
         if self.ender is not None:
-            cast("OwnLoop", self.get_loop()).let_pass()
+            cast("OwnLoop", self.get_loop()).let_fall(self)
         return super().cancel(msg)
 
     def __hash__(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -84,7 +84,7 @@ class Crew(VirtualObject):
     async def _fall_later(self, ctx: Context) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._fail(ctx))
-            group.create_task(self._wait(hops=4))
+            group.create_task(self._wait(hops=2))
 
     async def _work_later(self, ctx: Context) -> None:
         await self._wait(hops=2)
@@ -106,7 +106,57 @@ class Crew(VirtualObject):
         await ctx.run("work", note, "work")
 
     async def _fail_last(self, ctx: Context) -> None:
-        await self._wait(hops=3)
+        await self._wait(hops=2)
+        await self._fail(ctx)
+
+    @handler
+    async def beside_a_time_limit(self, ctx: Context) -> str:
+        """What is waited for has ended just before the error, and who waits knows not yet."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._work_in_time(ctx))
+            group.create_task(self._fail_after(ctx, hops=1))
+            group.create_task(self._start(ctx))
+        return "done"
+
+    @handler
+    async def beside_a_time_limit_that_is_told(self, ctx: Context) -> str:
+        """As above, and who waits for it has been told, and was to go on."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._work_in_time(ctx))
+            group.create_task(self._fail_after(ctx, hops=2))
+            group.create_task(self._start(ctx))
+        return "done"
+
+    @handler
+    async def beside_a_time_limit_of_a_future(self, ctx: Context) -> str:
+        future = asyncio.get_running_loop().create_future()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._work_in_time(ctx, future))
+            group.create_task(self._fail_after(ctx, hops=0, resolving=future))
+            group.create_task(self._start(ctx))
+        return "done"
+
+    @handler
+    async def beside_a_time_limit_of_many(self, ctx: Context) -> str:
+        gathering = asyncio.gather(self._event.wait(), self._event.wait())
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._work_in_time(ctx, gathering))
+            group.create_task(self._fail_after(ctx, hops=2))
+            group.create_task(self._start(ctx))
+        return "done"
+
+    async def _work_in_time(self, ctx: Context, future: asyncio.Future[Any] | None = None) -> None:
+        await asyncio.wait_for(future or self._event.wait(), 60)
+        await ctx.run("work", note, "work")
+
+    async def _fail_after(
+        self, ctx: Context, *, hops: int, resolving: asyncio.Future[None] | None = None
+    ) -> None:
+        await self._event.wait()
+        for _ in range(hops):
+            await asyncio.sleep(0)
+        if resolving is not None:
+            resolving.set_result(None)
         await self._fail(ctx)
 
     @handler
@@ -178,6 +228,10 @@ FORMS = [
     "in_a_group_beside",
     "in_a_group_around_others",
     "beside_a_shield",
+    "beside_a_time_limit",
+    "beside_a_time_limit_that_is_told",
+    "beside_a_time_limit_of_a_future",
+    "beside_a_time_limit_of_many",
     "in_a_saga",
 ]
 

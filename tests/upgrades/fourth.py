@@ -77,7 +77,10 @@ class Crew(VirtualObject):
     @handler
     async def sum(self, ctx: Context, numbers: Any) -> float:
         del ctx
-        return sum(sum(each) if isinstance(each, list) else each for each in numbers)
+        total = 0.0
+        for each in numbers:
+            total += sum(each) if isinstance(each, list) else each  # pyright: ignore[reportUnknownArgumentType]
+        return total
 
 
 CLASSES: list[type] = [Crew]
