@@ -10,8 +10,7 @@ classes offer to subclasses:
 * a malformed request is answered in JSON and leaves no traceback in the log;
 * a caller that goes away is no longer waited for; what it has called goes on.
 
-Deadlines are looked after once a second for all connections, so that a request pays nothing for
-them but a look at the clock.
+Deadlines are looked after once a second, so that a request pays nothing but a look at the clock.
 
 When there are as many connections as there may be, a new one takes the place of the one that is
 missed least: the longest idle between two requests, then the one that owes a head for longest. When
@@ -314,6 +313,7 @@ class Connection(web.RequestHandler):
             # Resume when there is nothing left of it, for what is left is cut off.
             self.link.set_write_buffer_limits(0)
             await wait([self.taken], timeout=timeout)
+        self.close()  # Its task may have begun to wait only after it was told to close.
         await super().shutdown(timeout)
 
     def spare_since(self, now_s: float) -> tuple[bool, float] | None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import socket
 from datetime import timedelta
 
 import pytest
 
-from holdfast import Context, MemoryStore, Runtime, Service, handler
+from holdfast import Context, MemoryStore, Runtime, Service, StoreFailedError, handler
+from holdfast.ingress import server as server_module
 from holdfast.ingress.server import HttpServer
 from tests.ingress.http_caller import connect, post
 
@@ -50,3 +53,30 @@ async def test_whoever_waits_for_a_step_that_ends_within_the_grace_gets_the_outc
     await serving
 
     assert (reply.status, reply.body) == (200, b'"ready"')
+
+
+# Where the door closes just before asyncio makes the transport of what it has accepted, it fails an
+# assertion of its own, and the socket is closed by the collector.
+@pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("turns", range(12))
+async def test_nobody_waits_for_a_connection_that_was_just_made(
+    turns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "_GOODBYE_SECONDS", 600.0)
+    listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    runtime = Runtime([], store=MemoryStore())
+    await runtime.start()
+    serving = asyncio.create_task(runtime.serve(port=0, on_listening=listening.set_result))
+    port = await listening
+    # As a full disk does; a stop in good order takes more turns before it closes its doors.
+    runtime.crash()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    with socket.socket() as caller:
+        caller.setblocking(False)  # noqa: FBT003  # a value
+        caller.connect_ex(("127.0.0.1", port))
+        async with asyncio.timeout(60):
+            with pytest.raises(StoreFailedError):
+                await serving
+    await runtime.stop()
+    gc.collect()
