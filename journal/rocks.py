@@ -334,6 +334,9 @@ class RocksStore:
             try:
                 self._flush_log(self._db.latest_sequence_number())
                 self.flush_tide_mark()
+            except StoreFailedError as error:
+                self._cause = self._cause or error
+                raise
             finally:
                 if self._stopped is None:
                     self._stopped = "the store is closed"
@@ -427,9 +430,10 @@ class RocksStore:
             view.close()
         try:
             try:
-                if self._cause is not None:
-                    # RocksDB looks once a second whether the disk has room again, and would be
-                    # waited for; a server that failed should be gone by then.
+                if self._cause is not None or self._directory.is_nearly_full():
+                    # Else what the log holds is written into a table, and where that fails
+                    # RocksDB sleeps for a second; whoever must go should be gone by then. The
+                    # next start does it, and has the ballast for it.
                     self._db.cancel_all_background(wait=False)
             finally:
                 self._db.close()

@@ -82,7 +82,7 @@ def let_go(directory: DataDirectory, db: Rdict) -> None:
     """
     try:
         try:
-            # RocksDB looks once a second whether the disk has room again, and would be waited for.
+            # Else it writes a table first, and sleeps for a second where that fails.
             db.cancel_all_background(wait=False)
         finally:
             db.close()

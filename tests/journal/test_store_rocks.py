@@ -1,5 +1,6 @@
 """What only the store on disk can show: starts, kills, damage, full disks and failing ones."""
 
+import contextlib
 import errno
 import os
 import shutil
@@ -784,6 +785,38 @@ def test_a_disk_with_less_than_the_low_water_mark_is_nearly_full(data_dir: Path)
     store.close()
     store = open_store(data_dir)
     assert not store.is_nearly_full
+    store.close()
+
+
+@pytest.mark.parametrize("fault", ["nearly full", "the tide mark", "the log", None])
+def test_a_close_for_which_there_may_be_no_room_writes_no_table(
+    data_dir: Path,
+    failing: list[FailingDatabase],
+    monkeypatch: pytest.MonkeyPatch,
+    fault: str | None,
+) -> None:
+    """RocksDB sleeps for a second after a table that it could not write, and is waited for."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    store = open_store(data_dir, free_bytes_min=1 << 60 if fault == "nearly full" else 0)
+    store.write({b"a": b"1"})
+    with monkeypatch.context() as broken:
+        if fault == "the tide mark":
+            broken.setattr(TideMark, "record", fail)
+        if fault == "the log":
+            failing[-1].failing = "flush_wal"
+        with (
+            contextlib.nullcontext()
+            if fault in {"nearly full", None}
+            else pytest.raises(StoreFailedError)
+        ):
+            store.close()
+
+    assert bool([*data_dir.rglob("*.sst")]) == (fault is None)
+    store = open_store(data_dir)
+    assert store.get(b"a") == b"1"
     store.close()
 
 
