@@ -20,6 +20,8 @@ signal      := version [bytes | failure]
 remains     := version [service, key | nil, handler, sequence, entries, may_have_undo, is_whole]
 link keys   := version [[created_ms, key, is_revoked], ...]
                 oldest first; the meta row "link keys"
+debris      := version [size, latest, has_workflows]
+                latest: an id, or no bytes; the meta row "debris"
 details     := {name: value}, without what is as it mostly is; names are for ever
 """
 
@@ -284,6 +286,27 @@ def decode_remains(row: bytes) -> RemainsRecord:
     """The record that ``RemainsRecord.encode`` wrote."""
     service, key, handler, *rest = unpack(row, "a row of remains")
     return RemainsRecord(Target(service, key, handler), *rest)
+
+
+class DebrisRecord(Struct, kw_only=True):
+    """What was deleted and not compacted away yet. Whoever deletes changes it."""
+
+    size: int = 0
+    """Bytes of keys and values."""
+    latest: bytes = b""
+    """The latest invocation of which rows were deleted."""
+    has_workflows: bool = False
+    """Whether state and promises of workflows are among it."""
+
+    def encode(self) -> bytes:
+        """The row."""
+        return pack([self.size, self.latest, self.has_workflows])
+
+
+def decode_debris(row: bytes) -> DebrisRecord:
+    """The record that ``DebrisRecord.encode`` wrote."""
+    size, latest, has_workflows = unpack(row, "the row of debris")
+    return DebrisRecord(size=size, latest=latest, has_workflows=has_workflows)
 
 
 class StepState(IntEnum):

@@ -26,6 +26,7 @@ from ..objects.service import RUN
 from . import workflows
 from .budget import Budget, read_slice
 from .commits import Commits
+from .debris import Debris
 from .history_marks import HistoryMarks
 from .outcomes import Outcomes
 
@@ -47,38 +48,17 @@ class Forgetting:
         )
         # How many entries of the first of them are deleted.
         self._deleted_entries = 0
-        # The latest invocation of which rows were deleted, and whether workflows were forgotten,
-        # since somebody asked for the ranges.
-        self._latest = b""
-        self._has_forgotten_workflows = False
-        self.deleted_bytes = 0
-        """Of all rows deleted so far, keys and values."""
+        self.debris = Debris(commits)
 
     @property
     def has_remains(self) -> bool:
         """Whether rows wait to be deleted of what is forgotten already."""
         return bool(self._remains)
 
-    def take_deleted_ranges(self) -> list[tuple[bytes, bytes]]:
-        """Where rows were deleted since this was last called.
-
-        Outcomes and journals sort by acceptance, so mostly the front of them; undo rows and
-        idempotency keys sort by object, and may be anywhere.
-        """
-        until, tables = self._latest + b"\xff", [keys.UNDO, keys.IDEMPOTENCY]
-        if self._has_forgotten_workflows:
-            tables += [keys.STATE, keys.PROMISE]
-        self._latest, self._has_forgotten_workflows = b"", False
-        return [
-            (keys.OUTCOME, keys.OUTCOME + until),
-            (keys.JOURNAL, keys.JOURNAL + until),
-            *map(keys.prefix_range, tables),
-        ]
-
     def forget(self, id_: InvocationId, outcome: OutcomeRecord, row: bytes, budget: Budget) -> None:
         """Forget all of an invocation; ``row`` is that of its outcome."""
         key = keys.outcome(id_)
-        self._latest = max(self._latest, id_)
+        self.debris.reach(id_)
         self._commits.delete(key)
         self._count(len(key) + len(row))
         budget.spend()
@@ -107,7 +87,7 @@ class Forgetting:
         # The key may have been given to a later invocation since it ceased to count.
         if row is not None and row.startswith(id_):
             self._commits.delete(key)
-            self.deleted_bytes += len(key) + len(row)
+            self.debris.add(len(key) + len(row))
             budget.spend()
 
     def clear_remains(self, budget: Budget) -> None:
@@ -123,7 +103,7 @@ class Forgetting:
     def _leave(
         self, id_: InvocationId, outcome: OutcomeRecord, budget: Budget, *, is_whole: bool
     ) -> None:
-        self._latest = max(self._latest, id_)
+        self.debris.reach(id_)
         target, details = outcome.target, outcome.details or OutcomeDetails()
         may_have_undo = target.key is not None and not details.has_no_undo
         entries = details.entries
@@ -176,8 +156,9 @@ class Forgetting:
             return False
         rows_max = budget.rows
         count, size = workflows.forget(self._commits, target, id_, rows_max)
-        self._has_forgotten_workflows = self._has_forgotten_workflows or count > 0
-        self.deleted_bytes += size
+        if count:
+            self.debris.reach_workflows()
+            self.debris.add(size)
         budget.spend(count)
         return count < rows_max
 
@@ -216,6 +197,6 @@ class Forgetting:
         return 0
 
     def _count(self, size: int) -> None:
-        self.deleted_bytes += size
+        self.debris.add(size)
         self._outcomes.retained_bytes -= size
         self._outcomes.write_down_bytes()

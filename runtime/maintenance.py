@@ -64,8 +64,6 @@ class Maintenance:
         self._pause_ratio = float(PAUSE_RATIO_MIN)
         self._is_maintaining = False
         self._is_compacting = False
-        # Bytes that had been deleted when the last compaction began.
-        self._compacted_bytes = 0
 
     def open(self) -> None:
         """Begin with the first round in a second."""
@@ -146,15 +144,13 @@ class Maintenance:
 
     def _compact(self) -> None:
         """Give disk space back, when enough was deleted."""
-        deleted_bytes = self._retention.forgetting.deleted_bytes
-        fresh_bytes = deleted_bytes - self._compacted_bytes
+        fresh_bytes = self._retention.forgetting.debris.fresh_bytes
         if self._is_compacting or fresh_bytes < COMPACT_BYTES_MIN:
             return
         enough = max(COMPACT_BYTES_MIN, self._store.approximate_bytes() * COMPACT_SHARE)
         if fresh_bytes < (enough * COMPACT_BACKLOG if self._retention.has_more else enough):
             return
         self._is_compacting = True
-        self._compacted_bytes = deleted_bytes
         work = partial(_compact, self._store, self._retention.take_deleted_ranges())
         # The last deletes are staged, and a compaction that is faster than they are finds nothing.
         self._core.commits.when_durable(
@@ -163,6 +159,8 @@ class Maintenance:
 
     def _compacted(self, _: Any, error: BaseException | None) -> None:
         self._is_compacting = False
+        if error is None and self._is_open:  # A stop cuts it short.
+            self._retention.forgetting.debris.is_gone()
         self._check(error)
 
     def _check(self, error: BaseException | None) -> None:

@@ -106,14 +106,15 @@ class Retention:
 
     def take_deleted_ranges(self) -> list[tuple[bytes, bytes]]:
         """Where rows were deleted since this was last called."""
-        return [(keys.EXPIRY, self._listed.position), *self.forgetting.take_deleted_ranges()]
+        return [(keys.EXPIRY, self._listed.position), *self.forgetting.debris.take_ranges()]
 
     def write_down(self) -> None:
-        """Stage where the walk is, and the number of bytes that are kept."""
+        """Stage where the walk is, and how many bytes are kept, or deleted and still on disk."""
         self._outcomes.oldest.write_down()
         self._walk.write_down()
         self._listed.write_down()
         self._outcomes.write_down_bytes()
+        self.forgetting.debris.write_down()
 
     # -- What is due -------------------------------------------------------------------------
 

@@ -309,6 +309,13 @@ def test_rows_of_promises_signals_and_awakeables_do_not_change() -> None:
     assert records.decode_remains(remains.encode()) == remains
 
 
+def test_the_row_of_debris_does_not_change() -> None:
+    found = records.DebrisRecord(size=300, latest=b"i", has_workflows=True)
+
+    assert found.encode() == bytes.fromhex("01 93 cd012c c40169 c3")
+    assert records.decode_debris(found.encode()) == found
+
+
 def test_the_row_of_link_keys_does_not_change_and_its_repr_shows_no_key() -> None:
     found = (records.LinkKey(1, b"k", is_revoked=True), records.LinkKey(2, b"n", is_revoked=False))
 

@@ -40,7 +40,7 @@ class Loop:
             write_down=lambda: None,
             marks=SimpleNamespace(sweep=_nothing),
             early_promises=SimpleNamespace(sweep=_nothing),
-            forgetting=SimpleNamespace(deleted_bytes=0),
+            forgetting=SimpleNamespace(debris=SimpleNamespace(fresh_bytes=0)),
         )
         core: Any = SimpleNamespace(
             clock=self,
