@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any, Final, Literal, TypedDict, get_args
 
 from .callback import Callback, check_callback
+from .durations import to_duration
 from .errors import InvalidArgumentError
 from .identity import Target, exact
 
@@ -66,7 +67,7 @@ class CallOptions:
         """These, for a send after ``delay``.
 
         Raises:
-            InvalidArgumentError: it is no timedelta, or negative.
+            InvalidArgumentError: it is no timedelta and no number of seconds, or negative.
         """
         checked = _check_delay(delay)
         return self if checked == self.delay else replace(self, delay=checked)
@@ -160,10 +161,12 @@ def check_idempotency_key(key: object) -> str | None:
 def _check_delay(delay: object) -> timedelta | None:
     if delay is None:
         return None
-    if not isinstance(delay, timedelta):
-        message = f"delay is a timedelta, for example timedelta(hours=1), but this is {delay!r:.80}"
-        raise InvalidArgumentError(message)
-    if delay < timedelta(0):
+    is_negative = delay < timedelta(0) if isinstance(delay, timedelta) else _is_below_zero(delay)
+    if is_negative:
         message = f"delay must not be negative, but is {delay}"
         raise InvalidArgumentError(message)
-    return delay
+    return to_duration(delay, "delay")
+
+
+def _is_below_zero(number: object) -> bool:
+    return isinstance(number, int | float) and number < 0

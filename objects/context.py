@@ -91,8 +91,8 @@ class Context:
         self,
         *,
         retry: RetryPolicy | None = None,
-        timeout: timedelta | None = None,
-        heartbeat_timeout: timedelta | None = None,
+        timeout: timedelta | float | None = None,
+        heartbeat_timeout: timedelta | float | None = None,
         on_unknown: OnUnknown = "retry",
     ) -> Step:
         """Options for a step: ``ctx.step(timeout=timedelta(seconds=30)).run("pay", pay, order)``.
@@ -175,7 +175,7 @@ class Context:
         handler: str,
         argument: Any = NO_ARGUMENT,
         *,
-        delay: timedelta | None = None,
+        delay: timedelta | float | None = None,
         **options: Unpack[CallKeywords],
     ) -> "Future[str]":
         """Have a handler called once by name, after ``delay``; gives the invocation's text id.

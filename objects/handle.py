@@ -99,7 +99,7 @@ class Handle(Generic[P, R_co]):
         third: C,
         /,
         *more: Any,
-        delay: timedelta | None,
+        delay: timedelta | float | None,
         **named: Any,
     ) -> Awaitable[str]: ...
     @overload
@@ -109,7 +109,7 @@ class Handle(Generic[P, R_co]):
         second: B,
         /,
         *,
-        delay: timedelta | None,
+        delay: timedelta | float | None,
         **named: Any,
     ) -> Awaitable[str]: ...
     @overload
@@ -118,11 +118,11 @@ class Handle(Generic[P, R_co]):
         first: A,
         /,
         *,
-        delay: timedelta | None,
+        delay: timedelta | float | None,
         **named: Any,
     ) -> Awaitable[str]: ...
     @overload
-    def send(self, *, delay: timedelta | None, **named: Any) -> Awaitable[str]: ...
+    def send(self, *, delay: timedelta | float | None, **named: Any) -> Awaitable[str]: ...
     def send(self: Any, *args: Any, **kwargs: Any) -> Awaitable[str]:  # type: ignore[misc]
         """Have the handler called once, after ``delay``, without waiting for what it returns.
 

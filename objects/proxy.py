@@ -126,7 +126,7 @@ def send_by_name(  # noqa: PLR0913 - a target is three names, and callers write 
     handler: str,
     argument: object = NO_ARGUMENT,
     *,
-    delay: timedelta | None = None,
+    delay: timedelta | float | None = None,
     options: CallOptions = PLAIN,
 ) -> Awaitable[str]:
     """Have a handler called once by name, after ``delay``; gives the invocation's text id.

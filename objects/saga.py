@@ -94,8 +94,8 @@ class Saga:
         self,
         *,
         retry: RetryPolicy | None = None,
-        timeout: timedelta | None = None,
-        heartbeat_timeout: timedelta | None = None,
+        timeout: timedelta | float | None = None,
+        heartbeat_timeout: timedelta | float | None = None,
         on_unknown: OnUnknown = "retry",
     ) -> "SagaStep":
         """Options for a compensation: ``saga.step(retry=EAGER).add("refund", refund, order)``.

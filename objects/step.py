@@ -6,6 +6,7 @@ from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast, overload
 
 from .actions import make_action
+from .durations import to_duration
 from .errors import InvalidArgumentError
 from .retry import RetryPolicy
 from .syscalls import OnUnknown, StepOptions, Syscalls
@@ -101,7 +102,12 @@ def make_step_options(
 
 
 def _check_limit(name: str, limit: object) -> timedelta | None:
-    if limit is not None and (not isinstance(limit, timedelta) or limit <= timedelta(0)):
-        message = f"{name} is a timedelta above zero, but this is {limit!r:.80}"
+    if limit is None:
+        return None
+    duration = to_duration(limit, name)
+    if isinstance(limit, bool) or not duration:
+        message = (
+            f"{name} is a timedelta or a number of seconds, above zero, but this is {limit!r:.80}"
+        )
         raise InvalidArgumentError(message)
-    return limit
+    return duration

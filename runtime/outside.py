@@ -141,7 +141,7 @@ class Outside:
         handler: str,
         argument: Any = NO_ARGUMENT,
         *,
-        delay: timedelta | None = None,
+        delay: timedelta | float | None = None,
         **options: Unpack[OutsideCallKeywords],
     ) -> Awaitable[str]:
         """Send to a handler without its class; gives the invocation's id."""

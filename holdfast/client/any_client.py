@@ -100,7 +100,7 @@ class AnyClient(Protocol):
         handler: str,
         argument: Any = NO_ARGUMENT,
         *,
-        delay: timedelta | None = None,
+        delay: timedelta | float | None = None,
         mode: Mode = "queue",
         idempotency_key: str | None = None,
     ) -> Awaitable[str]:

@@ -166,7 +166,7 @@ class Client:
         handler: str,
         argument: Any = NO_ARGUMENT,
         *,
-        delay: timedelta | None = None,
+        delay: timedelta | float | None = None,
         **options: Unpack[ClientCallKeywords],
     ) -> Awaitable[str]:
         """Send to a handler without its class; gives the invocation's id."""

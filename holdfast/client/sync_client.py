@@ -129,7 +129,7 @@ class SyncClient:
         handler: str,
         argument: Any = NO_ARGUMENT,
         *,
-        delay: timedelta | None = None,
+        delay: timedelta | float | None = None,
         **options: Unpack[ClientCallKeywords],
     ) -> str:
         """Send to a handler without its class; gives the invocation's id."""

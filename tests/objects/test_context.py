@@ -101,14 +101,29 @@ async def test_a_step_that_cannot_be_run_is_refused_at_once(port: FakeSyscalls) 
     step: Any = Context(port).step
     for options, message in (
         ({"retry": 3}, "retry is a RetryPolicy"),
-        ({"timeout": 3}, "timeout is a timedelta above zero"),
-        ({"timeout": timedelta(0)}, "timeout is a timedelta above zero"),
-        ({"heartbeat_timeout": 5}, "heartbeat_timeout is a timedelta above zero"),
+        ({"timeout": -3}, "timeout is a timedelta or a number of seconds, above zero"),
+        ({"timeout": timedelta(0)}, "timeout is a timedelta or a number of seconds, above zero"),
+        ({"timeout": True}, "timeout is a timedelta or a number of seconds, above zero"),
+        ({"timeout": float("nan")}, "nan seconds is no duration"),
+        (
+            {"heartbeat_timeout": "5"},
+            "heartbeat_timeout is a timedelta or a number of seconds, but this is str",
+        ),
         ({"on_unknown": "ignore"}, "on_unknown is 'retry', 'fail', 'pause' or a function"),
     ):
         with pytest.raises(InvalidArgumentError, match=message):
             step(**options)
     assert port.asked == []
+
+
+async def test_the_limits_of_a_step_are_durations_or_seconds(port: FakeSyscalls) -> None:
+    step = Context(port).step
+    step(timeout=90, heartbeat_timeout=0.5).run("charge", charge, 5)
+    step(timeout=timedelta(minutes=1.5), heartbeat_timeout=timedelta(0, 0.5)).run("c", charge, 5)
+    said = [options for *_, options in port.asked]
+    assert [(each.timeout, each.heartbeat_timeout) for each in said] == [
+        (timedelta(seconds=90), timedelta(milliseconds=500))
+    ] * 2
 
 
 async def test_sleep_takes_a_duration_or_seconds(port: FakeSyscalls) -> None:
@@ -149,15 +164,18 @@ async def test_a_send_through_a_proxy_carries_its_delay(port: FakeSyscalls) -> N
     cart = Context(port).object(Cart, "sam")
     assert await cart.add.send("tea") == "inv_sent"
     await cart.add.send("tea", count=2, delay=timedelta(hours=1))
+    await cart.add.send("tea", delay=1.5)
     assert [asked[2:] for asked in port.asked] == [
         (b'{"item":"tea"}', None),
         (b'{"item":"tea","count":2}', timedelta(hours=1)),
+        (b'{"item":"tea"}', timedelta(seconds=1.5)),
     ]
     send: Any = cart.add.send
     with pytest.raises(InvalidArgumentError, match="delay is a timedelta"):
-        send("tea", delay=5)
-    with pytest.raises(InvalidArgumentError, match="must not be negative"):
-        send("tea", delay=timedelta(-1))
+        send("tea", delay="5")
+    for negative in (timedelta(-1), -0.5):
+        with pytest.raises(InvalidArgumentError, match="must not be negative"):
+            send("tea", delay=negative)
 
 
 async def test_what_is_no_handler_is_no_attribute_of_a_proxy(port: FakeSyscalls) -> None:

@@ -114,6 +114,7 @@ async def sends(ctx: Context) -> None:
     assert_type(await assistant.ask.send("why?", times=2), str)
     assert_type(await assistant.ask.send("why?", delay=hour), str)
     assert_type(await assistant.ask.send("why?", 2, delay=hour), str)
+    assert_type(await assistant.ask.send("why?", delay=60), str)
     assert_type(await assistant.ask.send("why?", times=2, delay=None), str)
     assert_type(await assistant.ask.send(question="why?", delay=hour), str)
     assert_type(await assistant.transcript.send(delay=hour), str)
@@ -124,7 +125,7 @@ async def sends(ctx: Context) -> None:
     await assistant.ask.send("why?", times="2")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     await assistant.ask.send(5, delay=hour)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     await assistant.ask.send("why?", "2", delay=hour)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
-    await assistant.ask.send("why?", delay=60)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    await assistant.ask.send("why?", delay="60")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     await assistant.transcript.send("why?")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     await assistant.transcript.send("why?", delay=hour)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     await assistant.book.send("Bonn", "2", breakfast=True, delay=hour)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]

@@ -586,7 +586,7 @@ async def test_a_kill_while_it_waits_leaves_nothing_behind(world: World) -> None
         ("name", "a step begins with its name"),
         ("function", "step 'cancel' was given a call instead of a function"),
         ("option", r"saga.step\(retry=...\).add\('cancel', cancel, ...\)"),
-        ("bad option", "timeout is a timedelta above zero"),
+        ("bad option", "timeout is a timedelta or a number of seconds, above zero"),
         ("self", "Trip/books was called on self"),
         ("argument", "Room/release"),
     ],

@@ -517,7 +517,7 @@ class Trip(VirtualObject):
                 case "option":
                     saga.add("cancel", cancel, "x", retry=QUICK)
                 case "bad option":
-                    saga.step(timeout=5)
+                    saga.step(timeout=0)
                 case "self":
                     saga.add("cancel", self.books)
                 case "argument":
