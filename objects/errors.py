@@ -293,9 +293,18 @@ class ForbiddenInHandlerError(HoldfastError, RuntimeError):
     """A handler touched the network, a subprocess, a thread or another loop directly.
 
     Such an effect would happen again on every replay. Wrap it in ``ctx.run``.
+
+    Attributes:
+        may_pass: another attempt may not meet it, because it takes two handlers at one moment. One
+            that does not pays no heed to a retry policy: the invocation is paused at once.
     """
 
     code = "HF0021"
+
+    def __init__(self, message: str = "", *, may_pass: bool = False) -> None:
+        """For the runtime: what was touched, where, and whether it depends on the moment."""
+        super().__init__(message)
+        self.may_pass = may_pass
 
 
 class ContextMisuseError(HoldfastError, RuntimeError):

@@ -35,6 +35,7 @@ from .handler_loop import HandlerLoop, PumpResult
 from .handler_port import HandlerPort
 from .left_steps import tell_left_steps
 from .lifecycle import Lifecycle, logger
+from .mistakes import why_handler_paused
 from .object_state import ExclusiveState, NoState, SharedState
 from .open_invocation import Concluding, OpenInvocation, Prepared, Result
 from .results import result_of
@@ -413,8 +414,7 @@ class Attempt:
         self.drop()
         if verdict is Verdict.PAUSE:
             failures = self.invocation.record.failures
-            reason = f"the last of {failures} attempts failed: {reason}"
-            self._lifecycle.pause(self.invocation, reason)
+            self._lifecycle.pause(self.invocation, why_handler_paused(failures, error, reason))
         else:
             self._lifecycle.retry_later(self.invocation, reason, verdict, error)
         if self.was_told_to_end:

@@ -190,8 +190,10 @@ def stuck_reason(lines: Sequence[str]) -> str:
     """Say why a handler that waits on ``lines``, and for nothing else, will never end."""
     return (
         f"at {', '.join(lines)} it waits for something that nothing can bring about. A queue or "
-        f"an event that a step, a thread or another event loop fills never reaches a handler. Take "
-        f"what a step returns; a library that has threads of its own, too, belongs in one: await "
+        f"an event that a step, a thread or another event loop fills never reaches a handler, nor "
+        f"does a lock or a semaphore that another handler holds. Take what a step returns; for one "
+        f"at a time, call an object, whose key has one turn. A library that has threads of its "
+        f"own, too, belongs in a step: await "
         f'ctx.run("name", function, ...).'
     )
 
@@ -199,7 +201,8 @@ def stuck_reason(lines: Sequence[str]) -> str:
 def shared_error(who: str, whose: str, stack: HandlerStack) -> ForbiddenInHandlerError:
     """Make the error for a handler that woke what waits in another handler."""
     return ForbiddenInHandlerError(
-        f"{who}: {stack.line} woke something that belongs to another handler, {whose}. {_SHARED}"
+        f"{who}: {stack.line} woke something that belongs to another handler, {whose}. {_SHARED}",
+        may_pass=True,
     )
 
 
@@ -209,7 +212,8 @@ def woken_error(whose: str, stack: HandlerStack) -> ForbiddenInHandlerError:
         f"{whose}: {stack.line} woke or scheduled something of the handler from outside of it. "
         f"That would not happen again on a replay: return a value from a step, or resolve an "
         f"awakeable. "
-        f"{_MADE_INSIDE}"
+        f"{_MADE_INSIDE}",
+        may_pass=True,
     )
 
 
@@ -236,7 +240,8 @@ def explain_other_loop(
     line = find_line(walk_traceback(error.__traceback__), source_files) or UNKNOWN_LINE
     explained = ForbiddenInHandlerError(
         f"{who}: {line} waits for something that belongs to another handler or to the program "
-        f"around it ({said}). {_SHARED}"
+        f"around it ({said}). {_SHARED}",
+        may_pass=True,
     )
     explained.__cause__ = error
     return explained

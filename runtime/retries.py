@@ -10,6 +10,7 @@ Nothing is staged here; the counters are fields of rows that the caller writes.
 from enum import Enum, auto
 
 from ..objects.retry import RetryPolicy, find_asked_ms
+from .mistakes import is_mistake
 from .open_invocation import OpenInvocation
 from .seams import Clock, Randomness
 
@@ -68,6 +69,8 @@ class Retries:
         details.progress_index = invocation.next_index
         if not policy.retries(error):
             return Verdict.FAIL
+        if policy.on_max_attempts != "fail" and is_mistake(error):
+            return Verdict.PAUSE
         delay_ms = self.find_delay_ms(
             policy, error, failures=record.failures, since_ms=details.failing_since_ms
         )

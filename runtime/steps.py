@@ -35,6 +35,7 @@ from .blocking import BlockingWatch
 from .failures import describe, failure_of, find_terminal
 from .lifecycle import Lifecycle
 from .logs import make_logger
+from .mistakes import is_mistake, why_step_paused
 from .open_invocation import OpenInvocation
 from .seams import Clock, Threads
 from .step_actions import Actions, tell_to_end
@@ -341,17 +342,16 @@ class Steps:
         reason = describe(error)
         # What its policy looks at is what the action raised; what cut it off is for `on_unknown`.
         is_final = step.cut_off_by is None and not policy.retries(error)
-        delay_ms = None if is_final else self._find_delay_ms(step, policy, error)
+        on_max = policy.on_max_attempts or ("pause" if own_policy is None else "fail")
+        is_last = is_final or (on_max == "pause" and is_mistake(error))
+        delay_ms = None if is_last else self._find_delay_ms(step, policy, error)
         if delay_ms is None:
-            on_max = policy.on_max_attempts or ("pause" if own_policy is None else "fail")
             if is_final or on_max == "fail":
                 self._complete(step, failure_of(error, StepFailedError))
             else:
                 self._put_off(step, StepState.FAILED, None, reason)
-                self._owner.pause(
-                    invocation,
-                    f"step {step.plan.name!r} failed {step.failures} times, last with {reason}",
-                )
+                why = why_step_paused(step.plan.name, step.failures, error)
+                self._owner.pause(invocation, why)
             return
         logger.warning(
             "step %r of %s failed (attempt %d, next in %d ms): %s",
