@@ -35,7 +35,7 @@ from .forbidden import (
     stuck_reason,
     walk_suspended,
 )
-from .loop_closing import AsyncGenerators, close_generator, close_task
+from .loop_closing import AsyncGenerators, close_generator, close_task, forgive_held
 from .loop_futures import HandlerTask, ReadyHandle
 from .loop_host import DeadHost, LoopHost
 from .loop_schedule import SPIN_CALLBACKS_MAX, ScheduleLoop
@@ -239,8 +239,8 @@ class HandlerLoop(ScheduleLoop):
 
         The user's clean-up runs: ``finally`` and ``__aexit__`` see ``GeneratorExit``, in tasks in
         order of creation, then in async generators. Background failures that nobody looked at are
-        reported, those of the handler's own task and of futures are not. A second call does
-        nothing.
+        reported, those of the handler's own task and of futures are not; nor are those that a
+        handler which still waits can look at later. A second call does nothing.
 
         Raises:
             ForbiddenInHandlerError: the handler itself called this. It had no effect.
@@ -250,6 +250,8 @@ class HandlerLoop(ScheduleLoop):
         if _running_loop() is self:
             self.forbid("close", "the loop the handler runs on")
         self._is_closed = True
+        if self._main is not None and not self._main.done():
+            forgive_held(self._tasks)
         self.ready.clear()
         self._aside = None
         self._timers.clear()

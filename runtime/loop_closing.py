@@ -10,8 +10,9 @@ thing a garbage collector may finish while the attempt lives.
 """
 
 import asyncio
+import sys
 from asyncio import tasks
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextvars import Context
 from types import CodeType
 from typing import Any, Final
@@ -34,6 +35,21 @@ Report = Callable[[str, BaseException | None], None]
 _CLOSES_MAX: Final = 100
 _IGNORED: Final = "ignored GeneratorExit"
 _FAILED: Final = "clean-up failed when the attempt was dropped"
+# Of a task that only the loop still has: its entry, a variable, and the argument of the question.
+_UNHELD_REFERENCES: Final = 3
+
+
+def forgive_held(entries: Sequence[tuple[asyncio.Task[Any], Context]]) -> None:
+    """Have nothing said of failed tasks that somebody holds, and so may look at in a next attempt.
+
+    ``gather(return_exceptions=True)`` looks at none before all are done, and a handler may keep a
+    task for as long as it likes. What nobody holds nobody will look at: asyncio says so of it when
+    it goes, by the same count.
+    """
+    for index in range(len(entries)):
+        task: Any = entries[index][0]
+        if task._log_traceback and sys.getrefcount(task) > _UNHELD_REFERENCES:  # noqa: SLF001
+            task._log_traceback = False  # noqa: SLF001
 
 
 def close_task(task: asyncio.Task[Any], context: Context, report: Report) -> None:

@@ -323,6 +323,31 @@ def test_failures_nobody_looked_at_are_reported_when_the_loop_is_closed() -> Non
     assert [type(error) for _, error in world.reports] == [ValueError]
 
 
+@pytest.mark.parametrize("how", ["gather", "wait", "list", "lost"])
+def test_of_failures_a_waiting_handler_can_still_look_at_nothing_is_reported(how: str) -> None:
+    async def fail() -> None:
+        raise ValueError
+
+    async def handler() -> None:
+        match how:
+            case "gather":
+                await asyncio.gather(fail(), asyncio.sleep(10), return_exceptions=True)
+            case "wait":
+                await asyncio.wait([asyncio.create_task(c) for c in (fail(), asyncio.sleep(10))])
+            case "list":
+                tasks = [asyncio.create_task(fail())]
+                await asyncio.sleep(10)
+                await tasks[0]
+            case _:
+                asyncio.create_task(fail())  # noqa: RUF006  # it is what the test is about
+                await asyncio.sleep(10)
+
+    world = LoopWorld()
+    world.start(handler())
+    world.loop.close()
+    assert [type(error) for _, error in world.reports] == ([ValueError] if how == "lost" else [])
+
+
 def test_a_dead_loop_ignores_what_arrives_late() -> None:
     async def handler() -> None:
         await event.wait()
