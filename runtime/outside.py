@@ -347,8 +347,8 @@ class Outside:
         what is stored is not of the types that the class declares.
 
         Raises:
-            InvalidArgumentError: ``cls`` has no keys, ``key`` cannot be one, or ``timeout`` is no
-                duration.
+            InvalidArgumentError: ``cls`` has no keys, ``key`` cannot be one, ``since`` is no text,
+                or ``timeout`` no duration.
             UnknownTargetError: the runtime has no such class.
         """
         self._check_open()

@@ -44,6 +44,20 @@ class StateSnapshot:
     tag: str
 
 
+def check_since(since: object) -> None:
+    """Refuse what cannot be the tag of a snapshot, and so would be answered at once, for ever.
+
+    Raises:
+        InvalidArgumentError: it is no text; mostly it is the snapshot itself.
+    """
+    if since is not None and not isinstance(since, str):
+        message = (
+            f"since is the tag of a snapshot, as in since=seen.tag, but this is "
+            f"{type(since).__name__}: {since!r:.80}"
+        )
+        raise InvalidArgumentError(message)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateQuestion:
     """What a caller who reads JSON asks about an object.
@@ -106,6 +120,7 @@ class StateReads:
     ) -> "asyncio.Future[StateSnapshot]":
         """As ``Outside.wait_state``."""
         limit = None if timeout is None else to_duration(timeout, "the timeout of wait_state")
+        check_since(since)
         definition = self._get_keyed(cls)
         object_ = keys.object_key(definition.name, check_key(key))
 

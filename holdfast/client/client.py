@@ -241,8 +241,8 @@ class Client:
         answers all the same.
 
         Raises:
-            InvalidArgumentError: ``cls`` has no keys, ``key`` cannot be one, or ``timeout`` is no
-                duration.
+            InvalidArgumentError: ``cls`` has no keys, ``key`` cannot be one, ``since`` is no text,
+                or ``timeout`` no duration.
             UnknownTargetError: the server has no such class.
         """
         return await self._states.wait(cls, key, since, timeout)

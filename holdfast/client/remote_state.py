@@ -15,7 +15,7 @@ from ..objects.identity import check_key
 from ..objects.promise import encode_checked
 from ..objects.serde import json_serde
 from ..objects.state_edit import check_given
-from ..runtime.state_reads import StateSnapshot
+from ..runtime.state_reads import StateSnapshot, check_since
 from .asking import Asker
 from .calls import segment
 from .exchange import Ask, Reply
@@ -54,6 +54,7 @@ class RemoteStates:
     ) -> StateSnapshot:
         """As ``Client.wait_state``."""
         limit = None if timeout is None else to_duration(timeout, "the timeout of wait_state")
+        check_since(since)
         left = None if limit is None else limit.total_seconds()
         deadline = None if left is None else self._seams.monotonic() + left
         while since is not None and since.isalnum() and since.isascii():

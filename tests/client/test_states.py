@@ -86,6 +86,16 @@ async def test_what_is_no_tag_is_no_state_that_there_is(
     assert await client.wait_state(Cart, "sam", since=since) == seen
 
 
+async def test_a_snapshot_in_the_place_of_its_tag_is_refused(
+    client: Client, runtime: Runtime
+) -> None:
+    odd: list[Any] = [await runtime.wait_state(Cart, "sam"), 5, b"x"]
+    for each in (client, runtime):
+        for since in odd:
+            with pytest.raises(InvalidArgumentError, match=r"as in since=seen\.tag, but this is"):
+                await each.wait_state(Cart, "sam", since=since)
+
+
 async def test_a_lost_wait_goes_on(server: HttpServer, patience: Patience, client: Client) -> None:
     await client.object(Cart, "sam").add("tea")
     async with over(server, patience, Fate.RESET_AFTER, Fate.RESET_BEFORE) as (other, _):
