@@ -104,7 +104,8 @@ class Call(_ComparedInPart, frozen=True):
     digest: bytes
     """Of the argument, which the callee's own journal holds."""
     callee: InvocationId
-    """Not compared: another attempt draws another id."""
+    """Not compared: another attempt draws another id. Empty where the call was refused; then a
+    completion says why."""
 
     def compared(self) -> tuple[Any, ...]:
         """As the base says."""
@@ -118,7 +119,7 @@ class Send(_ComparedInPart, frozen=True):
     digest: bytes
     delay_ms: int
     callee: InvocationId
-    """Not compared, as that of a call."""
+    """Not compared, and empty, as that of a call; only of a refused one there is a completion."""
 
     def compared(self) -> tuple[Any, ...]:
         """As the base says."""

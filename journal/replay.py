@@ -29,6 +29,7 @@ from .entry import (
     Completion,
     Delivery,
     Entry,
+    Failure,
     GiveUp,
     Input,
     Issued,
@@ -245,6 +246,13 @@ class ReplayCursor:
         Its action need not be looked at then.
         """
         return index in self._answered
+
+    def find_answer(self, index: int) -> bytes | Failure | None:
+        """What command ``index`` was answered with, where that is still undelivered."""
+        for each in self._undelivered:
+            if isinstance(each, Completion) and each.index == index:
+                return each.result
+        return None
 
     def accept(self, delivery: Delivery) -> None:
         """Queue a completion or a cancellation that was written to the journal now."""

@@ -205,9 +205,10 @@ class Commands:
         """Write a new command after ``save``; gives its index."""
         if self.unwritten is not None:
             self.unwritten.settle()
-        return self.lifecycle.append(self.invocation, self._encode(command))
+        return self.lifecycle.append(self.invocation, self.encode(command))
 
-    def _encode(self, command: Command) -> bytes:
+    def encode(self, command: Command) -> bytes:
+        """A command as an entry, asked for here and now."""
         source = self.sources.find(self.invocation.handler)
         return codec.encode_command(command, self.cursor.deliveries, source)
 
@@ -267,8 +268,7 @@ class Commands:
         pending = self.pending.pop(index)
         if match is None:
             self.unwritten = self.unwritten or Unwritten(self)
-            entry = self._encode(command)
-            self.unwritten.add(GivenUp(index, pending, entry, self._hands_on))
+            self.unwritten.add(GivenUp(index, pending, self.encode(command), self._hands_on))
 
     def hold_view(self) -> None:
         """Others run before the handler goes on: what it reads meanwhile must not change."""

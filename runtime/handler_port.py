@@ -6,7 +6,6 @@ is over.
 """
 
 import asyncio
-import hashlib
 from asyncio import Future
 from collections.abc import Callable, Mapping
 from contextvars import copy_context
@@ -48,9 +47,10 @@ from .interrupts import has_arrived
 from .lifecycle import logger
 from .object_state import ExclusiveState
 from .open_invocation import OpenInvocation, Result
-from .outgoing import NO_CALLEE, accept_call, call_again, is_reissued
+from .outgoing import accept_call, call_again, is_reissued
 from .pending import Awaited, DurableTimer, Pending
 from .promises import add_waiter, complete_promise, describe_completed, find_promise
+from .refused_calls import NO_CALLEE, digest_of, raise_refusal
 from .saga_verbs import SagaVerbs
 from .signals import send_signal, take_signal
 from .stack_room import check_room
@@ -63,7 +63,6 @@ DEAD_CALLS_MAX = 100
 instead, so that code which catches everything in a loop gives its thread back."""
 
 _NO_COMMAND = -1
-_DIGEST_BYTES = 8
 
 
 class HandlerPort(SagaVerbs):
@@ -132,12 +131,14 @@ class HandlerPort(SagaVerbs):
         """As ``Syscalls.call``."""
         if self._is_refused():
             return self._loop.create_future()
-        commands, argument_digest = self._commands, _digest(argument)
+        commands, argument_digest = self._commands, digest_of(argument)
         match = commands.follow(Call(target, argument_digest, NO_CALLEE))
         if match is not None and isinstance(match[1], Call):
             index, callee = match[0], match[1].callee
             if is_reissued(commands, index):
                 call_again(commands, index, callee, target, argument, options)
+            elif callee == NO_CALLEE:
+                raise_refusal(commands, index)
         else:
             callee, refusal = accept_call(
                 commands, target, argument, options, caller=self._invocation.id
@@ -156,10 +157,12 @@ class HandlerPort(SagaVerbs):
         if self._is_refused():
             return future
         delay_ms = options.delay_ms
-        commands, argument_digest = self._commands, _digest(argument)
+        commands, argument_digest = self._commands, digest_of(argument)
         match = commands.follow(Send(target, argument_digest, delay_ms, NO_CALLEE))
         if match is not None and isinstance(match[1], Send):
             callee = match[1].callee
+            if callee == NO_CALLEE:
+                raise_refusal(commands, match[0])
         else:
             callee, _ = accept_call(commands, target, argument, options, caller=None)
             commands.write(Send(target, argument_digest, delay_ms, callee))
@@ -491,10 +494,5 @@ def _recorded(outcome: bytes | TerminalError) -> tuple[Result, bytes]:
     """What is recorded of a value or an error that is handed to others, and its digest."""
     if isinstance(outcome, TerminalError):
         failure = failure_of(outcome)
-        return failure, _digest(repr(failure).encode())
-    return outcome, _digest(outcome)
-
-
-def _digest(data: bytes) -> bytes:
-    """What a command records of an argument, to compare it on replay."""
-    return hashlib.blake2b(data, digest_size=_DIGEST_BYTES).digest()
+        return failure, digest_of(repr(failure).encode())
+    return outcome, digest_of(outcome)

@@ -228,10 +228,10 @@ def _describe_command(id_: InvocationId, index: int, command: Command) -> EntryI
         case Sleep(due_ms):
             return EntryInfo(index=index, kind="timer", due_at=moment_of(due_ms))
         case Call(target, _, callee):
-            made = format_invocation_id(callee)
+            made = format_invocation_id(callee) if callee else None
             return EntryInfo(index=index, kind="call", name=str(target), invocation_id=made)
         case Send(target, _, _, callee):
-            made = format_invocation_id(callee)
+            made = format_invocation_id(callee) if callee else None
             return EntryInfo(index=index, kind="send", name=str(target), invocation_id=made)
         case MakeAwakeable():
             return EntryInfo(index=index, kind="awakeable", name=str(AwakeableId(id_, index)))

@@ -4,12 +4,10 @@ A call that a restart copied while it was open is in the journal already, and na
 is made when the replay comes by it, because only the handler knows the argument.
 """
 
-from typing import Final
-
 from ..journal import keys
 from ..journal.entry import Failure
 from ..objects.call_options import CallOptions
-from ..objects.errors import HoldfastError
+from ..objects.errors import HoldfastError, InvalidArgumentError, UnknownTargetError
 from ..objects.identity import InvocationId, Target
 from . import workflows
 from .callbacks import record_callback
@@ -17,9 +15,8 @@ from .commands import Commands
 from .failures import failure_of
 from .interrupts import check_mode, has_arrived, refuse_own_turn
 from .open_invocation import object_key
+from .refused_calls import NO_CALLEE, keep_refusal
 from .requests import headers_of
-
-NO_CALLEE: Final = InvocationId(b"")
 
 
 def accept_call(  # noqa: PLR0913  # a call has these parts
@@ -38,13 +35,19 @@ def accept_call(  # noqa: PLR0913  # a call has these parts
     call that is in the journal.
     """
     lifecycle, invocation = commands.lifecycle, commands.invocation
-    service, handler = lifecycle.registry.get_handler(target)
-    prepared = handler.decode_argument(argument)
-    if options.mode != "queue":
-        check_mode(options.mode, target, service, handler, waits=caller is not None)
-        if caller is not None:
-            refuse_own_turn(invocation, target)
-    callback = record_callback(lifecycle.registry, options.callback)
+    try:
+        service, handler = lifecycle.registry.get_handler(target)
+        prepared = handler.decode_argument(argument)
+        if options.mode != "queue":
+            check_mode(options.mode, target, service, handler, waits=caller is not None)
+            if caller is not None:
+                refuse_own_turn(invocation, target)
+        callback = record_callback(lifecycle.registry, options.callback)
+    except (UnknownTargetError, InvalidArgumentError) as error:
+        if again is None:
+            is_awaited = caller is not None
+            keep_refusal(commands, target, argument, options, error, is_awaited=is_awaited)
+        raise
     if again is None:
         commands.save()
     if handler.is_run:

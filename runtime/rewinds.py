@@ -88,7 +88,7 @@ _NAMES_LOOKED_AT = 1_000
 _NAMED_BEFORE_MS = 60_000
 """How much earlier than the one that is restarted its successor may have been accepted."""
 
-_ANSWERED_AT_ONCE = (PeekPromise, CompletePromise, CompleteAwakeable)
+_ANSWERED_AT_ONCE = (PeekPromise, CompletePromise, CompleteAwakeable, Send)
 
 
 def restart_from(core: Core, id_: InvocationId, from_entry: int, fork: str | None) -> InvocationId:

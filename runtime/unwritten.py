@@ -1,4 +1,4 @@
-"""What a handler has given up, until it is certain that it stays given up.
+"""What a handler has given up, or was refused, until it is certain that it stays so.
 
 A handler gives things up while an error passes out of it: a task group ends its other tasks, a
 timeout its timer. If the error is no outcome, the attempt ends with it and another one is made, in
@@ -9,6 +9,8 @@ So a cancellation is kept here until something is asked for after it, or the han
 is written, in its place, and what would bring the completion about is taken back. An attempt that
 fails before writes nothing, and what it gave up is still under way for the next one.
 
+A call that was refused is kept here too, for as long as the error that says so may end the attempt.
+
 The same error may come where an attempt still follows the journal, which then says something else
 than that these things were given up. That is no other way for the handler to go, unless it goes on.
 """
@@ -16,6 +18,7 @@ than that these things were given up. That is no other way for the handler to go
 from dataclasses import dataclass
 from typing import Protocol
 
+from ..journal.entry import Failure
 from ..objects.errors import ContextMisuseError, HoldfastError, JournalMismatchError
 from .lifecycle import Lifecycle
 from .object_state import ExclusiveState, NoState, SharedState
@@ -43,6 +46,10 @@ class Issuer(Protocol):
         """Take back what would bring a completion about."""
         ...
 
+    def answer(self, index: int, result: Failure) -> None:
+        """Complete a new command."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class GivenUp:
@@ -56,8 +63,17 @@ class GivenUp:
     """It was told to end, so its callee is to be told as well."""
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A call that was refused, and the handler may have caught that: see ``refused_calls``."""
+
+    entry: bytes
+    """The command, as of when the handler asked for it."""
+    failure: Failure
+
+
 class Unwritten:
-    """The cancellations of one attempt that are not written, in order.
+    """The cancellations and refusals of one attempt that are not written, in order.
 
     ``Issuer.unwritten`` is this for as long as there are any.
     """
@@ -66,7 +82,7 @@ class Unwritten:
         """Begin for ``commands``; ``departure``: with one that the journal knows nothing of."""
         self._commands = commands
         self._departure = departure
-        self._given_up: list[GivenUp] = []
+        self._given_up: list[GivenUp | Refused] = []
 
     def check(self) -> None:
         """The handler goes on.
@@ -78,8 +94,8 @@ class Unwritten:
             self._commands.fault = self._departure
             raise self._departure
 
-    def add(self, given_up: GivenUp) -> None:
-        """The handler has given something up."""
+    def add(self, given_up: GivenUp | Refused) -> None:
+        """The handler has given something up, or was refused it."""
         self._given_up.append(given_up)
 
     def settle(self) -> None:
@@ -100,8 +116,10 @@ class Unwritten:
         commands, given_up = self._commands, self._given_up
         commands.unwritten, self._given_up = None, []
         for each in given_up:
-            commands.lifecycle.append(commands.invocation, each.entry)
-            if each.pending.awaited is Awaited.SIGNAL:
+            index = commands.lifecycle.append(commands.invocation, each.entry)
+            if isinstance(each, Refused):
+                commands.answer(index, each.failure)
+            elif each.pending.awaited is Awaited.SIGNAL:
                 stop_waiting(commands.lifecycle, commands.invocation, each.pending.name, each.index)
             else:
                 commands.withdraw(each.index, each.pending, hands_on=each.hands_on)
@@ -110,7 +128,9 @@ class Unwritten:
         """The attempt has failed: all of it is pending, as if nothing had been given up."""
         commands, given_up = self._commands, self._given_up
         commands.unwritten, self._given_up = None, []
-        commands.pending.update((each.index, each.pending) for each in given_up)
+        commands.pending.update(
+            (each.index, each.pending) for each in given_up if isinstance(each, GivenUp)
+        )
 
 
 def look_at_state(commands: Issuer) -> None:

@@ -33,6 +33,7 @@ from ..journal.entry import (
     PeekPromise,
     Reads,
     Run,
+    Send,
     Sleep,
     TakeMessage,
 )
@@ -148,7 +149,7 @@ class Journal:
         if self.first:
             return  # The rest of a journal that is being deleted.
         command = self.commands.get(answered)
-        if not isinstance(command, (*_AWAITED, CompleteAwakeable)):
+        if not isinstance(command, (*_AWAITED, CompleteAwakeable, Send)):
             yield f"{name} completes entry {answered}, which waits for nothing"
         elif answered in self.completed:
             yield f"{name} completes entry {answered}, which was completed before"
