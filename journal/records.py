@@ -192,6 +192,8 @@ class OutcomeDetails(Struct, frozen=True, kw_only=True):
     restarted_from: bytes | None = None
     restarted_at: int = 0
     """As in ``InvocationDetails``."""
+    callback: str | list[str | None] | None = None
+    """Who was told the outcome, and is told that of a restart."""
 
     def pack(self) -> dict[str, Any]:
         """The fields that say anything, by name."""

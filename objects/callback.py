@@ -57,6 +57,8 @@ class Completed:
         result: what it returned, as its JSON says; ``None`` when it failed.
         error: why it failed; ``None`` when it did not.
         completed_at: when, in UTC.
+        restarted_from: the invocation that this one was restarted from, whose outcome was told
+            before; ``None`` for any other.
     """
 
     invocation_id: str
@@ -67,10 +69,15 @@ class Completed:
     result: Any = None
     error: CompletedFailure | None = None
     completed_at: datetime
+    restarted_from: str | None = None
 
 
 def encode_completed(
-    invocation_id: str, target: Target, outcome: bytes | TerminalError, completed_ms: int
+    invocation_id: str,
+    target: Target,
+    outcome: bytes | TerminalError,
+    completed_ms: int,
+    restarted_from: str | None = None,
 ) -> bytes:
     """The JSON of a ``Completed``; a result goes into it as it was recorded."""
     error = None
@@ -91,6 +98,7 @@ def encode_completed(
             result=msgspec.Raw(outcome) if isinstance(outcome, bytes) and outcome else None,
             error=error,
             completed_at=_EPOCH + timedelta(milliseconds=completed_ms),
+            restarted_from=restarted_from,
         )
     )
 

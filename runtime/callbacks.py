@@ -103,7 +103,15 @@ def call_back(
     id_ = format_invocation_id(invocation.id)
     told = as_json(invocation.handler, result)
     outcome = error_of(told) if isinstance(told, Failure) else told
-    completed = encode_completed(id_, invocation.record.target, outcome, lifecycle.clock.now_ms())
+    details = invocation.record.details
+    made_from = None if details is None else details.restarted_from
+    completed = encode_completed(
+        id_,
+        invocation.record.target,
+        outcome,
+        lifecycle.clock.now_ms(),
+        None if made_from is None else format_invocation_id(InvocationId(made_from)),
+    )
     if isinstance(callback, str):
         target = DELIVER
         # As text: what is posted is then the same to the byte at every attempt.

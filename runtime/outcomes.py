@@ -195,6 +195,7 @@ def _details_of(
         has_no_undo=invocation.has_no_undo and not _is_restart(record),
         restarted_from=made_from.restarted_from,
         restarted_at=made_from.restarted_at,
+        callback=made_from.callback if has_journal else None,
     )
 
 

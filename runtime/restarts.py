@@ -1,7 +1,8 @@
 """Running a completed invocation once more: as a new one, with the same input.
 
 What a restart makes is an invocation like any other, with an id, a place in the mailbox and an
-outcome of its own; it says which one it was made from. Its steps are other steps, with other
+outcome of its own; it says which one it was made from. Whoever was to be told how that one ends is
+told of this one too. Its steps are other steps, with other
 idempotency keys, so what they do outside is done again.
 """
 
@@ -11,6 +12,7 @@ from ..journal.records import InvocationDetails, OutcomeRecord
 from ..objects.errors import ConflictError, NotKeptError
 from ..objects.identity import InvocationId, Target, format_invocation_id
 from .admission import Admission
+from .callbacks import RecordedCallback
 from .control import check_known
 from .core import Core
 from .open_invocation import object_key
@@ -42,7 +44,7 @@ def restart_as_new(core: Core, id_: InvocationId) -> InvocationId:
         headers=input_.headers,
         object_=object_,
         prepared=prepared,
-        details=InvocationDetails(restarted_from=id_),
+        details=InvocationDetails(restarted_from=id_, callback=callback_of(outcome)),
     )
 
 
@@ -61,6 +63,11 @@ def get_completed(core: Core, id_: InvocationId) -> OutcomeRecord:
     outcome = core.lifecycle.outcomes.find(id_)
     assert outcome is not None, "known, not open, and without an outcome"
     return outcome
+
+
+def callback_of(outcome: OutcomeRecord) -> RecordedCallback | None:
+    """Who was told ``outcome``, and waits for that of a restart: the one that counts."""
+    return None if outcome.details is None else outcome.details.callback
 
 
 def refuse_run(target: Target, *, is_run: bool) -> None:

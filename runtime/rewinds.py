@@ -78,7 +78,7 @@ from .history_marks import HistoryMarks
 from .open_invocation import OpenInvocation, Result, object_key
 from .past import Past
 from .promises import add_waiter, find_promise
-from .restarts import get_completed, refuse_run
+from .restarts import callback_of, get_completed, refuse_run
 from .signals import take_signal
 from .state_table import RESTORED_INDEX
 
@@ -165,6 +165,8 @@ def _make_record(  # noqa: PLR0913  # a record has these parts
             restarted_from=id_,
             restarted_at=len(prefix),
             is_canceled=any(isinstance(entry, Cancellation) for entry in prefix),
+            # A fork is another session, which nobody has asked about.
+            callback=callback_of(outcome) if target == outcome.target else None,
         ),
     )
 

@@ -145,6 +145,7 @@ async def test_a_url_is_told_once_with_a_stable_id(receiver: Receiver) -> None:
         "status": "success",
         "result": 5,
         "error": None,
+        "restarted_from": None,
     }
 
 

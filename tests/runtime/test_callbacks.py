@@ -124,6 +124,20 @@ class Boss(VirtualObject):
         return self.own
 
 
+class Payout(VirtualObject):
+    """Fails, until it is mended."""
+
+    is_mended: ClassVar[bool] = False
+
+    @handler
+    async def pay(self, ctx: Context) -> str:
+        quote = await ctx.run("quote", str, "quoted")
+        if not Payout.is_mended:
+            message = "the bank is closed"
+            raise TerminalError(message)
+        return quote
+
+
 class Flow(Workflow):
     """What cannot be a callback."""
 
@@ -131,7 +145,7 @@ class Flow(Workflow):
     async def run(self, ctx: Context, completed: Completed) -> None: ...
 
 
-CLASSES = [Agent, Boss, Counter, Faulty, Flow, Inbox, Post]
+CLASSES = [Agent, Boss, Counter, Faulty, Flow, Inbox, Payout, Post]
 
 
 @pytest.fixture
@@ -250,6 +264,42 @@ async def test_a_slow_callback_is_suspended_and_survives_a_crash(world: World) -
     await world.clock.advance(6)
 
     assert len(await told(world)) == 1
+
+
+@pytest.mark.parametrize("from_entry", [None, 2])
+async def test_whoever_was_told_of_a_failure_is_told_how_its_restart_ends(
+    world: World, from_entry: int | None
+) -> None:
+    Payout.is_mended = False
+    payout = world.runtime.object(Payout, "p", callback=world.runtime.object(Inbox, "sam").done)
+    first = await payout.pay.send()
+    await settle()
+    runtime = await world.restart()
+    second = await runtime.invocation(first).restart(from_entry=from_entry)
+    await settle()
+    Payout.is_mended = True
+    runtime = await world.restart()
+    third = await runtime.invocation(second).restart(from_entry=from_entry)
+    await world.restart()
+
+    assert [
+        (each.invocation_id, each.restarted_from, each.status) for each in await told(world)
+    ] == [
+        (first, None, "failure"),
+        (second, first, "failure"),
+        (third, second, "success"),
+    ]
+
+
+async def test_nobody_is_told_of_a_fork(world: World) -> None:
+    Payout.is_mended = True
+    payout = world.runtime.object(Payout, "p", callback=world.runtime.object(Inbox, "sam").done)
+    id_ = await payout.pay.send()
+    await settle()
+    forked = await world.runtime.invocation(id_).restart(from_entry=2, fork="q")
+    await settle()
+    assert await world.runtime.invocation(forked).output() == "quoted"
+    assert [each.invocation_id for each in await told(world)] == [id_]
 
 
 async def test_a_repeated_call_tells_once(world: World) -> None:
