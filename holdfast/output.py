@@ -14,13 +14,17 @@ from typing import NoReturn, TextIO
 
 import click
 
+from .line_writer import SECONDS_MAX, LineWriter, is_ready
+
 _STDERR = 2
 
 
 def tell(line: str, *, err: bool = False) -> None:
-    """Print a line, or go on without it where it cannot be written."""
+    """Print a line, or go on without it where it cannot be written, or nobody reads."""
+    descriptor = _descriptor_of(sys.stderr if err else sys.stdout)
     with contextlib.suppress(OSError):
-        click.echo(line, err=err)
+        if descriptor is None or is_ready(descriptor, SECONDS_MAX):
+            click.echo(line, err=err)
 
 
 def say(sentence: str) -> None:
@@ -40,12 +44,44 @@ def occupy_standard_streams() -> None:
 
 
 class LineHandler(logging.StreamHandler[TextIO]):
-    """Writes log lines, and goes on without one that cannot be written."""
+    """Writes log lines, and goes on without one that cannot be written, or that nobody reads."""
+
+    def __init__(self, stream: TextIO) -> None:
+        """Write to ``stream``, which others may write whole lines to."""
+        super().__init__(stream)
+        descriptor = _descriptor_of(stream)
+        self._writer = None if descriptor is None else LineWriter(descriptor)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the line of ``record`` without waiting for whoever reads."""
+        if self._writer is None:
+            super().emit(record)
+            return
+        try:
+            line = self.format(record) + self.terminator
+            self._writer.write(line.encode(self.stream.encoding, "backslashreplace"))
+        except Exception:  # noqa: BLE001  # as logging's own handlers do
+            self.handleError(record)
+
+    def flush(self) -> None:
+        """Wait a moment for lines that were not read yet."""
+        if self._writer is None:
+            super().flush()
+        else:
+            self._writer.drain()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
         """Say nothing of a stream that takes nothing; any other error is told as always."""
         if not isinstance(sys.exception(), OSError):
             super().handleError(record)
+
+
+def _descriptor_of(stream: TextIO | None) -> int | None:
+    """The descriptor of a stream, ``None`` where it has none: it is closed, or in memory."""
+    try:
+        return None if stream is None else stream.fileno()
+    except (OSError, ValueError):
+        return None
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import gc
 import logging
 import os
 import signal
+import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
@@ -31,7 +32,7 @@ from .ingress.admin.door import ADMIN_OPTIONS
 from .ingress.options import HttpOptions
 from .loading import LoadedTarget, load_target
 from .objects.errors import StoreFailedError
-from .output import tell
+from .output import LineHandler, tell
 from .runtime.config import RuntimeConfig
 from .seconds import Seconds
 from .serving_limits import limit_options, raise_descriptor_limit, with_limits
@@ -232,6 +233,7 @@ async def _forget_stubborn() -> None:
 def log_to_stderr() -> None:
     """Show what handlers and libraries log, from INFO on."""
     logging.basicConfig(
+        handlers=[LineHandler(sys.stderr)],
         level=logging.INFO,
         format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
         datefmt="%H:%M:%S",
