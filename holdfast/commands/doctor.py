@@ -12,7 +12,7 @@ from ..journal.diagnosis import Diagnosis, Verdict, examine
 from ..journal.directory_lock import DirectoryLock
 from ..journal.directory_view import DirectoryView
 from ..journal.repairing import carry_out
-from ..objects.errors import StoreDamagedError
+from ..objects.errors import StoreDamagedError, StoreLockedError
 from ..runtime.verify import Verification
 from .files import read_failures_told
 
@@ -48,6 +48,13 @@ def doctor(*, directory: Path, fix: bool) -> int:
 def _lock(path: Path, *, fix: bool) -> DirectoryLock:
     try:
         return DirectoryLock(path)
+    except StoreLockedError as error:
+        who, _, _ = error.message.partition(", and")
+        message = (
+            f"{who}, which could open it; a doctor sees what nobody has open, so stop that one "
+            f"first. `holdfast verify {path}` reads every row beside a server that runs"
+        )
+        raise StoreLockedError(message) from None
     except OSError as error:
         # A disk that has failed can often only be read, and then a doctor is asked.
         if fix or error.errno not in {errno.EROFS, errno.EACCES, errno.EPERM}:

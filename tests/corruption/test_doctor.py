@@ -247,7 +247,7 @@ def test_a_table_that_a_start_would_not_read_is_read(directory: Path) -> None:
 def test_what_is_open_is_not_touched(directory: Path) -> None:
     store = RocksStore(directory, ballast_bytes=0)
     try:
-        with pytest.raises(StoreLockedError):
+        with pytest.raises(StoreLockedError, match=r"which could open it.*`holdfast verify /"):
             run("--fix", directory)
     finally:
         store.close()
