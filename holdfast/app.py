@@ -20,6 +20,7 @@ from .ingress.callbacks import make_callbacks
 from .ingress.options import DEFAULT_OPTIONS, HttpOptions
 from .ingress.server import HttpServer, serve_admin
 from .ingress.server import serve as serve_http
+from .objects.durations import to_duration
 from .objects.errors import StoreFailedError
 from .runtime.engine import Engine
 from .version import __version__
@@ -133,17 +134,18 @@ class Runtime(Engine):
                 await each.close(self._closing_grace)
                 self._servers.discard(each)
 
-    async def stop(self, grace: timedelta | None = None) -> None:
+    async def stop(self, grace: timedelta | float | None = None) -> None:
         """As ``Engine.stop``; ``serve`` returns as well, once its server is closed.
 
         The server takes no further connections. Callers who wait have ``grace`` too, so whoever
         waits for a step that ends in time gets the outcome; what they ask meanwhile is a 503.
         """
         self._check_loop()
-        self._closing_grace = max(CLOSING_GRACE, self.config.stop_grace if grace is None else grace)
+        given = self.config.stop_grace if grace is None else to_duration(grace, "the grace of stop")
+        self._closing_grace = max(CLOSING_GRACE, given)
         self._stopping.set()
         # It answers whoever still waits at its end, and a server closes once all are answered.
-        await super().stop(grace)
+        await super().stop(given)
         for server in list(self._servers):
             await server.close()
 

@@ -12,6 +12,7 @@ import socket
 from dataclasses import dataclass
 from datetime import timedelta
 from errno import EADDRINUSE
+from typing import cast
 
 from aiohttp import web
 
@@ -125,8 +126,11 @@ class HttpServer:
             InvalidArgumentError: the address cannot be listened on, or strangers could reach it
                 and there are no tokens.
         """
-        if not 0 <= port <= 65535:
-            message = f"port {port} is out of range; choose one up to 65535 with {self._flag}port"
+        if not isinstance(cast("object", port), int) or not 0 <= port <= 65535:
+            message = (
+                f"port {port!r:.40} is out of range; choose a whole number up to 65535 with "
+                f"{self._flag}port"
+            )
             raise InvalidArgumentError(message)
         try:
             await check_address(host, self._options, self._door.purpose, self._flag)

@@ -242,5 +242,5 @@ def _bind(
     try:
         return signature.bind(*args, **kwargs).arguments
     except TypeError as error:
-        message = f"its parameters are {signature}, and this call is {error}"
+        message = f"its parameters are {signature}, which do not fit this call: {error}"
         raise InvalidArgumentError(message) from None

@@ -18,6 +18,7 @@ from opentelemetry.trace import TracerProvider
 from ..journal.backup import BackupInfo
 from ..journal.rocks import RocksStore
 from ..journal.store import Store
+from ..objects.durations import to_duration
 from ..objects.errors import (
     ContextMisuseError,
     ForbiddenInHandlerError,
@@ -35,6 +36,7 @@ from .config import RuntimeConfig
 from .core import Core
 from .failures import describe
 from .for_doors import ForDoors
+from .given import check_given
 from .handler_loop import HandlerLoop
 from .lifecycle import Lifecycle
 from .logs import make_logger
@@ -104,15 +106,7 @@ class Engine(Outside, ForDoors):
             InvalidDefinitionError: a class cannot be what it is declared to be.
             InvalidArgumentError: neither ``data_dir`` nor ``store`` is given, or both.
         """
-        if isinstance(classes, type):
-            message = f"a runtime takes a list of classes: Runtime([{classes.__name__}], ...)"
-            raise InvalidArgumentError(message)
-        if (data_dir is None) == (store is None):
-            message = 'a runtime needs a directory for its data: Runtime([...], data_dir="data")'
-            raise InvalidArgumentError(message)
-        if durability not in {"fsync", "process"}:
-            message = f'durability is "fsync" or "process", not {durability!r}'
-            raise InvalidArgumentError(message)
+        check_given(classes, data_dir=data_dir, store=store, durability=durability, config=config)
         self.config = config or RuntimeConfig()
         self.registry = Registry(classes, self._own_classes())
         self.health: Health = "new"
@@ -246,24 +240,27 @@ class Engine(Outside, ForDoors):
         self._lifecycle.timers.open()
         self._maintenance.open()
 
-    async def stop(self, grace: timedelta | None = None) -> None:
+    async def stop(self, grace: timedelta | float | None = None) -> None:
         """Stop in good order: nothing accepted is lost, and what runs goes on at the next start.
 
         New calls are refused, no new action starts, and running ones get ``grace`` to end so that
-        their results are recorded. Callers that still wait get ``RuntimeClosedError``. May be
-        called again, also after the store failed; returns when everything is closed.
+        their results are recorded; a number is seconds. Callers that still wait get
+        ``RuntimeClosedError``. May be called again, also after the store failed; returns when
+        everything is closed.
 
         Raises:
             ContextMisuseError: called from another loop or thread; nothing was stopped.
+            InvalidArgumentError: ``grace`` is no duration; nothing was stopped.
         """
         self._check_loop()
+        given = self.config.stop_grace if grace is None else to_duration(grace, "the grace of stop")
         if self.health in {"new", "stopped"}:
             self.health = "stopped"
             return
         if self.health != "failed":
             self.health = "stopping"
             self._maintenance.close()
-            await self._wind_down(self.config.stop_grace if grace is None else grace)
+            await self._wind_down(given)
         self.health = "stopped"
         self._close_threads()
         self._store.close()
