@@ -10,7 +10,9 @@ from typing import Any, NoReturn
 
 import click
 
+from .app import Runtime
 from .checking_command import check_before_serving
+from .dev_retries import try_again
 from .first_process import hear_stop_while_starting
 from .objects.errors import HoldfastError
 from .objects.mismatch import Mismatch
@@ -65,9 +67,15 @@ def dev(**options: Any) -> None:
         _become_new(changed, watch)
     watch = SourceWatch([loaded.directory], started_ns)
     check_before_serving(loaded.classes, chosen.data)
-    ended = run(serve_until_left(loaded, chosen, watch))
+    ended = run(serve_until_left(loaded, chosen, watch, _try_again))
     if isinstance(ended, Changed):
         _become_new(ended.path, watch)
+
+
+async def _try_again(runtime: Runtime) -> None:
+    count = await try_again(runtime)
+    if count:
+        tell(f"{count} failed before and {'is' if count == 1 else 'are'} tried again")
 
 
 class _InvocationLines(logging.Formatter):

@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -145,9 +145,15 @@ def serve(**options: Any) -> None:
 
 
 async def serve_until_left(
-    loaded: LoadedTarget, options: ServeOptions, watch: SourceWatch | None
+    loaded: LoadedTarget,
+    options: ServeOptions,
+    watch: SourceWatch | None,
+    on_started: Callable[[Runtime], Awaitable[None]] | None = None,
 ) -> Stopped | Changed:
-    """Serve until a signal, a change that ``watch`` sees, or a failure; stop gracefully then."""
+    """Serve until a signal, a change that ``watch`` sees, or a failure; stop gracefully then.
+
+    ``on_started`` is awaited before anybody can call.
+    """
     callers = read_http_options(
         CALLERS_VARIABLE,
         options.token_file,
@@ -177,6 +183,8 @@ async def serve_until_left(
         # Nothing ran yet, so there is nothing that starting again would recover.
         raise click.ClickException(str(error)) from error
     raise_descriptor_limit()
+    if on_started is not None:
+        await on_started(runtime)
     # First, so that whoever sees a socket of ours can already ask us to stop.
     leaving = asyncio.ensure_future(_wait_leave(runtime, options, watch))
     serving = asyncio.ensure_future(_serve_http(runtime, options, callers, operators))

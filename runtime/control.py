@@ -17,6 +17,7 @@ from ..objects.identity import InvocationId, format_invocation_id
 from .attachments import describe_unknown
 from .cancellation import failure_of_end
 from .core import Core
+from .invocation_info import PAUSED_BY_HAND
 from .lifecycle import Lifecycle
 from .open_invocation import Concluding, OpenInvocation
 from .timers import forget_due
@@ -73,7 +74,7 @@ def pause(core: Core, id_: InvocationId) -> bool:
     if state is InvocationState.PAUSED or isinstance(invocation.attempt, Concluding):
         return False
     core.attempts.drop(invocation)
-    core.lifecycle.pause(invocation, "somebody paused it", level=logging.INFO)
+    core.lifecycle.pause(invocation, PAUSED_BY_HAND, level=logging.INFO)
     return True
 
 

@@ -46,6 +46,9 @@ from .failures import error_of
 from .lifecycle import Lifecycle
 from .open_invocation import OpenInvocation, journal_length
 
+PAUSED_BY_HAND = "somebody paused it"
+"""Of whom nobody but a person knows why it is paused."""
+
 Status = Literal[
     "scheduled", "pending", "ready", "running", "suspended", "backing-off", "paused", "completed"
 ]

@@ -16,13 +16,14 @@ from ...journal.records import (
     OutcomeDetails,
     OutcomeRecord,
     StepRecord,
+    StepState,
     decode_invocation,
     decode_outcome,
     decode_step,
 )
 from ...objects.definition import HandlerDefinition, ServiceDefinition
 from ...objects.identity import InvocationId, Target
-from ..invocation_info import Status, find_status
+from ..invocation_info import PAUSED_BY_HAND, Status, find_status
 from .rows import Rows, accepted_at_ms
 
 
@@ -197,6 +198,18 @@ class InvocationView:
             is_live=is_live,
             is_served=self.service is not None,
             is_backing_off=is_backing_off,
+        )
+
+    @property
+    def waits_for_a_person(self) -> bool:
+        """Whether it is paused as somebody has asked for, and not because its code got no further.
+
+        That was by hand, or with ``on_unknown="pause"``.
+        """
+        if not self.is_open or self._record.state is not InvocationState.PAUSED:
+            return False
+        return self._record.last_failure == PAUSED_BY_HAND or any(
+            step.state is StepState.HELD for step in self._steps.values()
         )
 
     @cached_property

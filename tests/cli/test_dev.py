@@ -56,6 +56,34 @@ def test_a_changed_file_is_served_in_the_same_process(here: Path) -> None:
         assert server.wait_exit() == 0
 
 
+PAGE = """
+import asyncio
+from holdfast import Context, VirtualObject, handler
+
+class Page(VirtualObject):
+    @handler
+    async def fetch(self, ctx: Context, url: str) -> str:
+        return await asyncio.to_thread(str.upper, url)
+
+    @handler
+    async def ping(self, ctx: Context) -> str:
+        return "pong"
+"""
+
+
+def test_what_a_mistake_has_paused_is_tried_again_once_it_is_mended(tmp_path: Path) -> None:
+    (tmp_path / "page.py").write_text(PAGE)
+    with holdfast("dev", "page.py", "--port", "0", cwd=tmp_path) as server:
+        assert post(server.wait_port(), "/Page/a/fetch/send", "x")[0] == 202
+        server.wait_line(r"is paused: every attempt of its code would fail; .*to_thread at /")
+        mended = PAGE.replace("asyncio.to_thread(str.upper, url)", 'ctx.run("up", str.upper, url)')
+        (tmp_path / "page.py").write_text(mended)
+        server.wait_line("1 failed before and is tried again")
+        server.wait_line("Page/a/fetch ok")
+        port = int(server.wait_line(r"(?s)changed.*? on http://127\.0\.0\.1:(\d+),")[1])
+        assert post(port, "/Page/a/ping") == (200, "pong"), "the key is free"
+
+
 def test_an_edit_that_does_not_parse_is_waited_out(here: Path) -> None:
     with fork_holdfast("dev", "greeter.py", "--port", "0", cwd=here) as server:
         server.wait_port()
