@@ -19,7 +19,7 @@ from asyncio import tasks
 from collections.abc import Callable, Coroutine, Hashable, Sequence
 from contextvars import Context
 from types import CodeType, FrameType
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 
 from .anyio_parts import FIND_STATE, adopt_scope
 from .task_groups import find_ender
@@ -27,6 +27,12 @@ from .task_groups import find_ender
 T = TypeVar("T")
 
 _frame: Callable[[int], FrameType | None] = sys._getframe  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # inspect is slow
+
+
+_BEGUN: Final = (
+    "a task is made of a coroutine, and this has begun by itself, as what ctx.run(...), a call or "
+    "ctx.sleep(...) gives: await it as it is, or give it to asyncio.gather(), wait() or wait_for()"
+)
 
 
 class OwnLoop(Protocol):
@@ -83,7 +89,12 @@ class HandlerTask(asyncio.Task[T]):
         # First: asyncio puts the task in a set of its own while it makes it.
         self.number = number
         self.ender: BaseException | None = None
-        super().__init__(coroutine, loop=loop, name=name, context=context, **options)
+        try:
+            super().__init__(coroutine, loop=loop, name=name, context=context, **options)
+        except TypeError:
+            if isinstance(cast("object", coroutine), asyncio.Future):
+                raise TypeError(_BEGUN) from None
+            raise
 
     def cancel(self, msg: Any | None = None) -> bool:
         """As ``Task.cancel``; notes why, where a task group does it."""

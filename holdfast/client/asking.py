@@ -23,6 +23,7 @@ import msgspec
 from ..objects.errors import (
     AnswerLostError,
     HoldfastError,
+    InvalidArgumentError,
     NotReachedError,
     RuntimeClosedError,
     StoreFailedError,
@@ -54,12 +55,26 @@ DEFAULT_RETRY: Final = RetryPolicy(
 )
 """100 ms, doubling to 5 s, up to half of each left out by chance, for a minute."""
 
-NO_RETRY: Final = RetryPolicy(max_attempts=1)
+_NO_RETRY: Final = RetryPolicy(max_attempts=1)
 
 _NOT_TAKEN: Final = frozenset({408, 429})
 _PERHAPS_TAKEN: Final = frozenset({502, 503, 504})
 _ENDED: Final = frozenset({RuntimeClosedError.code, StoreFailedError.code})
 """What a server says to whoever waits when it comes to its end."""
+
+
+def check_policy(retry: object) -> RetryPolicy:
+    """The policy that a client was given; ``None`` is one that tries nothing again.
+
+    Raises:
+        InvalidArgumentError: it is no policy.
+    """
+    if retry is None:
+        return _NO_RETRY
+    if not isinstance(retry, RetryPolicy):
+        message = f"retry is a RetryPolicy, or None for no retry, but this is {retry!r:.80}"
+        raise InvalidArgumentError(message)
+    return retry
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from ..objects.retry import RetryPolicy
 from ..objects.serde import SENT_JSON, json_serde
 from ..runtime.state_reads import StateSnapshot
 from .address import check_token, parse_address
-from .asking import DEFAULT_RETRY, NO_RETRY, Asker
+from .asking import DEFAULT_RETRY, Asker, check_policy
 from .calls import JSON, Calls, ClientCallKeywords, remote_options
 from .exchange import Ask
 from .lookup import look_up
@@ -85,10 +85,10 @@ class Client:
             seams: time and chance, for tests.
 
         Raises:
-            InvalidArgumentError: that is no URL, or a token that no header could carry.
+            InvalidArgumentError: that is no URL, a token that no header could carry, or no policy.
         """
         seconds = to_duration(connect_timeout, "connect_timeout").total_seconds()
-        policy = NO_RETRY if retry is None else retry
+        policy = check_policy(retry)
 
         def open_(at: str, secret: str | None) -> Transport:
             return Transport(parse_address(at), token=secret, connect_seconds=seconds, tls=tls)

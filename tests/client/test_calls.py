@@ -219,6 +219,12 @@ async def test_a_url_that_is_none_is_refused_when_the_client_is_made(
         Client(url)
 
 
+@pytest.mark.parametrize("retry", [3, "no", timedelta(seconds=1)])
+def test_a_retry_that_is_no_policy_is_refused(retry: Any) -> None:
+    with pytest.raises(InvalidArgumentError, match="retry is a RetryPolicy, or None for no retry"):
+        Client("http://localhost:1", retry=retry)
+
+
 async def test_a_password_in_a_url_is_refused_and_not_shown() -> None:
     with pytest.raises(InvalidArgumentError, match="pass token=") as caught:
         Client("http://sam:s3cret@localhost")

@@ -321,6 +321,24 @@ def test_scheduling_from_another_thread_is_refused_even_during_a_pump() -> None:
     assert len(errors) == 2
 
 
+@pytest.mark.parametrize("how", ["create_task", "group"])
+def test_a_task_of_what_has_begun_is_refused_with_what_to_do(how: str) -> None:
+    async def handler() -> None:
+        begun: Any = asyncio.get_running_loop().create_future()
+        if how == "create_task":
+            asyncio.create_task(begun)  # noqa: RUF006  # it is what the test is about
+        async with asyncio.TaskGroup() as group:
+            group.create_task(begun)
+
+    world = LoopWorld()
+    main = world.start(handler())
+    error = main.exception()
+    while isinstance(error, BaseExceptionGroup):
+        (error,) = error.exceptions
+    assert isinstance(error, TypeError)
+    assert "await it as it is, or give it to asyncio.gather()" in str(error)
+
+
 def test_a_task_made_from_outside_never_runs() -> None:
     async def never() -> None:
         raise AssertionError
