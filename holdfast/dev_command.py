@@ -44,7 +44,8 @@ these directories, which a broken import does not come to."""
 def dev(**options: Any) -> None:
     """As serve, with a line per invocation, and started again when a source file changes.
 
-    A handler is replayed each time it has waited: see --no-replay.
+    A handler is replayed each time it has waited: see --no-replay. What failed before is tried
+    again at each start.
     """
     chosen = ServeOptions(**options)
     hear_stop_while_starting()
