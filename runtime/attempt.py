@@ -47,6 +47,7 @@ from .steering import hand_over
 from .steps import Steps
 from .tracing import Tracing
 from .waits import refuse_deadlock
+from .workflow_table import WorkflowTable
 
 DELIVERIES_PER_LOOK = 64
 """Deliveries of one attempt between two looks at the clock."""
@@ -246,6 +247,8 @@ class Attempt:
         if invocation.object_ is None:
             return NoState()
         if not invocation.record.is_exclusive:
+            if self._port.is_workflow:
+                table = WorkflowTable(self._lifecycle.commits, self._parts.clock)
             return SharedState(table, invocation.object_, self._commands.cursor)
         is_replaying = self._commands.cursor.has_recorded_commands
         cached = None if is_replaying else self._parts.host.take_values(invocation.object_)

@@ -9,6 +9,7 @@ from ..objects.errors import InvalidArgumentError
 from ..objects.handler import Handler
 from ..objects.identity import INVOCATION_ID_BYTES, InvocationId, Target, check_key, exact
 from .core import Core
+from .workflows import is_forgotten
 
 
 def find_invocation(
@@ -49,7 +50,7 @@ def _find_run(core: Core, name: str, key: str | None) -> InvocationId | None:
         )
         raise InvalidArgumentError(message)
     row = core.commits.get(keys.workflow(name, key))
-    if row is not None:
+    if row is not None and not is_forgotten(core.commits, keys.object_key(name, key)):
         return InvocationId(row)
     # Nor may whoever misspells a class conclude that it was never started.
     core.registry.get_service(name)

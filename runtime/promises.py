@@ -15,9 +15,11 @@ from .open_invocation import OpenInvocation, Result
 
 
 def find_promise(commits: Commits, object_: bytes, name: str) -> Result | None:
-    """What a promise was completed with, or ``None``: it is not."""
+    """What a promise was completed with; ``None``: it is not, or is forgotten with its workflow."""
     row = commits.get(keys.promise(object_, name))
-    return None if row is None else decode_promise(row).result
+    if row is None or workflows.is_forgotten(commits, object_):
+        return None
+    return decode_promise(row).result
 
 
 def add_waiter(commits: Commits, waiter: OpenInvocation, name: str, index: int) -> None:

@@ -33,12 +33,20 @@ def make_way(commits: Commits, object_: bytes) -> InvocationId | None:
     not be answered with what is forgotten, see any of it, or go with it: so the rest goes in this
     decision, however much it is.
     """
-    id_ = _find(commits, object_)
-    remains = None if id_ is None else commits.get(keys.remains(id_))
-    if remains is None or not decode_remains(remains).is_whole:
-        return id_
+    if not is_forgotten(commits, object_):
+        return _find(commits, object_)
     _forget(commits, object_, sys.maxsize)
     return None
+
+
+def is_forgotten(commits: Commits, object_: bytes) -> bool:
+    """Whether what is there of a key is that of a forgotten workflow, and waits to be deleted.
+
+    Nobody is told any of it.
+    """
+    id_ = _find(commits, object_)
+    remains = None if id_ is None else commits.get(keys.remains(id_))
+    return remains is not None and decode_remains(remains).is_whole
 
 
 def describe_started(target: Target, id_: InvocationId) -> str:

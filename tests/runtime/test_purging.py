@@ -49,6 +49,12 @@ class Signup(Workflow):
     async def look(self, ctx: Context) -> str:
         return self.stage
 
+    @shared
+    async def look_twice(self, ctx: Context) -> list[Any]:
+        seen = [self.stage, ctx.keys()]
+        await ctx.awakeable(str)
+        return [*seen, self.stage, ctx.keys(), await ctx.promise("code", int).peek()]
+
 
 class Box(VirtualObject):
     """Something that takes away."""
@@ -280,6 +286,27 @@ async def test_a_promise_that_is_kept_early_does_not_go_with_the_forgotten_workf
     await world.clock.advance(60)
 
     assert await runtime.promise(Signup, "sam", "code").peek() == 2
+
+
+async def test_nobody_is_told_anything_of_a_forgotten_workflow_that_is_being_deleted(
+    world: World,
+) -> None:
+    runtime = await slow_to_delete(world)
+    sent = await runtime.workflow(Signup, "sam").run.send("sam")
+    await runtime.invocation(sent).attach()
+    await runtime.promise(Signup, "sam", "code").resolve(1)
+    looking = asyncio.ensure_future(runtime.workflow(Signup, "sam").look_twice())
+    await settle()
+    await runtime.invocation(sent).purge()
+    assert {keys.WORKFLOW, keys.STATE, keys.PROMISE} <= tables(world)
+
+    assert await runtime.promise(Signup, "sam", "code").peek() is None
+    assert await runtime.find_invocation(Signup, "sam") is None
+    assert await runtime.workflow(Signup, "sam").look() == "unknown"
+    [awakeable] = await runtime.awakeables()
+    await runtime.resolve_awakeable(awakeable.id, "go on")
+    assert await looking == ["hello sam", ["stage"], "unknown", [], None]
+    assert {keys.WORKFLOW, keys.STATE, keys.PROMISE} <= tables(world)
 
 
 async def slow_to_delete(world: World) -> VirtualRuntime:
