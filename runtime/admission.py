@@ -170,7 +170,9 @@ class Admission:
         if outcome is not None and outcome.expires_ms <= self._core.clock.now_ms():
             return None  # Kept long enough; only not collected yet.
         is_other = row[INVOCATION_ID_BYTES:] != _digest(request.argument)
-        if is_other and self._core.config.idempotency_strict:
+        # A provider names a delivery, and may say more of it when it sends it again.
+        is_delivery = handler.options.webhook is not None
+        if is_other and self._core.config.idempotency_strict and not is_delivery:
             message = (
                 f"the idempotency key {request.idempotency_key!r} came with another body before"
             )

@@ -14,6 +14,7 @@ from holdfast import (
     GitHub,
     InvalidArgumentError,
     InvalidDefinitionError,
+    RuntimeConfig,
     Service,
     Slack,
     Stripe,
@@ -143,6 +144,21 @@ async def test_an_event_that_is_sent_again_gets_the_first_answer_also_after_a_cr
     assert first.headers["x-restate-id"] == after.headers["x-restate-id"]
     other = await caller.send_event({**EVENT, "id": "evt_2"})
     assert other.body == b"10"
+
+
+async def test_an_event_of_which_more_is_said_the_second_time_is_the_same_in_a_strict_runtime(
+    world: World,
+) -> None:
+    """Stripe counts in an event who has not taken it yet; refused, it would send it for days."""
+    await world.crash()
+    world.config = RuntimeConfig(idempotency_strict=True)
+    await world.start()
+    caller = Caller(world)
+    first = await caller.send_event({**EVENT, "pending_webhooks": 2})
+    again = await caller.send_event({**EVENT, "pending_webhooks": 1})
+
+    assert (again.status, again.body) == (first.status, first.body) == (200, b"5")
+    assert again.headers["x-holdfast-idempotency"] == "other-body"
 
 
 async def test_a_send_is_answered_once_it_is_accepted(world: World) -> None:
