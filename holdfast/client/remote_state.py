@@ -19,6 +19,7 @@ from ..runtime.state_reads import StateSnapshot, check_since
 from .asking import Asker
 from .calls import segment
 from .exchange import Ask, Reply
+from .failures import stranger_error
 from .seams import Seams
 
 WAIT_SECONDS: Final = 60.0
@@ -43,7 +44,7 @@ class RemoteStates:
         said = {name: value for name, value in given.items() if value is not None}
         ask = _make_ask(cls, key, urlencode(said))
         answered = await self._asker.get(ask, 200)
-        return _values_of(cls, answered.reply)
+        return self._values_of(cls, ask, answered.reply)
 
     async def wait(
         self,
@@ -65,10 +66,28 @@ class RemoteStates:
             ask = _make_ask(cls, key, query, {"if-none-match": f'"{since}"'})
             reply = (await self._asker.get(ask, 200, 304)).reply
             if reply.status == 200:
-                return _snapshot_of(cls, reply)
+                return self._snapshot_of(cls, ask, reply)
             left = None if deadline is None else deadline - self._seams.monotonic()
-        answered = await self._asker.get(_make_ask(cls, key, ""), 200)
-        return _snapshot_of(cls, answered.reply)
+        ask = _make_ask(cls, key, "")
+        answered = await self._asker.get(ask, 200)
+        return self._snapshot_of(cls, ask, answered.reply)
+
+    def _snapshot_of(self, cls: type | str, ask: Ask, reply: Reply) -> StateSnapshot:
+        tag = reply.headers.get("etag", "").removeprefix("W/").strip('"')
+        return StateSnapshot(self._values_of(cls, ask, reply), tag)
+
+    def _values_of(self, cls: type | str, ask: Ask, reply: Reply) -> Mapping[str, Any]:
+        """What is stored: of the types that the class declares, and builtins where it does not."""
+        try:
+            fields = _FIELDS.decode(reply.body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            # Pages of others have tags as well.
+            raise stranger_error(ask, reply, self._asker.server) from error
+        values = {
+            name: json_serde(_annotation_of(cls, name)).decode(bytes(raw))
+            for name, raw in fields.items()
+        }
+        return MappingProxyType(values)
 
 
 def values_as_json(
@@ -120,17 +139,3 @@ def _annotation_of(cls: type | str, name: str) -> Any:
     definition = _definition_of(cls)
     field = None if definition is None else definition.fields.get(name)
     return Any if field is None else field.annotation
-
-
-def _values_of(cls: type | str, reply: Reply) -> Mapping[str, Any]:
-    """What is stored: of the types that the class declares, and builtins where it does not."""
-    values = {
-        name: json_serde(_annotation_of(cls, name)).decode(bytes(raw))
-        for name, raw in _FIELDS.decode(reply.body).items()
-    }
-    return MappingProxyType(values)
-
-
-def _snapshot_of(cls: type | str, reply: Reply) -> StateSnapshot:
-    tag = reply.headers.get("etag", "").removeprefix("W/").strip('"')
-    return StateSnapshot(_values_of(cls, reply), tag)

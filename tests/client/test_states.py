@@ -11,6 +11,7 @@ from holdfast import (
     Client,
     InvalidArgumentError,
     NotKeptError,
+    NotReachedError,
     Runtime,
     UnknownTargetError,
 )
@@ -112,3 +113,16 @@ async def test_what_has_no_state_is_refused(client: Client) -> None:
         await client.state(Cart, "")
     with pytest.raises(InvalidArgumentError, match="invocation id"):
         await client.state(Cart, "sam", at="yesterday")
+
+
+async def test_a_page_of_somebody_else_that_has_a_tag_is_no_state(
+    server: HttpServer, patience: Patience
+) -> None:
+    """As the pages of most web servers have; the decoder's own error said nothing of a server."""
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 13\r\netag: "
+    page = head + b'"5f3c"\r\n\r\n<html></html>'
+    async with over(server, patience, *[page] * 2) as (client, _):
+        with pytest.raises(NotReachedError, match="look whether this is its URL and port"):
+            await client.state(Cart, "sam")
+        with pytest.raises(NotReachedError, match="look whether this is its URL and port"):
+            await client.wait_state(Cart, "sam")
