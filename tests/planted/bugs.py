@@ -796,6 +796,104 @@ BEYOND = (
     ),
 )
 
+DOORS = (
+    _bug(
+        "state told as it was",
+        "I19",
+        "goes on to tell the tag that a state had when it was last looked at",
+        ("runtime.watches:Watches._note", "self._tags.pop(watched, None)", "pass"),
+    ),
+    _bug(
+        "promise kept before it is durable",
+        "I18",
+        "tells whoever completes a promise that it is, whether or not that is durable",
+        (
+            "runtime.promise_handle:PromiseHandle._complete",
+            "return core.answers.when_durable(None)",
+            (
+                "core.answers.settle(told := core.answers.when_durable(None), None)\n"
+                "            return told"
+            ),
+        ),
+    ),
+    _bug(
+        "whoever waits is sent away",
+        "I18",
+        "answers at once whoever waits for a promise",
+        (
+            "runtime.watches:Watches.wait",
+            "if timeout_s is not None and timeout_s <= 0:",
+            "if timeout_s is not None:",
+        ),
+    ),
+    _bug(
+        "webhook without a name",
+        "I8",
+        "takes each delivery of a webhook for another one",
+        (
+            "ingress.webhooks:Delivered.answer",
+            "call = replace(call, idempotency_key=received.id)",
+            "pass",
+        ),
+    ),
+    _bug(
+        "old signature counts",
+        "I10",
+        "takes a webhook whose signature was caught on the way long ago",
+        (
+            "objects.webhook:TimedWebhook._find_lateness",
+            "if abs(now_s - int(signed_at)) <= self.tolerance.total_seconds():",
+            "if True:",
+        ),
+    ),
+    _bug(
+        "every handler open",
+        "I10",
+        "lets callers without a token in to all handlers, and not to those of webhooks only",
+        (
+            "ingress.callers:CallersDoor._is_open",
+            "return handler.options.webhook is not None",
+            "return True",
+        ),
+    ),
+    _bug(
+        "part of a token enough",
+        "I10",
+        "lets callers in whose token begins as one of the door does",
+        (
+            "ingress.access:_hash",
+            "return sha256(token).digest()",
+            "return sha256(token[:16]).digest()",
+        ),
+    ),
+    _bug(
+        "revoked link counts",
+        "I18",
+        "takes links that were signed with a key that is revoked",
+        ("runtime.links:LinkKeys.verify", "if not key.is_revoked:", "if True:"),
+    ),
+    _bug(
+        "link not outlived by its key",
+        "I18",
+        "takes links that were signed with the latest key only",
+        (
+            "runtime.links:LinkKeys.verify",
+            "for key in self._read():",
+            "for key in self._read()[-1:]:",
+        ),
+    ),
+    _bug(
+        "found by what is forgotten",
+        "I11",
+        "finds a forgotten workflow by its key while its rows are being deleted",
+        (
+            "runtime.finding:_find_run",
+            "if row is not None and not is_forgotten(core.commits, keys.object_key(name, key)):",
+            "if row is not None:",
+        ),
+    ),
+)
+
 _ALL = (
     *DURABILITY,
     *MAILBOXES,
@@ -807,6 +905,7 @@ _ALL = (
     *WAITING,
     *KEEPING,
     *BEYOND,
+    *DOORS,
 )
 
 _TOO_WELL_HIDDEN = frozenset(

@@ -41,6 +41,7 @@ trace so far, so that the ledger outside knows what the handler has seen when it
 """
 
 import asyncio
+from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, Literal
@@ -51,6 +52,7 @@ from holdfast import (
     RetryableError,
     RetryPolicy,
     Service,
+    StandardWebhooks,
     StepFailedError,
     TerminalError,
     VirtualObject,
@@ -82,6 +84,9 @@ OF_ERRANDS = timedelta(seconds=12)
 """So long an errand is kept; its journal and its idempotency key for less."""
 KEY_OF_ERRANDS = timedelta(seconds=3)
 LINK_LIFETIME = timedelta(days=3650)
+HOOKS = "hooks"
+SECRET = b"the secret of a provider"
+OF_DELIVERIES = timedelta(days=30)
 
 
 class Cell(VirtualObject):
@@ -151,17 +156,28 @@ class Errand(
         await ctx.step(retry=STEP_RETRY).run("undo", undo, place, number, fails)
 
 
+def read_secret() -> str:
+    """The secret of the provider, as it shows it."""
+    return f"whsec_{b64encode(SECRET).decode()}"
+
+
 class Desk(VirtualObject):
-    """Is told how invocations have ended."""
+    """Is told how invocations have ended, and what has happened at a provider."""
 
     heard: list[str] = state(default_factory=list)
+    hooked: list[str] = state(default_factory=list)
 
     @handler
     async def told(self, ctx: Context, completed: Completed) -> None:
         self.heard.append(completed.invocation_id)
 
+    @handler(webhook=StandardWebhooks(secret=read_secret), idempotency_retention=OF_DELIVERIES)
+    async def hooked_by(self, ctx: Context, event: dict[str, Any]) -> str:
+        self.hooked.append(event["id"])
+        return str(event["id"])
 
-HELPERS = frozenset({"undo", "told", "speak", DELIVER.handler})
+
+HELPERS = frozenset({"undo", "told", "hooked_by", "speak", DELIVER.handler})
 """Handlers that are called for others, and that nobody meddles with."""
 
 CLASSES: list[type] = [Cell, Flow, Errand, Desk]

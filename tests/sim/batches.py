@@ -94,6 +94,7 @@ class Batches:
     ) -> dict[str, list[Any]] | None:
         body = json.dumps({"invocation_ids": ids}).encode()
         headers = {"content-type": "application/json"}
+        headers |= process.authorize(None, is_operator=True)
         response = await process.respond_to_operator("POST", _PATH + verb, headers, body)
         ledger = self._world.ledger
         ledger.tell(f"operator: {verb} of {len(ids)} is answered {response.status}")

@@ -5,11 +5,13 @@ asked for later, and no row of it is left. Of one whose journal is forgotten the
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from holdfast import (
     ConflictError,
     NotKeptError,
+    Runtime,
     RuntimeClosedError,
     StoreFailedError,
     UnknownTargetError,
@@ -70,6 +72,14 @@ class Forgotten:
         else:
             if not should_be_there:
                 self._violate(f"I11 {what} of {handle.id} is there, after it was forgotten")
+
+    async def find(self, runtime: Runtime, key: str, id_: str) -> None:
+        """Look for a workflow that was forgotten a moment ago by its key."""
+        with suppress(RuntimeClosedError, StoreFailedError):
+            found = await runtime.find_invocation("Flow", key)
+            self._count("a forgotten workflow was looked for")
+            if found is not None and found.id == id_:
+                self._violate(f"I11 Flow/{key} was forgotten, and is found as {id_}")
 
     def judge(self, rows: "MemoryStore") -> Iterator[str]:
         """What is left in the end of what should not be there."""

@@ -7,8 +7,8 @@ when it leaves: an answer that is lost on its way counts as well.
 
 import asyncio
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from random import Random
 from typing import Any
@@ -44,6 +44,12 @@ class Ask:
     """Looks at the answer of the operators' door when it leaves, and when it was asked for."""
     is_wait: bool = True
     """Whether a 200 is the outcome of an invocation."""
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Further ones."""
+    token: str | None = None
+    """Another one than that of the door, where that has any; an empty text is none."""
+    is_harmless: bool = False
+    """Whether it may be doubled on the way although it has no key."""
 
 
 class Network:
@@ -82,7 +88,7 @@ class Network:
         random = self._random
         gone = self._universe.after(patience, lambda: self._go_away(number))
         self._send(number, ask)
-        if ask.key and self.is_lossy and random.random() < 0.2:
+        if (ask.key or ask.is_harmless) and self.is_lossy and random.random() < 0.2:
             self._ledger.count("a request came twice")
             self._send(number, ask)
         try:
@@ -124,8 +130,11 @@ class Network:
 
     async def _serve(self, process: Process, number: int, ask: Ask) -> None:
         headers = {"content-type": "application/json"} if ask.body is not None else {}
+        headers |= ask.headers
         if ask.key:
             headers["idempotency-key"] = ask.key
+        if ask.token != "":
+            headers |= process.authorize(ask.token, is_operator=ask.leave is not None)
         began_us = self._universe.now_us
         body = b"" if ask.body is None else json.dumps(ask.body).encode()
         if ask.inside is not None:

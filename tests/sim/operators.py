@@ -201,9 +201,11 @@ class Operator:
         if verb == "pause":
             self.world.ledger.pause(id_, tag, resumed)
         else:
-            await self._done(process.runtime.invocation(id_), tag, verb)
+            await self._done(process, process.runtime.invocation(id_), tag, verb)
 
-    async def _done(self, handle: InvocationHandle[object], tag: str, verb: str) -> None:
+    async def _done(
+        self, process: Process, handle: InvocationHandle[object], tag: str, verb: str
+    ) -> None:
         """Something was done to an invocation, and that is known now."""
         ledger, now_us = self.world.ledger, self.world.universe.now_us
         match verb:
@@ -215,6 +217,7 @@ class Operator:
                 ledger.forgotten.forget(handle.id, verb, now_us)
                 order = ledger.orders.get(tag)
                 if verb == "purge" and order is not None and order.kind == "Flow":
+                    await ledger.forgotten.find(process.runtime, order.key, handle.id)
                     self._start_again(order)
                 await self._look_for(handle)
             case _:

@@ -1,6 +1,7 @@
 """Who resolves awakeables, sends signals and keeps promises, when a handler has asked for it."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from .world import World
 
 PAUSE_SECONDS_MAX = 60.0
+AGAIN_SHARE = 0.5
+"""How many links are used again later."""
 _REFUSED = 403
 _AGAIN = frozenset({429, 503, 507})
 
@@ -68,19 +71,41 @@ class Outsiders:
         self.world.clients_loop.spawn(self._complete(asking))
 
     async def _complete(self, asking: Asking) -> None:
-        kind, id_, name = asking.line
+        kind = asking.line[0]
         self.world.ledger.count(f"{kind} asked for")
         try:
             # One after the other, so that the order in which signals come is known.
             for value in asking.values[asking.done :]:
                 await asyncio.sleep(asking.ms / 1000)
-                await self._insist(kind, id_, name, value)
+                await self._insist(asking, value)
                 asking.done += 1
+            if kind == "link" and self.random.random() < AGAIN_SHARE:
+                self.world.clients_loop.spawn(self._use_again(asking))
         finally:
             self._open -= 1
 
-    async def _insist(self, kind: str, id_: str, name: str, value: str) -> None:
+    async def _use_again(self, asking: Asking) -> None:
+        """Open a link, or press its button, again and again after it was answered."""
+        for _ in range(self.random.randrange(1, 5)):
+            await asyncio.sleep(self.random.random() * 2)
+            ask = Ask(self.random.choice(("GET", "POST")), asking.line[2], token="")
+            sent_us = self.world.universe.now_us
+            with suppress(LostError):
+                response = await self.world.network.ask(ask, 10)
+                self.world.ledger.count("a link was used again")
+                self._hear(asking, response.status, sent_us)
+
+    def _hear(self, asking: Asking, status: int, sent_us: int) -> None:
+        """A link that was sent then is answered."""
+        ledger, (_, id_, link) = self.world.ledger, asking.line
+        tag = asking.values[0].removeprefix("no ").partition(" ")[0]
+        is_restarted = tag in ledger.rewound | ledger.forked
+        is_sure = ledger.is_wall_steady and not is_restarted
+        ledger.links.answer(link, id_, status, sent_us, is_sure=is_sure)
+
+    async def _insist(self, asking: Asking, value: str) -> None:
         ledger, universe = self.world.ledger, self.world.universe
+        kind, id_, name = asking.line
         ask = self._make(kind, id_, name, value)
         seconds = 0.1
         while True:
@@ -94,10 +119,7 @@ class Outsiders:
             else:
                 ledger.tell(f"{kind} {name} {value}: {response.status}")
                 if kind == "link":
-                    tag = value.removeprefix("no ").partition(" ")[0]
-                    is_restarted = tag in ledger.rewound | ledger.forked
-                    is_sure = ledger.is_wall_steady and not is_restarted
-                    ledger.links.answer(name, id_, response.status, sent_us, is_sure=is_sure)
+                    self._hear(asking, response.status, sent_us)
                 if response.status == _REFUSED and kind == "link":
                     # Who has a link that does not count any more asks those inside to do it.
                     kind, name = "awakeable", name.split("/")[3]
@@ -115,7 +137,7 @@ class Outsiders:
         verb = "reject" if value.startswith("no ") else "resolve"
         match kind:
             case "link":
-                return Ask("POST", name)
+                return Ask("POST", name, token="")
             case "awakeable":
                 return Ask("POST", f"/restate/awakeables/{name}/{verb}", value)
             case "signal":

@@ -12,6 +12,7 @@ from holdfast.ingress.admin.route import About
 from holdfast.ingress.callbacks import Send, make_callbacks
 from holdfast.ingress.callers import CallersDoor
 from holdfast.ingress.messages import Head, Request, Response
+from holdfast.ingress.options import DEFAULT_OPTIONS, HttpOptions
 from holdfast.journal.memory import MemoryStore
 from holdfast.runtime.testing import SeededRandomness
 
@@ -56,6 +57,7 @@ class Process:
         ledger: Ledger,
         on_exit: Callable[["Process"], None],
         post: Post,
+        tokens: tuple[str, str] | None,
     ) -> None:
         self.universe = universe
         self.loop = SimLoop(universe, "server", self._complain)
@@ -65,6 +67,7 @@ class Process:
         self.is_stopping = False
         self._ledger = ledger
         self._on_exit = on_exit
+        self._tokens = tokens
         self.runtime = SimRuntime(
             partial(post, self),
             CLASSES,
@@ -115,6 +118,12 @@ class Process:
         assert self._admin_door is not None, "a request came before the process listened"
         return await self._admin_door.respond(Request(Head(method, path, headers), body))
 
+    def authorize(self, token: str | None, *, is_operator: bool) -> dict[str, str]:
+        """The header that shows this token, or that of the door; none where no door has any."""
+        if token is None and self._tokens is not None:
+            token = self._tokens[is_operator]
+        return {} if token is None else {"authorization": f"Bearer {token}"}
+
     async def _run(self) -> None:
         try:
             await self.runtime.start()
@@ -124,8 +133,13 @@ class Process:
                 self._ledger.violate(f"I15 the start failed by itself: {error!r:.300}")
             self._exit()
             return
-        self._door = CallersDoor(self.runtime)
-        self._admin_door = AdminDoor(self.runtime, about=About("0", lambda: None))
+        callers, operators = [HttpOptions(tokens=[each]) for each in self._tokens or ()] or (
+            DEFAULT_OPTIONS,
+            DEFAULT_OPTIONS,
+        )
+        about = About("0", lambda: None)
+        self._door = CallersDoor(self.runtime, callers)
+        self._admin_door = AdminDoor(self.runtime, operators, about=about)
         self.is_ready = True
         self._ledger.tell("the process is ready")
         failure = await self.runtime.wait_failed()

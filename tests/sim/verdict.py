@@ -11,7 +11,7 @@ from holdfast.journal.records import decode_invocation, decode_outcome
 from holdfast.objects.identity import InvocationId, format_invocation_id, parse_invocation_id
 from holdfast.runtime.verify import verify_rows
 
-from .actors import DESK, OF_STUMBLING, Cell, Desk, Flow, wanted_signals
+from .actors import DESK, HOOKS, OF_STUMBLING, Cell, Desk, Flow, wanted_signals
 from .ledger import Asked
 from .network import Ask, LostError
 from .operators import find_tag
@@ -43,6 +43,8 @@ class Judge:
         """Sagas in which an errand stumbled until nobody tried again."""
         self.forks: dict[str, list[str]] = {}
         """Final logs of objects that were begun by an operator."""
+        self.delivered: list[str] = []
+        """Webhooks that were handled."""
         self.heard: list[str] = []
         """Of whom the desk was told that they have ended."""
         self.failures: dict[str, Failure] = {}
@@ -79,11 +81,20 @@ class Judge:
             self.ledger.violate(problem)
         for problem in self.world.watching.judge(self.states):
             self.ledger.violate(problem)
+        self._check_doors()
         stored = Stored(self)
         for problem in stored.judge():
             self.ledger.violate(problem)
         rewinder = self.world.operator.rewinder
         for problem in rewinder.judge({**self.logs, **self.forks}, self.results, stored):
+            self.ledger.violate(problem)
+
+    def _check_doors(self) -> None:
+        """I1, I8, I10, I18: what came by other doors than those of calls is there, once."""
+        if self.world.backup is not None:
+            return  # It was asked for elsewhere.
+        problems = (*self.world.rivals.judge(), *self.world.deliveries.judge(self.delivered))
+        for problem in problems:
             self.ledger.violate(problem)
 
     def _check_open(self) -> None:
@@ -130,6 +141,8 @@ class Judge:
             self.states[f"Cell/{key}"] = state
         heard = await _state_of(world, Desk, DESK)
         self.heard = list(heard.get("heard", []))
+        hooked = await _state_of(world, Desk, HOOKS)
+        self.delivered = list(hooked.get("hooked", []))
 
     async def _ask(self, ask: Ask) -> Any:
         for _ in range(20):

@@ -25,6 +25,7 @@ from holdfast.journal.memory import MemoryStore
 
 from .actions import Outside
 from .clients import Clients
+from .deliveries import Deliveries
 from .hooks import Hooks
 from .ledger import Ledger
 from .nemesis import Nemesis
@@ -34,8 +35,11 @@ from .otherwise import Otherwise
 from .outsiders import Outsiders
 from .patching import Patching
 from .process import Process
+from .readers import Readers
 from .restoring import Backup, Restoring, take_up
+from .rivals import Rivals
 from .seams import WallClock
+from .strangers import Strangers
 from .universe import SimLoop, Universe
 from .verdict import judge
 from .watching import Watching
@@ -153,6 +157,10 @@ class World:
         if backup is not None:
             self.patching.take_up(backup.patching)
         self.watching = Watching(self, Random(f"{seed}/watching"))
+        self.rivals = Rivals(self, Random(f"{seed}/rivals"))
+        self.readers = Readers(self, Random(f"{seed}/readers"))
+        self.deliveries = Deliveries(self, Random(f"{seed}/deliveries"))
+        self.strangers = Strangers(self, Random(f"{seed}/strangers"))
         self.restoring = Restoring(self, Random(f"{seed}/restoring"))
         self.nemesis = Nemesis(self, Random(f"{seed}/nemesis"))
 
@@ -172,6 +180,7 @@ class World:
             ledger=self.ledger,
             on_exit=self.exited,
             post=self.hooks.post,
+            tokens=self.strangers.tokens,
         )
         self.nemesis.started(self.process)
 
@@ -218,6 +227,8 @@ class World:
         self.clients.begin()
         self.operator.begin()
         self.outsiders.begin()
+        for each in (self.rivals, self.readers, self.deliveries, self.strangers):
+            each.begin()
         self.nemesis.begin()
         self._step_until(lambda: self.clients.are_done, "the clients never come to an end")
         self.nemesis.end()
