@@ -23,6 +23,7 @@ from holdfast import (
     handler,
     state,
 )
+from holdfast.ingress.callback_slots import CallbackSlots
 from holdfast.ingress.callers import CallersDoor
 from holdfast.ingress.messages import Head, Request
 from holdfast.journal import keys
@@ -324,6 +325,31 @@ async def test_a_host_that_does_not_answer_holds_up_nobody_else(receiver: Receiv
         assert asked < 100
         await runtime.stop(timedelta(0))
     mute.close()
+
+
+async def test_a_host_that_did_not_answer_is_known_when_all_of_it_is_told_again() -> None:
+    """What was not taken is told again in one moment, and so had all the room again."""
+    slots = CallbackSlots(8, timedelta(seconds=1))
+    at_once = most = 0
+
+    async def hang() -> None:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        await asyncio.sleep(0.12)
+        at_once -= 1
+
+    async def answer() -> None:
+        pass
+
+    await asyncio.gather(*(slots.tell("mute.example", hang) for _ in range(8)))
+    assert most == 8
+    most = 0
+    await asyncio.gather(*(slots.tell("mute.example", hang) for _ in range(3)))
+    assert most == 1
+    await slots.tell("mute.example", answer)
+    await asyncio.gather(*(slots.tell("mute.example", hang) for _ in range(8)))
+    assert most == 8
 
 
 async def test_what_a_stop_cuts_off_is_told_after_the_next_start(receiver: Receiver) -> None:
