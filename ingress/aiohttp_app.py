@@ -45,7 +45,12 @@ def make_app(engine: LifespanEngine, options: HttpOptions = DEFAULT_OPTIONS) -> 
         if is_ours:
             await engine.stop()
 
+    async def end_waits(_: web.Application) -> None:
+        # Before aiohttp waits for those who are still here.
+        door.end_waits()
+
     app = web.Application()
     app.router.add_route("*", _BELOW, handle)
     app.cleanup_ctx.append(live)
+    app.on_shutdown.append(end_waits)
     return app

@@ -14,6 +14,7 @@ from holdfast.ingress.aiohttp_app import make_app
 from holdfast.ingress.options import HttpOptions
 from holdfast.ingress.server import HttpServer, serve
 from holdfast.objects.errors import InvalidArgumentError
+from holdfast.runtime.state_reads import StateDocument, StateQuestion
 from tests.ingress.fake_engine import FakeEngine, error_of
 from tests.ingress.http_caller import Connection, Reply, connect, get, post
 
@@ -122,6 +123,35 @@ async def test_a_mounted_application_keeps_the_bound_as_well(engine: FakeEngine)
         engine.is_holding = False
         assert (await more.ask(get("/Counter/sam/get"))).status == 200
     await runner.cleanup()
+
+
+async def test_a_mounted_application_that_stops_lets_nobody_wait_for_a_change(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stopped a minute later: aiohttp waits for so long for whoever is still there."""
+    arrived = asyncio.Event()
+
+    def read_state(question: StateQuestion) -> asyncio.Future[StateDocument]:
+        future: asyncio.Future[StateDocument] = asyncio.get_running_loop().create_future()
+        if question.wait_s:
+            arrived.set()
+        else:
+            future.set_result(StateDocument("0", b"{}"))
+        return future
+
+    monkeypatch.setattr(engine, "read_state", read_state)
+    root = web.Application()
+    root.add_subapp("/agents", make_app(engine))
+    runner = web.AppRunner(root, shutdown_timeout=3600)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async with connect(int(runner.addresses[0][1])) as waiting:
+        waiting.writer.write(get("/agents/Counter/sam?wait=300s"))
+        await arrived.wait()
+        stopping = asyncio.ensure_future(runner.cleanup())
+        response = await waiting.read()
+    await stopping
+    assert (response.status, response.body) == (200, b"{}")
 
 
 # Connections
