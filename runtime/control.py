@@ -131,7 +131,7 @@ def _find_callees(lifecycle: Lifecycle, id_: InvocationId) -> list[InvocationId]
 
 
 def _hurry_steps(lifecycle: Lifecycle, id_: InvocationId) -> bool:
-    """Make the next attempts of steps due that wait for theirs; ``False``: none does."""
+    """Make the next attempts of steps due, their counters at zero; ``False``: none waits for it."""
     now_ms = lifecycle.clock.now_ms()
     was_found = False
     for key, row in list(lifecycle.commits.scan(*keys.prefix_range(keys.STEP + id_))):
@@ -140,6 +140,8 @@ def _hurry_steps(lifecycle: Lifecycle, id_: InvocationId) -> bool:
             index = int.from_bytes(key[-4:], "big")
             lifecycle.timers.remove(record.next_attempt_ms, id_, index)
             lifecycle.timers.add(now_ms, id_, index, TimerKind.STEP_RETRY)
-            lifecycle.commits.put(key, replace(record, next_attempt_ms=now_ms))
+            # As `Steps.resume` does it: its attempts and its time are counted from here.
+            again = replace(record, next_attempt_ms=now_ms, failures=0, began_ms=0)
+            lifecycle.commits.put(key, again)
             was_found = True
     return was_found

@@ -418,6 +418,23 @@ async def test_a_person_gives_all_attempts_again(world: World) -> None:
     assert len(Script.times) == 22
 
 
+@pytest.mark.parametrize("is_counted", [True, False])
+async def test_a_person_gives_a_step_that_waits_for_its_next_attempt_all_of_them_again(
+    world: World, *, is_counted: bool
+) -> None:
+    bound: dict[str, Any] = {"max_attempts": 3} if is_counted else {"max_duration": 2 * SECOND}
+    Script.policy = RetryPolicy(initial_interval=SECOND, factor=1, **bound)
+    Script.outcomes = [OSError(f"{number}") for number in range(100)]
+    answer = ask(world, "step")
+    await world.clock.advance(1.5)
+    found = await world.runtime.find_invocation("Busy", "b", "step", idempotency_key="step")
+    assert found is not None
+    assert await found.resume()
+
+    assert (await world.finish(answer)).outcome == b'"OSError: 4"'
+    assert Script.times == [0, 1, 1.5, 2.5, 3.5]
+
+
 # -- Crashes ------------------------------------------------------------------------------------
 
 
