@@ -30,6 +30,7 @@
     give up     := [22, deliveries, source, failure, [index...]]
     cancel      := [23, deliveries, source, id]      another invocation; 7 takes back a command
     callee      := id; empty where the call or send was refused: a failed with its index follows
+    told        := [24, deliveries, at_ms]
     source      := text: "file.py:12#a1b2c3d4", a place and a fingerprint; either may be missing
     place       := as source; begins with ":" where the file is the source's
     target      := [service, key | nil, handler]
@@ -82,6 +83,7 @@ from .entry import (
     SendSignal,
     Sleep,
     TakeMessage,
+    Told,
 )
 
 SLEEP, CALL, AWAIT, ATTACH = 2, 3, 9, 14
@@ -228,6 +230,11 @@ def encode_reads(reads: Reads) -> bytes:
     return pack([8, reads.deliveries, {name: dict(rows) for name, rows in reads.fields.items()}])
 
 
+def encode_told(told: Told) -> bytes:
+    """The entry of the time that a handler was told."""
+    return pack([24, told.deliveries, told.at_ms])
+
+
 def encode_completion(completion: Completion) -> bytes:
     """A completion's entry."""
     result = completion.result
@@ -312,6 +319,8 @@ def decode_entry(row: bytes) -> Entry:
         return Reads(fields[1], fields[2])
     if tag == 18:
         return Cancellation(fields[1], fields[2])
+    if tag == 24:
+        return Told(fields[1], fields[2])
     return Issued(_decode_command(tag, fields[3:]), fields[1], fields[2])
 
 

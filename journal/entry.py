@@ -286,6 +286,17 @@ class Reads(Struct, frozen=True):
     fields: Mapping[str, Mapping[bytes, bytes]]
 
 
+class Told(Struct, frozen=True):
+    """What time a handler was told between two deliveries, where that is no delivery's.
+
+    Not a command: it asks for nothing, and a handler that does not ask for the time follows its
+    journal all the same. It holds for whatever runs between the two, also before this entry.
+    """
+
+    deliveries: int
+    at_ms: int
+
+
 class Completion(Struct, frozen=True):
     """The answer to command ``index``, accepted at ``at_ms`` (milliseconds since 1970)."""
 
@@ -305,4 +316,4 @@ class Cancellation(Struct, frozen=True):
 Delivery = Completion | Cancellation
 """What is delivered to the handler, one at a time, in journal order."""
 
-Entry = Input | Issued | Reads | Completion | Cancellation
+Entry = Input | Issued | Reads | Told | Completion | Cancellation

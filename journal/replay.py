@@ -17,7 +17,7 @@ recorded ``Patched``, and one that the code does not ask for any more is stepped
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -35,6 +35,7 @@ from .entry import (
     Issued,
     Patched,
     Reads,
+    Told,
 )
 
 LATER_COMMANDS_MAX = 1_000
@@ -75,6 +76,9 @@ class ReplayCursor:
     input: Input | None = None
     gives_up = False
     """Whether the journal says that the handler was given up."""
+    times: Mapping[int, int] = {}
+    """By the number of deliveries before: the time that the handler was told then, where that was
+    later than any delivery's."""
     # Commands whose completion is in the recorded part.
     _answered: Container[int] = ()
     # Where the completions of the recorded part stand, in order.
@@ -109,6 +113,7 @@ class ReplayCursor:
     def _read(self, entries: Iterable[tuple[int, Entry]]) -> None:
         answered: set[int] = set()
         completion_indexes: list[int] = []
+        times: dict[int, int] = {}
         for index, entry in entries:
             match entry:
                 case Issued():
@@ -123,9 +128,12 @@ class ReplayCursor:
                     completion_indexes.append(index)
                 case Reads():
                     self._add_reads(entry)
+                case Told():
+                    times[entry.deliveries] = entry.at_ms
                 case Input():
                     self.input = entry
         self._answered, self._completion_indexes = answered, completion_indexes
+        self.times = times
         self._recorded_deliveries = len(self._undelivered)
 
     @property

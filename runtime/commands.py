@@ -12,7 +12,6 @@ what the user's verbs are called (``handler_port``), nor when anything runs (``a
 from collections.abc import Container
 
 from ..journal import codec, keys
-from ..journal.differences import Now, explain
 from ..journal.entry import (
     Cancel,
     Cancellation,
@@ -30,6 +29,7 @@ from ..objects.errors import HoldfastError, JournalMismatchError, StepFailedErro
 from ..objects.identity import AwakeableId, InvocationId
 from .cancellation import cancel_callee
 from .compensations import Compensations
+from .departures import departure_of
 from .failures import comes_again, error_of, failure_of
 from .handler_loop import HandlerLoop
 from .lifecycle import Lifecycle
@@ -42,6 +42,7 @@ from .promises import remove_waiter
 from .sources import SourceFinder
 from .stack_room import check_room
 from .steps import Steps
+from .told_times import keep_time
 from .unwritten import GivenUp, Unwritten, look_at_state
 from .withdrawal import close_awakeable
 
@@ -56,6 +57,9 @@ class Commands:
 
     compensations: Compensations | None = None
     """What was registered to be taken back; ``None`` while nothing was."""
+    # As `told_times` says.
+    told_at = -1
+    has_moved: bool | None = None
     # A cancellation that came while a section held it back is not applied yet.
     _is_held = False
     # Sections that hold cancellations back and were not left, in all tasks of the handler.
@@ -78,7 +82,7 @@ class Commands:
         self.sources = sources
         self.input, self.cursor = self._read_journal()
         self.now_ms = invocation.record.begun_ms
-        """The recorded time of the last delivery."""
+        """The recorded time of the last delivery, or a later one that was told since."""
         self.fault: HoldfastError | None = None
         """Why the attempt must not go on, although the handler may have caught the exception."""
         self.is_over = False
@@ -192,6 +196,8 @@ class Commands:
         Raises:
             TerminalError, ContextMisuseError: a value cannot be stored; nothing was staged.
         """
+        if self.has_moved is not None:
+            keep_time(self, waits=False)
         state = self.state
         if isinstance(state, ExclusiveState):
             state.save(self.invocation.next_index)
@@ -277,16 +283,7 @@ class Commands:
 
     def _refuse(self, difference: Difference) -> JournalMismatchError:
         """The error for a handler that leaves its journal; called where it asks, or waits."""
-        handler = self.invocation.handler
-        assert handler is not None, "an attempt without code to run"
-        is_asking = difference.attempted is not None
-        now = Now(
-            place=self.sources.find(handler) if is_asking else self._loop.waits_at,
-            handler=handler.source,
-            fingerprint=handler.fingerprint,
-            time_ms=self.now_ms,
-        )
-        return JournalMismatchError(mismatch=explain(difference, now))
+        return departure_of(difference, self.invocation, self.sources, self._loop, self.now_ms)
 
     # -- Delivering --------------------------------------------------------------------------
 
@@ -300,6 +297,8 @@ class Commands:
         """
         if self.unwritten is not None:
             self.unwritten.settle()
+        if self.has_moved is not None:
+            keep_time(self, waits=True)
         self._hands_on = self._is_draining and self.cancellation is not None
         if self.cursor.deliveries in self._waits:
             # An earlier attempt waited here too, and stored what it had changed.

@@ -12,11 +12,14 @@ from .commands import Commands
 from .compensations import Begin, Compensations
 from .handler_loop import HandlerLoop
 from .object_state import ExclusiveState, NoState
+from .told_times import keep_time
 
 
 def record_give_up(commands: Commands, failure: Failure) -> GiveUp:
     """Write that the handler is given up with ``failure``, and what is to be taken back."""
     give_up = GiveUp(failure, _compensations(commands).owed)
+    if commands.has_moved is not None:
+        keep_time(commands, waits=False)
     commands.write(give_up)
     return give_up
 

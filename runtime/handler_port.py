@@ -57,6 +57,7 @@ from .stack_room import check_room
 from .steering import read_messages
 from .step_plan import StepPlan
 from .timers import FOREVER_MS
+from .told_times import tell_time
 
 DEAD_CALLS_MAX = 100
 """Verbs that an attempt which is over, or has left its journal, refuses; further ones wait for ever
@@ -114,7 +115,7 @@ class HandlerPort(SagaVerbs):
         """As ``Syscalls.sleep``."""
         if self._is_refused(is_brief=True):
             return self._loop.create_future()
-        due_ms = self._commands.now_ms + max(0, round(duration.total_seconds() * 1000))
+        due_ms = tell_time(self._commands) + max(0, round(duration.total_seconds() * 1000))
         return self._commands.await_completion(*self._commands.issue_timer(due_ms))
 
     def find_handler(self, target: Target) -> HandlerDefinition | None:
@@ -177,10 +178,9 @@ class HandlerPort(SagaVerbs):
         """As ``Syscalls.awakeable``."""
         if self._is_refused():
             return "", self._loop.create_future()
-        commands = self._commands
+        commands, now_ms = self._commands, tell_time(self._commands)
         match = commands.follow(MakeAwakeable())
         if match is None:
-            now_ms = commands.now_ms
             command = command_of(question, now_ms)
             index = commands.append(command)
             lifecycle, id_ = commands.lifecycle, self._invocation.id
@@ -221,7 +221,7 @@ class HandlerPort(SagaVerbs):
         """As ``Syscalls.sign_link``."""
         if self._is_refused():
             return ""
-        return self._commands.lifecycle.links.sign_at(text, self._commands.now_ms)
+        return self._commands.lifecycle.links.sign_at(text, tell_time(self._commands))
 
     @property
     def is_workflow(self) -> bool:
@@ -325,10 +325,9 @@ class HandlerPort(SagaVerbs):
             return self._loop.create_future()
         commands = self._commands
         index, is_new = commands.issue(AwaitSignal(name))
-        if is_new:
-            signal = take_signal(commands.lifecycle, self._invocation, name, index)
-            if signal is not None:
-                commands.answer(index, signal)
+        signal = take_signal(commands.lifecycle, self._invocation, name, index) if is_new else None
+        if signal is not None:
+            commands.answer(index, signal)
         pending = Pending(Awaited.SIGNAL, result=result, name=name)
         return commands.await_completion(index, pending)
 
@@ -382,7 +381,7 @@ class HandlerPort(SagaVerbs):
 
     def now_ms(self) -> int:
         """As ``Syscalls.now_ms``."""
-        return self._commands.now_ms
+        return tell_time(self._commands)
 
     def state_get(self, field: StateField[Any]) -> Any:
         """As ``Syscalls.state_get``."""
@@ -415,13 +414,14 @@ class HandlerPort(SagaVerbs):
 
     def now(self) -> float:
         """As ``LoopHost.now``."""
-        return self._commands.now_ms / 1000
+        commands = self._commands
+        return (commands.now_ms if commands.is_over else tell_time(commands)) / 1000
 
     def set_timer(self, when: float) -> DurableTimer:
         """As ``LoopHost.set_timer``."""
         if self._commands.is_frozen or (self._commands.fault is not None and self._is_refused()):
             return DurableTimer(_NO_COMMAND)
-        due_ms = max(self._commands.now_ms, round(min(when * 1000, FOREVER_MS)))
+        due_ms = max(tell_time(self._commands), round(min(when * 1000, FOREVER_MS)))
         index, pending = self._commands.issue_timer(due_ms)
         pending.timer = DurableTimer(index)
         self._commands.pending[index] = pending

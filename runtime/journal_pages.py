@@ -37,6 +37,7 @@ from ..journal.entry import (
     SendSignal,
     Sleep,
     TakeMessage,
+    Told,
 )
 from ..objects.errors import HoldfastError
 from ..objects.identity import AwakeableId, InvocationId, format_invocation_id
@@ -68,6 +69,7 @@ EntryKind = Literal[
     "compensation",
     "give up",
     "reads",
+    "time",
     "result",
     "cancellation",
 ]
@@ -104,12 +106,13 @@ class EntryInfo:
             * ``give back``: what entry ``of`` asked for is not wanted any more;
             * ``compensation``: one was registered; ``give up``: what is owed runs from here on;
             * ``reads``: what a shared handler read of its object;
+            * ``time``: what it was told the time was, when that is later than any result;
             * ``result``: of entry ``of``; ``cancellation``: it was told to end.
 
         name: of a step, promise, signal, patch or compensation; the target of a call or a send; the
             id of an awakeable, or of the invocation that it concerns.
         source: the line that asked for it, ``"assistant.py:12"``.
-        at: when it was written; known of results and cancellations.
+        at: when it was written; known of results, cancellations and times.
         due_at: when a timer is due.
         is_complete: whether it has its result; ``None`` where none comes.
         of: the entry that it answers or gives back.
@@ -206,6 +209,8 @@ def describe_entry(id_: InvocationId, index: int, entry: Entry) -> EntryInfo:
             return EntryInfo(index=index, kind="input")
         case Reads():
             return EntryInfo(index=index, kind="reads")
+        case Told(_, at_ms):
+            return EntryInfo(index=index, kind="time", at=moment_of(at_ms))
         case Cancellation(at_ms, reason):
             return EntryInfo(index=index, kind="cancellation", name=reason, at=moment_of(at_ms))
         case Completion(of, at_ms, result):

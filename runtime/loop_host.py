@@ -8,7 +8,7 @@ class LoopHost(Protocol):
     """What a loop needs from the attempt it belongs to."""
 
     def now(self) -> float:
-        """Give the recorded time of the last delivery, in seconds since 1970; never goes back."""
+        """Give the handler's time, in seconds since 1970; moves with deliveries, never back."""
         ...
 
     def set_timer(self, when: float) -> Hashable:

@@ -208,7 +208,7 @@ class ScheduleLoop(ErrorsFirst, CancelledScopes, LoopWithoutOutside):
         self._host.cancel_timer(timer)
 
     def time(self) -> float:
-        """Give the recorded time of the last delivery, in seconds since 1970."""
+        """Give the handler's time, in seconds since 1970: mostly that of the last delivery."""
         return self._host.now()
 
     def create_future(self) -> asyncio.Future[Any]:

@@ -36,6 +36,7 @@ from ..journal.entry import (
     Send,
     Sleep,
     TakeMessage,
+    Told,
 )
 from ..journal.records import (
     AwakeableRecord,
@@ -110,7 +111,7 @@ class Journal:
             case Issued(command, deliveries):
                 yield from self._add_deliveries(name, deliveries)
                 yield from self._add_command(name, index, command)
-            case Reads(deliveries):
+            case Reads(deliveries) | Told(deliveries):
                 yield from self._add_deliveries(name, deliveries)
             case Completion(answered):
                 self.deliverable += 1

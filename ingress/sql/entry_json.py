@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 
 from msgspec.structs import fields
 
-from ...journal.entry import Cancellation, Completion, Failure, Input, Issued, Reads, Run
+from ...journal.entry import Cancellation, Completion, Failure, Input, Issued, Reads, Run, Told
 from ...objects.errors import HoldfastError
 from ...objects.identity import INVOCATION_ID_BYTES, InvocationId, Target, format_invocation_id
 from ...objects.serde import packed_serde
@@ -38,6 +38,8 @@ def entry_json(seen: EntryView) -> str:
             said = {"reason": reason}
         case Reads(fields=read):
             said = {"fields": sorted(read)}
+        case Told(_, at_ms):
+            said = {"at_ms": at_ms}
     return _dump({kind: {name: said}})
 
 

@@ -27,6 +27,7 @@ from ...journal.entry import (
     Send,
     SendSignal,
     Sleep,
+    Told,
 )
 from ...objects.identity import InvocationId, Target
 from .invocations import find_invocation
@@ -97,6 +98,8 @@ class EntryView:
                 return "Notification: Cancellation"
             case Reads():
                 return "Event: Reads"
+            case Told():
+                return "Event: Told"
 
     @property
     def name(self) -> str | None:

@@ -34,6 +34,7 @@ from holdfast.journal.entry import (
     SendSignal,
     Sleep,
     TakeMessage,
+    Told,
 )
 from holdfast.journal.undo_rows import UndoRow
 from holdfast.objects.identity import InvocationId, Origin, Target
@@ -199,6 +200,7 @@ def test_the_place_of_an_action_does_not_change(action: str | None, expected: st
             codec.encode_reads(Reads(3, {"f": {b"": b"x"}})),
             "01 93 08 03 81 a166 81 c400 c401 78",
         ),
+        (Told(3, 9), codec.encode_told(Told(3, 9)), "01 93 18 03 09"),
     ],
 )
 def test_other_entries_do_not_change(entry: Entry, row: bytes, expected: str) -> None:

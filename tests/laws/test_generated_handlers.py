@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 from holdfast import RuntimeConfig, UnknownTargetError
 from holdfast.journal import keys
 from holdfast.journal.entry import Cancellation, Completion
+from holdfast.journal.records import decode_outcome
 from holdfast.objects.identity import InvocationId, parse_invocation_id
 from holdfast.testing.journals import read_entries
 from holdfast.testing.stage import Death
@@ -208,7 +209,10 @@ def test_a_completed_journal_replays_alike_in_other_processes(tmp_path: Path) ->
         is_kept = keys.journal(id_bytes, 0) in play.store_rows
         if is_kept and id_bytes in play.begun_rows:  # Others ended within one turn.
             trace = TRACES.attempts[id_][-1]
-            cases.append({"rows": rewound(play, id_bytes), "trace": trace})
+            completed_ms = decode_outcome(play.store_rows[keys.outcome(id_bytes)]).completed_ms
+            cases.append(
+                {"rows": rewound(play, id_bytes), "trace": trace, "completed_ms": completed_ms}
+            )
 
     collect()
     path = tmp_path / "cases.json"

@@ -202,9 +202,11 @@ class Agent(VirtualObject):
 
     @handler
     async def work(self, ctx: Context) -> list[str]:
-        drawn, began = ctx.random.random(), ctx.time()
+        drawn = ctx.random.random()
         self.seen.append("begun")
-        self.seen.append(await ctx.run("one", give, "one"))
+        one = ctx.run("one", give, "one")
+        began = ctx.time()
+        self.seen.append(await one)
         self.seen.append(str(self.number))
         step = ctx.run("two", give, "two")
         self.seen.append("asked for two")
