@@ -8,13 +8,23 @@ msgspec reads for itself, and there is nobody to say it to: that has to be refus
 Marks are recognised by looking at them, so that nobody who does not use pydantic loads it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from types import UnionType
-from typing import Annotated, Any, Final, Literal, Union, cast, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Final,
+    ForwardRef,
+    Literal,
+    NewType,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+)
 
 import msgspec
-
-from . import pydantic_models
 
 _WORDS: Final = frozenset({"gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length"})
 """What msgspec says by the same words, and means the same.
@@ -30,7 +40,7 @@ _PACKAGES: Final = frozenset({"annotated_types", "pydantic", "pydantic_core"})
 
 def in_words_of_msgspec(annotation: Any) -> Any:
     """``annotation`` with a ``msgspec.Meta`` for whatever one can say; itself where nothing can."""
-    named = _value_of(annotation)
+    named = value_of(annotation)
     if named is not annotation:
         said_of_it = in_words_of_msgspec(named)
         return annotation if said_of_it is named else said_of_it
@@ -39,70 +49,103 @@ def in_words_of_msgspec(annotation: Any) -> Any:
         return annotation
     if origin is Annotated:
         return _with_meta(annotation)
-    said = tuple(in_words_of_msgspec(part) for part in parts)
-    if all(new is old for new, old in zip(said, parts, strict=True)):
+    return with_parts(annotation, tuple(in_words_of_msgspec(part) for part in parts))
+
+
+def with_parts(annotation: Any, parts: tuple[Any, ...]) -> Any:
+    """``annotation`` with these arguments; itself where they are its own."""
+    if all(new is old for new, old in zip(parts, get_args(annotation), strict=True)):
         return annotation
+    origin: Any = get_origin(annotation)
     if origin in {Union, UnionType}:
         union: Any = Union
-        return union[said]
-    return annotation.copy_with(said) if hasattr(annotation, "copy_with") else origin[said]
+        return union[parts]
+    return annotation.copy_with(parts) if hasattr(annotation, "copy_with") else origin[parts]
 
 
 def needs_pydantic(annotation: Any) -> bool:
     """Whether only pydantic can decode it: it is said in so many words, or by a class of its."""
-    annotation = _value_of(annotation)
+    annotation = value_of(annotation)
     if get_origin(annotation) is Literal:
         return False
     return (
-        _is_pydantic_dataclass(annotation)
+        is_pydantic_dataclass(annotation)
+        or _alias_of(annotation) is not None
         or any(_is_constraint(mark) for mark in getattr(annotation, "__metadata__", ()))
-        or any(needs_pydantic(part) for part in get_args(annotation)[: _types_in(annotation)])
+        or any(needs_pydantic(part) for part in get_args(annotation)[: types_in(annotation)])
     )
 
 
-def find_unchecked(annotation: Any) -> str | None:
-    """The field, within a class that msgspec reads, that says something which nobody looks at."""
-    return _find_unchecked(annotation, set())
-
-
-def _find_unchecked(annotation: Any, seen: set[Any]) -> str | None:
-    """As said, of classes that are not ``seen``: each once, as each may lead to all others."""
-    annotation = _value_of(annotation)
+def is_endless(annotation: Any) -> bool:
+    """Whether there is a type alias in it that leads to itself, as JSON's own type does."""
+    annotation = value_of(annotation)
     if get_origin(annotation) is Literal:
-        return None
-    if isinstance(annotation, type) and not get_args(annotation):
-        if annotation in seen:
-            return None
-        seen.add(annotation)
-        for name, hint in _fields_of(annotation):
-            if in_words_of_msgspec(hint) is not hint or needs_pydantic(hint):
-                return f"{annotation.__qualname__}.{name}"
-            found = _find_unchecked(hint, seen)
-            if found is not None:
-                return found
-        return None
-    parts = get_args(annotation)[: _types_in(annotation)]
-    return next(filter(None, (_find_unchecked(part, seen) for part in parts)), None)
+        return False
+    parts = get_args(annotation)[: types_in(annotation)]
+    return _alias_of(annotation) is not None or any(map(is_endless, parts))
 
 
-def _value_of(annotation: Any) -> Any:
-    """What a ``NewType`` or a type alias stands for; itself for anything else."""
+def value_of(annotation: Any) -> Any:
+    """What a ``NewType`` or a type alias stands for; itself for anything else.
+
+    Also for an alias that leads to itself, as to replace it by what it says would never end.
+    """
     named = annotation
-    while type(named).__name__ in {"NewType", "TypeAliasType"}:
-        try:
-            named = named.__supertype__ if hasattr(named, "__supertype__") else named.__value__
-            if _mentions(named, annotation):
-                return annotation  # It is a part of itself.
-        except Exception:  # noqa: BLE001  # an alias is evaluated here, and may raise whatever it likes
-            return annotation
+    while (said := _said_by_name(named)) is not named:
+        if _leads_to(said, _alias_of(named), set()):
+            return named
+        named = said
     return named
 
 
-def _mentions(annotation: Any, alias: Any) -> bool:
-    return annotation is alias or any(_mentions(part, alias) for part in get_args(annotation))
+def _said_by_name(named: Any) -> Any:
+    """What a name was given to; itself where it is none."""
+    try:
+        if isinstance(named, NewType):
+            return named.__supertype__
+        alias = _alias_of(named)
+        if alias is None:
+            return named
+        said: Any = alias.__value__
+        if isinstance(said, str | ForwardRef):
+            return named  # Only who knows its module can say.
+        if alias is named:
+            return said
+        given = dict(zip(alias.__type_params__, get_args(named), strict=True))
+        if isinstance(said, TypeVar):
+            return given[said]
+        wanted = getattr(said, "__parameters__", ())
+        return said[tuple(given[each] for each in wanted)] if wanted else said
+    except Exception:  # noqa: BLE001  # an alias is evaluated here, and may raise whatever it likes
+        return named
 
 
-def _types_in(annotation: Any) -> int | None:
+def _alias_of(named: Any) -> Any:
+    """The type alias that it is, or is made from by brackets."""
+    for each in (named, get_origin(named)):
+        if type(each).__name__ == "TypeAliasType":
+            return each
+    return None
+
+
+def _leads_to(annotation: Any, alias: Any, seen: set[int]) -> bool:
+    """Whether an alias is a part of what it says, by way of whatever other ones."""
+    if alias is None or get_origin(annotation) is Literal:
+        return False
+    if isinstance(annotation, str | ForwardRef):
+        return True  # A name that was not looked up, most likely its own.
+    found = _alias_of(annotation)
+    if found is alias:
+        return True
+    if found is not None and id(found) in seen:
+        return False
+    seen.add(id(found))
+    said = _said_by_name(annotation)
+    parts = get_args(annotation)[: types_in(annotation)] if said is annotation else (said,)
+    return any(_leads_to(part, alias, seen) for part in parts)
+
+
+def types_in(annotation: Any) -> int | None:
     """How many of its arguments are types, as a slice's end: what else is annotated is a mark."""
     return 1 if get_origin(annotation) is Annotated else None
 
@@ -176,19 +219,6 @@ def _is_dataclass(annotation: Any) -> bool:
     return isinstance(annotation, type) and hasattr(cast("object", annotation), _FIELDS)
 
 
-def _is_pydantic_dataclass(annotation: Any) -> bool:
+def is_pydantic_dataclass(annotation: Any) -> bool:
+    """Whether it is a class that pydantic reads and writes, though no model."""
     return _is_dataclass(annotation) and hasattr(annotation, "__pydantic_validator__")
-
-
-def _fields_of(cls: type) -> Iterator[tuple[str, Any]]:
-    if pydantic_models.is_model(cls) or _is_pydantic_dataclass(cls):
-        return
-    kind: Any = cls
-    marks = ("__struct_fields__", _FIELDS, "__total__", "_fields")
-    if not any(hasattr(kind, mark) for mark in marks):
-        return
-    try:
-        hints = get_type_hints(kind, include_extras=True)
-    except Exception:  # noqa: BLE001  # an annotation may raise whatever it likes when evaluated
-        return
-    yield from hints.items()

@@ -13,6 +13,7 @@ from typing import Any, Final, NewType, Protocol, TypeGuard, TypeVar
 import msgspec
 
 from .errors import InvalidArgumentError
+from .pydantic_words import in_words_of_pydantic
 
 T = TypeVar("T")
 
@@ -107,7 +108,7 @@ def make_adapter(annotation: Any, *, is_base64: bool = False) -> Adapter:
 def find_schema(annotation: Any) -> dict[str, Any] | None:
     """The JSON Schema of ``annotation``, or ``None``: pydantic can make none of it."""
     try:
-        return make_adapter(annotation).json_schema()
+        return make_adapter(in_words_of_pydantic(annotation)).json_schema()
     except Exception:  # noqa: BLE001  # no pydantic, or a type that has no schema there
         return None
 

@@ -25,11 +25,13 @@ from uuid import UUID
 import msgspec
 
 from . import pydantic_models
-from .constraints import find_unchecked, in_words_of_msgspec, needs_pydantic
+from .constraints import in_words_of_msgspec, is_endless, needs_pydantic
 from .errors import InvalidArgumentError, InvalidDefinitionError
 from .nesting import BYTES_MAX, decode_deep
+from .pydantic_words import in_words_of_pydantic
 from .refusals import UnsupportedTypeError, describe_type, refuse_document, refuse_value, show
 from .set_order import PLAIN, holds_sets, may_hold_sets, order_sets
+from .unchecked import find_unchecked
 
 T = TypeVar("T")
 
@@ -83,15 +85,13 @@ def check_bounds(annotation: Any) -> None:
     """Refuse a type that says a bound which nobody would look at.
 
     Raises:
-        InvalidDefinitionError: it stands in a class that msgspec reads for itself.
+        InvalidDefinitionError: it stands in a class that is read by who does not know it, msgspec
+            or pydantic; or no value of this type could ever be decoded.
     """
-    unchecked = None if needs_pydantic(annotation) else find_unchecked(annotation)
+    by_pydantic = isinstance(json_serde(annotation), _AdaptedSerde)
+    unchecked = find_unchecked(annotation, by_pydantic=by_pydantic)
     if unchecked is not None:
-        message = (
-            f"{unchecked} says what only pydantic looks at, and its class is none of pydantic's; "
-            f"derive that from pydantic.BaseModel, or say it by msgspec.Meta(...)"
-        )
-        raise InvalidDefinitionError(message)
+        raise InvalidDefinitionError(unchecked)
 
 
 def packed_serde(annotation: Any) -> Serde[Any]:
@@ -117,6 +117,8 @@ def find_unsupported_type(annotation: Any) -> str | None:
 def _find_strange_types(annotation: Any) -> list[type]:
     """The types within ``annotation`` that neither msgspec nor pydantic knows."""
     strange: list[type] = []
+    if is_endless(annotation):
+        return strange  # It is pydantic's, and msgspec would not come to an end.
 
     def note(cls: type) -> dict[str, object]:
         if cls is not object and not pydantic_models.is_model(cls):
@@ -359,9 +361,7 @@ class _AdaptedSerde:
 
     def encode(self, value: Any) -> bytes:
         try:
-            builtins = self._adapter.dump_python(
-                value, mode="json", by_alias=True, round_trip=self._is_packed
-            )
+            builtins = self._dump(value)
             if self._is_packed:
                 if self._may_hide:
                     pydantic_models.check_not_hidden(builtins)
@@ -378,9 +378,15 @@ class _AdaptedSerde:
         try:
             if self._is_packed:
                 data = pydantic_models.to_json(_decode_any_packed(data))
+                return pydantic_models.validate(self._adapter.validate_json, data)
             return pydantic_models.validate(self._adapter.validate_json, data)
         except RAISED_BY_TYPES as error:
             raise refuse_document(data, error, self._expected) from error
+
+    def _dump(self, value: Any) -> Any:
+        return self._adapter.dump_python(
+            value, mode="json", by_alias=True, round_trip=self._is_packed
+        )
 
 
 def _build_asked(annotation: Any) -> Serde[Any]:
@@ -408,15 +414,18 @@ def _build_json(annotation: Any) -> Serde[Any]:
     return serde
 
 
-def _by_pydantic(annotation: Any) -> Serde[Any]:
+def _by_pydantic(annotation: Any, *, is_packed: bool = False) -> Serde[Any]:
     try:
-        return _AdaptedSerde(annotation, is_packed=False, is_base64=True)
+        said = annotation if is_packed else in_words_of_pydantic(annotation)
+        return _AdaptedSerde(said, is_packed=is_packed, is_base64=True)
     except Exception as error:
         message = f"no value can be decoded as {describe_type(annotation)}: {error}"
         raise InvalidDefinitionError(message) from error
 
 
 def _build_packed(annotation: Any) -> Serde[Any]:
+    if is_endless(annotation):
+        return _by_pydantic(annotation, is_packed=True)
     try:
         return _PackedSerde(annotation)
     except Exception as error:  # noqa: BLE001 - as for JSON
@@ -426,7 +435,8 @@ def _build_packed(annotation: Any) -> Serde[Any]:
 def _adapt(annotation: Any, error: Exception, *, is_packed: bool) -> Serde[Any]:
     """Ask pydantic about what msgspec does not do, when there is a model in it."""
     if _mentions_model(annotation):
-        return _AdaptedSerde(annotation, is_packed=is_packed)
+        said = annotation if is_packed else in_words_of_pydantic(annotation)
+        return _AdaptedSerde(said, is_packed=is_packed)
     message = f"no value can be decoded as {describe_type(annotation)}: {error}"
     raise InvalidDefinitionError(message) from error
 

@@ -2,9 +2,9 @@
 
 import re
 from dataclasses import dataclass, make_dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal, NamedTuple, NewType, Optional, TypedDict
+from typing import Annotated, Any, Literal, NamedTuple, NewType, Optional, TypedDict, TypeVar
 
 import msgspec
 import pydantic
@@ -25,7 +25,7 @@ from holdfast import (
     handler,
     shared,
 )
-from holdfast.objects import constraints
+from holdfast.objects import unchecked
 from holdfast.objects.constraints import in_words_of_msgspec, needs_pydantic
 from holdfast.objects.definition import define
 from holdfast.objects.schemas import schema_of
@@ -92,6 +92,11 @@ Named = NewType("Named", Even)  # pyright: ignore[reportGeneralTypeIssues]  # as
 Money = Annotated[Decimal, Field(gt=0, decimal_places=2)]
 Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
+T = TypeVar("T")
+AtLeastOne = TypeAliasType("AtLeastOne", Annotated[list[T], Len(1)], type_params=(T,))
+Tree = TypeAliasType("Tree", "list[Tree | PositiveInt]")
+MOMENT = b'["2026-01-01T00:00:00", 2]'
+
 REFUSED: list[tuple[Any, bytes, str]] = [
     (PositiveInt, b"0", ">= 1"),
     (Annotated[int, Gt(0), Le(5)], b"6", "<= 5"),
@@ -120,6 +125,15 @@ REFUSED: list[tuple[Any, bytes, str]] = [
     (Sum, b'{"cents": 0}', "greater than 0"),
     (list[Sum] | None, b'[{"cents": 0}]', "greater than 0"),
     (Annotated[Cat | Dog, Field(discriminator="kind")], b'{"kind": "cat"}', "field required"),
+    # What one part needs pydantic for is no reason to pass over the bounds of the others.
+    (tuple[PositiveInt, Even], b"[-1, 2]", "greater than 0"),
+    (Cat | PositiveInt, b"-1", "greater than 0"),
+    (list[Cat | dict[str, PositiveInt]], b'[{"a": 0}]', "greater than 0"),
+    (tuple[Annotated[int, msgspec.Meta(ge=1, le=3)], Even], b"[4, 2]", "less than or equal to 3"),
+    (Dog | Annotated[str, msgspec.Meta(pattern="^a")], b'"b"', "match pattern"),
+    (tuple[Annotated[datetime, msgspec.Meta(tz=True)], Even], MOMENT, "with a time zone"),
+    (Tree, b"[[[-1]]]", "greater than 0"),
+    (AtLeastOne[int], b"[]", "length >= 1"),
 ]
 
 
@@ -140,6 +154,9 @@ def test_what_is_out_of_bounds_is_refused(annotation: Any, data: bytes, message:
         (Annotated[str, Field(strict=True)], b'"a"', "a"),
         (Money, b'"1.50"', Decimal("1.50")),
         (Even, b"4", 4),
+        (tuple[Annotated[bytes, msgspec.Meta(max_length=1)], Even], b'["/w==", 2]', (b"\xff", 2)),
+        (Dog | Annotated[str, msgspec.Meta(pattern="a$")], b'"a"', "a"),
+        (Tree, b"[[1, [2]]]", [[1, [2]]]),
         (Word, b'" a "', "a"),
         (Sum, b'{"cents": 1}', Sum(cents=1)),
         (Annotated[Cat | Dog, Field(discriminator="kind")], b'{"kind": "dog"}', Dog(kind="dog")),
@@ -171,16 +188,16 @@ def test_classes_that_all_lead_to_each_other_are_looked_at_once_each(
     for cls in classes.values():
         cls.__module__ = __name__
     looked_at: list[type] = []
-    fields_of: Any = vars(constraints)["_fields_of"]
+    fields_of: Any = vars(unchecked)["_fields_of"]
 
     def look_at(cls: type) -> Any:
         looked_at.append(cls)
         return fields_of(cls)
 
-    monkeypatch.setattr(constraints, "_fields_of", look_at)
+    monkeypatch.setattr(unchecked, "_fields_of", look_at)
     for name, cls in classes.items():
         monkeypatch.setitem(globals(), name, cls)
-    assert constraints.find_unchecked(classes["Part0"]) is None
+    assert unchecked.find_unchecked(classes["Part0"], by_pydantic=False) is None
     assert [cls.__name__ for cls in looked_at if cls in classes.values()] == names
 
 
