@@ -197,6 +197,7 @@ _encode_packed = msgspec.msgpack.Encoder(enc_hook=_to_packed_builtin).encode
 _check_numbers = msgspec.msgpack.Encoder(enc_hook=_to_json_builtin).encode
 """Encode to nobody: it may hold secrets, and raises what a number beyond 64 bits does."""
 _decode_any_packed = msgspec.msgpack.Decoder().decode
+_decode_any_json = msgspec.json.Decoder().decode
 _check_floats = json.JSONEncoder(allow_nan=False, check_circular=False).encode
 
 # What MessagePack has words of its own for, or msgspec writes in it otherwise than in JSON.
@@ -379,9 +380,13 @@ class _AdaptedSerde:
             if self._is_packed:
                 data = pydantic_models.to_json(_decode_any_packed(data))
                 return pydantic_models.validate(self._adapter.validate_json, data)
-            return pydantic_models.validate(self._adapter.validate_json, data)
+            decode_deep(_decode_any_json, data)  # pydantic takes NaN, infinities and 1e999.
+            value = pydantic_models.validate(self._adapter.validate_json, data)
+            if len(data) >= _LONG and _may_hold_long_number(data):
+                _check_numbers(self._dump(value))
         except RAISED_BY_TYPES as error:
             raise refuse_document(data, error, self._expected) from error
+        return value
 
     def _dump(self, value: Any) -> Any:
         return self._adapter.dump_python(
