@@ -21,6 +21,7 @@ from . import pydantic_models
 from .errors import InvalidArgumentError
 from .refusals import show
 from .serde import Serde, is_decoded_by_msgspec, json_serde
+from .unread_names import find_unread, say_unread
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 """Positional and keyword arguments, ready for the call."""
@@ -78,6 +79,9 @@ def make_argument_codec(
         InvalidDefinitionError: a type that no value can be decoded as.
     """
     codec = _make_codec(handler, parameters, raw)
+    unread = next(filter(None, (find_unread(one.annotation) for one in parameters)), None)
+    if unread is not None:
+        codec = _ReadBack(codec, unread)
     if any(pydantic_models.may_hide_secrets(one.annotation) for one in parameters):
         return _WithSecrets(codec)
     return codec
@@ -109,6 +113,29 @@ class _WithSecrets:
     def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
         data = self._codec.encode(args, kwargs)
         pydantic_models.check_not_hidden(data)
+        return data
+
+
+class _ReadBack:
+    """A handler that reads a field of an argument by another name than that is written by."""
+
+    __slots__ = ("_codec", "_unread")
+
+    def __init__(self, codec: ArgumentCodec, unread: str) -> None:
+        self._codec = codec
+        self._unread = unread
+
+    def decode(self, data: bytes) -> Arguments:
+        return self._codec.decode(data)
+
+    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
+        data = self._codec.encode(args, kwargs)
+        try:
+            read_args, read_kwargs = self._codec.decode(data)
+        except InvalidArgumentError:
+            return data  # Whoever decodes it says why not.
+        if self._codec.encode(read_args, read_kwargs) != data:
+            raise InvalidArgumentError(say_unread(self._unread))
         return data
 
 

@@ -19,7 +19,7 @@ from .fingerprints import find_code, fingerprint_of
 from .handler import Handler
 from .media import JSON, is_json, raw_serde, to_json
 from .options import HandlerOptions
-from .serde import Serde, check_bounds, find_unsupported_type, json_serde
+from .serde import Serde, check_bounds, find_unsupported_type, result_serde
 from .service import (
     RUN,
     Declaration,
@@ -234,7 +234,7 @@ def _inspect_handler(
         argument = make_argument_codec(handler.name, parameters, raw)
         returns_raw = not is_json(content_type)
         result = (
-            raw_serde(content_type, returns, "the result") if returns_raw else json_serde(returns)
+            raw_serde(content_type, returns, "the result") if returns_raw else result_serde(returns)
         )
     except InvalidDefinitionError as error:
         message = f"{where}: {error.message}"

@@ -71,7 +71,7 @@ def is_root_model(annotation: object) -> bool:
 
 
 def name_fields(model: type[Model]) -> list[tuple[str, str]]:
-    """What a dump by alias calls the fields of ``model``, and Python.
+    """What a dump calls the fields of ``model``, by alias or not, and Python.
 
     Not those that are left out, or that a serializer of the user's writes.
     """
@@ -81,13 +81,15 @@ def name_fields(model: type[Model]) -> list[tuple[str, str]]:
         return []
     serializers: Mapping[str, Any] = getattr(decorators, "field_serializers", {})
     written = {name for each in serializers.values() for name in each.info.fields}
-    return [
+    called = [
         (each.serialization_alias or each.alias or name, name)
         for name, each in fields.items()
         if not each.exclude
         and written.isdisjoint({name, "*"})
         and not any(type(mark).__name__ in _SERIALIZERS for mark in each.metadata)
     ]
+    aliases = {alias for alias, _ in called}
+    return called + [(name, name) for _, name in called if name not in aliases]
 
 
 def make_adapter(annotation: Any, *, is_base64: bool = False) -> Adapter:

@@ -18,8 +18,8 @@ from asyncio import CancelledError
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from functools import lru_cache
-from typing import Any, Final, Protocol, TypeVar, cast
+from functools import lru_cache, partial
+from typing import Any, Final, Protocol, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -27,15 +27,25 @@ import msgspec
 from . import pydantic_models
 from .constraints import in_words_of_msgspec, is_endless, needs_pydantic
 from .errors import InvalidArgumentError, InvalidDefinitionError
+from .foreign import (
+    from_builtin,
+    from_named_builtin,
+    to_json_builtin,
+    to_named_builtin,
+    to_packed_builtin,
+    to_sent_builtin,
+)
 from .nesting import BYTES_MAX, decode_deep
 from .pydantic_words import in_words_of_pydantic
-from .refusals import UnsupportedTypeError, describe_type, refuse_document, refuse_value, show
+from .refusals import describe_type, refuse_document, refuse_value, show
 from .set_order import PLAIN, holds_sets, may_hold_sets, order_sets
 from .unchecked import find_unchecked
+from .unread_names import find_unread, reads_names, say_unread
 
 T = TypeVar("T")
 
 Build = Callable[[Any], "Serde[Any]"]
+Hook = Callable[[Any], Any]
 
 RAISED_BY_TYPES: Final = (Exception, CancelledError, GeneratorExit, SystemExit)
 """What a value's own code may raise while it is made or written, as a ``__post_init__`` that parses
@@ -79,6 +89,13 @@ def asked_serde(annotation: Any) -> Serde[Any]:
         InvalidDefinitionError: also where a class in it says one that nobody would look at.
     """
     return _made_once(_build_asked, annotation)
+
+
+def result_serde(annotation: Any) -> Serde[Any]:
+    """As ``json_serde``, for what a handler returns and a program reads back as the same type."""
+    unread = find_unread(annotation)
+    serde = json_serde(annotation)
+    return serde if unread is None else _ReadBackSerde(serde, unread)
 
 
 def check_bounds(annotation: Any) -> None:
@@ -143,58 +160,11 @@ def _is_ever_decoded(cls: type) -> bool:
         return False
 
 
-# --- how values that msgspec does not know become builtins, and come back ---
-
-_EXACT: tuple[tuple[type, Callable[[Any], Any]], ...] = (
-    (str, str.__str__),
-    (int, int.__int__),
-    (float, float.__float__),
-    (bytes, bytes),
-)
-
-
-def _to_json_builtin(value: Any) -> Any:
-    return _to_builtin(value, is_round_trip=False, is_read_back=False)
-
-
-def _to_sent_builtin(value: Any) -> Any:
-    return _to_builtin(value, is_round_trip=False, is_read_back=True)
-
-
-def _to_packed_builtin(value: Any) -> Any:
-    return _to_builtin(value, is_round_trip=True, is_read_back=True)
-
-
-def _to_builtin(value: Any, *, is_round_trip: bool, is_read_back: bool) -> Any:
-    cls = cast("type[object]", type(value))
-    if cls is msgspec.Raw:  # An encoder takes it as it is.
-        return _decode_any_packed(value) if is_round_trip else msgspec.json.decode(value)
-    if pydantic_models.is_model(cls):
-        dumped = value.model_dump(mode="json", by_alias=True, round_trip=is_round_trip)
-        if is_read_back and pydantic_models.may_class_hide_secrets(cls):
-            pydantic_models.check_not_hidden(dumped)
-        return dumped
-    for base, to_exact in _EXACT:
-        if issubclass(cls, base):
-            return to_exact(value)
-    raise UnsupportedTypeError(describe_type(cls))
-
-
-def _from_builtin(annotation: type, value: Any) -> Any:
-    if pydantic_models.is_model(annotation):
-        return pydantic_models.validate(
-            annotation.model_validate_json, pydantic_models.to_json(value)
-        )
-    if isinstance(value, annotation):
-        return value
-    message = f"Expected `{describe_type(annotation)}`, got `{type(value).__name__}`"
-    raise ValueError(message)
-
-
-_encode_json = msgspec.json.Encoder(enc_hook=_to_json_builtin).encode
-_encode_sent = msgspec.json.Encoder(enc_hook=_to_sent_builtin).encode
-_encode_packed = msgspec.msgpack.Encoder(enc_hook=_to_packed_builtin).encode
-_check_numbers = msgspec.msgpack.Encoder(enc_hook=_to_json_builtin).encode
+_encode_json = msgspec.json.Encoder(enc_hook=to_json_builtin).encode
+_encode_sent = msgspec.json.Encoder(enc_hook=to_sent_builtin).encode
+_encode_packed = msgspec.msgpack.Encoder(enc_hook=to_packed_builtin).encode
+_encode_named = msgspec.msgpack.Encoder(enc_hook=to_named_builtin).encode
+_check_numbers = msgspec.msgpack.Encoder(enc_hook=to_json_builtin).encode
 """Encode to nobody: it may hold secrets, and raises what a number beyond 64 bits does."""
 _decode_any_packed = msgspec.msgpack.Decoder().decode
 _decode_any_json = msgspec.json.Decoder().decode
@@ -222,7 +192,7 @@ def _refuse_unless_strict_json(value: Any, data: bytes) -> None:
     been a NaN, or nineteen digits in a row, which may be a number beyond 64 bits, is looked at.
     """
     if value is not None and b"null" in data:
-        builtins = msgspec.to_builtins(value, str_keys=True, enc_hook=_to_json_builtin)
+        builtins = msgspec.to_builtins(value, str_keys=True, enc_hook=to_json_builtin)
         _check_floats(builtins)
     if len(data) >= _LONG and _may_hold_long_number(data):
         _check_numbers(value)
@@ -236,17 +206,18 @@ def _with_sets_in_order(data: bytes, value: Any, builtins: Any) -> bytes:
     if not holds_sets(value):
         return data
     if builtins is value:
-        builtins = msgspec.to_builtins(value, str_keys=True, enc_hook=_to_json_builtin)
+        builtins = msgspec.to_builtins(value, str_keys=True, enc_hook=to_json_builtin)
     return _encode_json(order_sets(builtins, value, _encode_json))
 
 
-def _write_packed(value: Any, builtins: Any) -> bytes:
+def _write_packed(value: Any, builtins: Any, to_builtin: Hook = to_packed_builtin) -> bytes:
     """MessagePack of ``value``, which is to become ``builtins``, with sets in such an order."""
-    data = _encode_packed(builtins)
+    encode = _encode_named if to_builtin is to_named_builtin else _encode_packed
+    data = encode(builtins)
     if holds_sets(value):
         if builtins is value:
             builtins = msgspec.to_builtins(
-                value, builtin_types=_PACKED_AS_THEY_ARE, enc_hook=_to_packed_builtin
+                value, builtin_types=_PACKED_AS_THEY_ARE, enc_hook=to_builtin
             )
         data = _encode_packed(order_sets(builtins, value, _encode_packed))
     return data
@@ -254,6 +225,10 @@ def _write_packed(value: Any, builtins: Any) -> bytes:
 
 def _write_packed_whole(value: Any) -> bytes:
     return _encode_packed(value) if type(value) in PLAIN else _write_packed(value, value)
+
+
+def _write_named(value: Any) -> bytes:
+    return _write_packed(value, value, to_named_builtin)
 
 
 # --- the serdes ---
@@ -268,7 +243,7 @@ class _JsonSerde:
 
     def __init__(self, annotation: Any) -> None:
         self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(
-            annotation, dec_hook=_from_builtin
+            annotation, dec_hook=from_builtin
         ).decode
         self._expected = describe_type(annotation)
         self._takes_none = _decodes_to_none(self._decode)
@@ -330,8 +305,10 @@ class _PackedSerde:
         self._encode: Callable[[Any], bytes] = (
             _write_packed_whole if may_hold_sets(annotation) else _encode_packed
         )
+        if find_unread(annotation):
+            self._encode = _write_named
         self._decode: Callable[[bytes], Any] = msgspec.msgpack.Decoder(
-            annotation, dec_hook=_from_builtin
+            annotation, dec_hook=from_named_builtin
         ).decode
         self._expected = describe_type(annotation)
 
@@ -351,14 +328,27 @@ class _PackedSerde:
 class _AdaptedSerde:
     """An annotation that only pydantic understands, such as a union of two models."""
 
-    __slots__ = ("_adapter", "_expected", "_is_packed", "_may_hide", "_takes_none")
+    __slots__ = (
+        "_by_alias",
+        "_expected",
+        "_is_packed",
+        "_may_hide",
+        "_read",
+        "_takes_none",
+        "_write",
+    )
 
     def __init__(self, annotation: Any, *, is_packed: bool, is_base64: bool = False) -> None:
-        self._adapter = pydantic_models.make_adapter(annotation, is_base64=is_base64)
+        adapter = pydantic_models.make_adapter(annotation, is_base64=is_base64)
+        self._write = adapter.dump_python
+        read: Any = adapter.validate_json
+        by_names = is_packed and find_unread(annotation) is not None and reads_names(read)
+        self._by_alias = not by_names
+        self._read = partial(read, by_alias=True, by_name=True) if by_names else read
         self._expected = describe_type(annotation)
         self._is_packed = is_packed
         self._may_hide = pydantic_models.may_hide_secrets(annotation)
-        self._takes_none = not is_packed and _decodes_to_none(self._adapter.validate_json)
+        self._takes_none = not is_packed and _decodes_to_none(self._read)
 
     def encode(self, value: Any) -> bytes:
         try:
@@ -379,9 +369,9 @@ class _AdaptedSerde:
         try:
             if self._is_packed:
                 data = pydantic_models.to_json(_decode_any_packed(data))
-                return pydantic_models.validate(self._adapter.validate_json, data)
+                return pydantic_models.validate(self._read, data)
             decode_deep(_decode_any_json, data)  # pydantic takes NaN, infinities and 1e999.
-            value = pydantic_models.validate(self._adapter.validate_json, data)
+            value = pydantic_models.validate(self._read, data)
             if len(data) >= _LONG and _may_hold_long_number(data):
                 _check_numbers(self._dump(value))
         except RAISED_BY_TYPES as error:
@@ -389,9 +379,26 @@ class _AdaptedSerde:
         return value
 
     def _dump(self, value: Any) -> Any:
-        return self._adapter.dump_python(
-            value, mode="json", by_alias=True, round_trip=self._is_packed
-        )
+        return self._write(value, mode="json", by_alias=self._by_alias, round_trip=self._is_packed)
+
+
+class _ReadBackSerde:
+    """JSON of a type that does not read itself as it is written; see ``unread_names``."""
+
+    __slots__ = ("_serde", "_unread")
+
+    def __init__(self, serde: Serde[Any], unread: str) -> None:
+        self._serde = serde
+        self._unread = unread
+
+    def encode(self, value: Any) -> bytes:
+        return self._serde.encode(value)
+
+    def decode(self, data: bytes) -> Any:
+        value = self._serde.decode(data)
+        if self._serde.encode(value) != data:
+            raise InvalidArgumentError(say_unread(self._unread))
+        return value
 
 
 def _build_asked(annotation: Any) -> Serde[Any]:

@@ -54,7 +54,7 @@ def _find(annotation: Any, seen: set[Any], *, by_pydantic: bool) -> str | None:
 def _find_in_class(cls: type, seen: set[Any], *, by_pydantic: bool) -> str | None:
     is_model = pydantic_models.is_model(cls) or is_pydantic_dataclass(cls)
     by_pydantic = by_pydantic or is_model
-    for name, hint in _fields_of(cls):
+    for name, hint in fields_of(cls):
         where = f"{cls.__qualname__}.{name}"
         if by_pydantic and _has_bound(hint):
             cure = "say it" if is_model else "derive that from pydantic.BaseModel, and say it"
@@ -82,7 +82,8 @@ def _has_bound(annotation: Any) -> bool:
     )
 
 
-def _fields_of(cls: type) -> Iterator[tuple[str, Any]]:
+def fields_of(cls: type) -> Iterator[tuple[str, Any]]:
+    """The fields of a class of those kinds, with their types and what stands beside these."""
     kind: Any = cls
     if pydantic_models.is_model(cls):
         annotated: Any = Annotated

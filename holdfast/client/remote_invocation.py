@@ -10,7 +10,7 @@ from ..objects.handler import Handler
 from ..objects.identity import check_label, format_invocation_id, parse_invocation_id
 from ..objects.media import JSON as MEDIA_JSON
 from ..objects.media import is_json, raw_serde
-from ..objects.serde import SENT_JSON, Serde, json_serde
+from ..objects.serde import SENT_JSON, Serde, json_serde, result_serde
 from ..runtime.effects import EffectPage
 from ..runtime.invocation_info import InvocationInfo
 from .asking import Asker
@@ -205,7 +205,7 @@ def _result_of(handler: Handler[..., Any]) -> Serde[Any]:
     annotation = resolve_annotation(raw, names, {})
     content_type = handler.options.content_type or MEDIA_JSON
     if is_json(content_type):
-        return json_serde(annotation)
+        return result_serde(annotation)
     return raw_serde(content_type, annotation, "the result")
 
 

@@ -188,13 +188,13 @@ def test_classes_that_all_lead_to_each_other_are_looked_at_once_each(
     for cls in classes.values():
         cls.__module__ = __name__
     looked_at: list[type] = []
-    fields_of: Any = vars(unchecked)["_fields_of"]
+    fields_of: Any = vars(unchecked)["fields_of"]
 
     def look_at(cls: type) -> Any:
         looked_at.append(cls)
         return fields_of(cls)
 
-    monkeypatch.setattr(unchecked, "_fields_of", look_at)
+    monkeypatch.setattr(unchecked, "fields_of", look_at)
     for name, cls in classes.items():
         monkeypatch.setitem(globals(), name, cls)
     assert unchecked.find_unchecked(classes["Part0"], by_pydantic=False) is None
