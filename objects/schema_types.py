@@ -10,12 +10,14 @@ multiple, a word that is not known here: then there is none, and the library has
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, Union
 from uuid import UUID
 
 import msgspec
+
+from .key_schemas import type_of_names
 
 Node = Mapping[str, Any]
 
@@ -32,10 +34,11 @@ _FORMATS: Final[Mapping[str, Any]] = {
     "date-time": datetime,
     "date": date,
     "time": time,
+    "duration": timedelta,
     "uuid": UUID,
 }
-WHOLE_NUMBER: Final = "^(0|-?[1-9][0-9]*)$"
-"""The pattern of a key that is decoded as a whole number."""
+ZONES: Final = {True: r"([Zz]|[+-]\d\d:?\d\d)$", False: r"^([^Tt ]*[Tt ])?[^Zz+-]*$"}
+"""The patterns of a time that has to have a zone, or to have none."""
 _NUMBERS: Final = {
     "minimum": "ge",
     "exclusiveMinimum": "gt",
@@ -99,9 +102,12 @@ class _Reader:
         words = frozenset(node) - _SAYS_NOTHING
         kind = node.get("type")
         bounds = _BOUNDS.get(kind, {}) if isinstance(kind, str) else {}
-        said = {bounds[word]: node[word] for word in words & bounds.keys()}
+        said: dict[str, Any] = {bounds[word]: node[word] for word in words & bounds.keys()}
         reader = self._readers.get(words.difference(bounds))
-        if reader is None or (said and "format" in words):
+        if "format" in words and said:
+            zones = [zone for zone, pattern in ZONES.items() if said == {"pattern": pattern}]
+            said = {"tz": zones[0]} if zones else {}
+        if reader is None or (not said and words & bounds.keys()):
             raise _NoTypeError
         type_ = reader(node)
         if isinstance(said.get("pattern"), str):
@@ -119,7 +125,7 @@ class _Reader:
 
     def _one_of(self, node: Node) -> Any:
         values: list[object] = node["enum"]
-        if not all(type(each) in {str, int} for each in values):
+        if not all(type(each) in {str, int, type(None)} for each in values):
             raise _NoTypeError
         return Literal[tuple(values)]
 
@@ -139,7 +145,11 @@ class _Reader:
 
     def _map(self, node: Node) -> Any:
         _check_kind(node, "object")
-        names = _names(node["propertyNames"]) if "propertyNames" in node else str
+        names = str
+        if "propertyNames" in node:
+            names = type_of_names(node["propertyNames"], self.read)
+            if names is None:
+                raise _NoTypeError
         return dict.__class_getitem__((names, self.read(node["additionalProperties"])))
 
     def _object(self, node: Node) -> Any:
@@ -163,19 +173,6 @@ def _to_python(pattern: str) -> str:
     """The same in Python, whose ``$`` at the end lets a line break pass."""
     is_end = pattern.endswith("$") and not pattern.endswith("\\$") and "(?" not in pattern
     return pattern[:-1] + r"\Z" if is_end else pattern
-
-
-def _names(node: Node) -> Any:
-    """The type of the keys of an object."""
-    match node:
-        case {"pattern": pattern} if len(node) == 1 and pattern == WHOLE_NUMBER:
-            return int
-        case {"enum": values} if len(node) == 1 and all(type(each) is str for each in values):
-            return Literal[tuple(values)]
-        case {"format": name} if len(node) == 1 and name in {"date-time", "date", "uuid"}:
-            return _FORMATS[name]
-        case _:
-            raise _NoTypeError
 
 
 def _union(types: Iterable[Any]) -> Any:

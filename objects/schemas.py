@@ -11,36 +11,24 @@ is slow, and loading it takes some fifty milliseconds: ``load_checker`` is there
 thread while nobody has answered yet.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
+from collections.abc import Iterable, Mapping
 from enum import Flag
 from functools import lru_cache
-from importlib import import_module
 from typing import Any, Final, cast
-from uuid import UUID
 
 import msgspec
 from msgspec import inspect
 
 from . import pydantic_models
 from .constraints import in_words_of_msgspec, needs_pydantic
-from .schema_types import WHOLE_NUMBER, find_decoder
+from .key_schemas import FLAGS_LISTED_MAX, names_of
+from .schema_types import ZONES, find_decoder
+from .schema_words import load_library, tolerate
 
-_FORMATS: Final[Mapping[str, Any]] = {
-    "date-time": datetime,
-    "date": date,
-    "time": time,
-    "duration": timedelta,
-    "uuid": UUID,
-    "decimal": Decimal,
-}
-"""Formats that are checked, and the type that a text of the format is decoded as."""
 _PLAIN: Final = frozenset(
     {b'{"type":"boolean"}', b'{"type":"integer"}', b'{"type":"number"}', b'{"type":"string"}'}
 )
 """Schemas that say no more than a type."""
-FLAGS_LISTED_MAX: Final = 255
 PROBLEM_CHARACTERS_MAX: Final = 400
 WORDED_BYTES_MAX: Final = 4096
 """Of a longer value it is said in fewer words why it does not fit: to find better ones takes some
@@ -113,44 +101,12 @@ def is_plain(schema: bytes) -> bool:
 
 def load_checker() -> None:
     """Make ready for ``find_problem``; from any thread, and once is enough."""
-    _load_checker()
+    load_library()
 
 
 def _best_problem(schema: Any, instance: Any) -> Any:
-    make, best_match = _load_checker()
+    make, best_match = load_library()
     return best_match(make(schema).iter_errors(instance))
-
-
-@lru_cache(maxsize=1)
-def _load_checker() -> tuple[Callable[[Any], Any], Callable[[Iterable[Any]], Any]]:
-    """What makes a validator of a schema, and what finds the error to name; imports jsonschema."""
-    jsonschema: Any = import_module("jsonschema")
-    referencing: Any = import_module("referencing.jsonschema")
-    base = jsonschema.Draft202012Validator
-    whole = base.TYPE_CHECKER.redefine("integer", _is_whole)
-    validator = jsonschema.validators.extend(base, type_checker=whole)
-    formats = jsonschema.FormatChecker(formats=())
-    for name, decoded in _FORMATS.items():
-        formats.checks(name, raises=msgspec.ValidationError)(_checker_of(decoded))
-
-    def make(schema: Any) -> Any:
-        # No registry but an empty one: a schema must not make this process fetch another one.
-        return validator(schema, registry=referencing.EMPTY_REGISTRY, format_checker=formats)
-
-    return make, jsonschema.exceptions.best_match
-
-
-def _is_whole(_checker: Any, instance: object) -> bool:
-    return isinstance(instance, int) and not isinstance(instance, bool)
-
-
-def _checker_of(decoded: Any) -> Callable[[object], bool]:
-    def check(instance: object) -> bool:
-        if isinstance(instance, str):
-            msgspec.convert(instance, decoded)
-        return True
-
-    return check
 
 
 # --- making one ---
@@ -163,24 +119,48 @@ def _make_schema_once(annotation: Any) -> bytes | None:
 
 def _make_schema(annotation: Any) -> bytes | None:
     annotation = in_words_of_msgspec(annotation)
-    has_model = needs_pydantic(annotation)
-
-    def describe(cls: type) -> dict[str, Any]:
-        # Types that msgspec does not know: pydantic describes its own, anything fits the others.
-        nonlocal has_model
-        has_model = has_model or pydantic_models.is_model(cls)
-        return {"title": cls.__name__}
-
+    made = _SchemaWithModels()
     schema: Node | None
     try:
-        schema = msgspec.json.schema(annotation, schema_hook=describe)
+        schema = made.make(annotation)
         _add_formats(schema, inspect.type_info(annotation), schema.get("$defs", {}), set())
     except Exception:  # noqa: BLE001  # not everything that can be decoded has a schema
-        schema, has_model = None, True
-    if has_model:
-        described = pydantic_models.find_schema(annotation)
-        schema = schema if described is None else described
+        schema = None
+    if schema is None or needs_pydantic(annotation):
+        schema = pydantic_models.find_schema(annotation) or schema
+        tolerate(schema)
     return None if schema is None else msgspec.json.encode(schema)
+
+
+class _SchemaWithModels:
+    """A schema by msgspec, with those of the models in it, which it does not know, by pydantic."""
+
+    def __init__(self) -> None:
+        # What the schemas of models refer to, by name.
+        self._definitions: Node = {}
+
+    def make(self, annotation: Any) -> Node:
+        schema = msgspec.json.schema(annotation, schema_hook=self._describe)
+        own: Node = schema.setdefault("$defs", {})
+        for name, definition in self._definitions.items():
+            if own.setdefault(name, definition) != definition:
+                message = f"two types are called {name}"
+                raise TypeError(message)
+        if not own:
+            del schema["$defs"]
+        return schema
+
+    def _describe(self, cls: type) -> Node:
+        """Anything fits what nobody knows."""
+        found = pydantic_models.find_schema(cls) if pydantic_models.is_model(cls) else None
+        if found is None:
+            return {"title": cls.__name__}
+        tolerate(found)
+        for name, definition in found.pop("$defs", {}).items():
+            if self._definitions.setdefault(name, definition) != definition:
+                message = f"two types are called {name}"
+                raise TypeError(message)
+        return found
 
 
 def _add_formats(node: Node, info: Any, defs: Mapping[str, Node], seen: set[str]) -> None:
@@ -198,10 +178,10 @@ def _add_formats(node: Node, info: Any, defs: Mapping[str, Node], seen: set[str]
     match info:
         case inspect.Metadata():
             _add_formats(node, info.type, defs, seen)
-        case inspect.DateTimeType():
-            node.setdefault("format", "date-time")
-        case inspect.TimeType():
-            node.setdefault("format", "time")
+        case inspect.DateTimeType(tz):
+            _add_moment(node, "date-time", tz)
+        case inspect.TimeType(tz):
+            _add_moment(node, "time", tz)
         case inspect.EnumType(cls) if issubclass(cls, Flag):
             _allow_together(node, sum(each.value for each in cls))
         case inspect.DictType() if isinstance(node.get("additionalProperties"), dict):
@@ -214,6 +194,18 @@ def _add_formats(node: Node, info: Any, defs: Mapping[str, Node], seen: set[str]
                 _add_formats(part, type_, defs, seen)
 
 
+def _add_names(node: Node, key: Any) -> None:
+    names = names_of(key)
+    if names is not None:
+        node.setdefault("propertyNames", names)
+
+
+def _add_moment(node: Node, name: str, tz: bool | None) -> None:  # noqa: FBT001  # as msgspec says it
+    node.setdefault("format", name)
+    if tz is not None:
+        node["pattern"] = ZONES[tz]
+
+
 def _allow_together(node: Node, all_flags: int) -> None:
     """Say of a flag that any of its values together are one, too, and none of them as well."""
     node.pop("enum", None)
@@ -221,27 +213,6 @@ def _allow_together(node: Node, all_flags: int) -> None:
         node["enum"] = [each for each in range(all_flags + 1) if each & ~all_flags == 0]
     else:
         node.update(type="integer", minimum=0, maximum=all_flags)
-
-
-def _add_names(node: Node, key: Any) -> None:
-    """Say of the keys of an object what msgspec decodes them as; it says that of texts only."""
-    names: Node | None
-    match key:
-        case inspect.IntType():
-            names = {"pattern": WHOLE_NUMBER}
-        case inspect.EnumType(cls) if not issubclass(cls, Flag):
-            names = {"enum": [str(each.value) for each in cls]}
-        case inspect.LiteralType(values):
-            names = {"enum": [str(each) for each in values]}
-        case inspect.DateTimeType():
-            names = {"format": "date-time"}
-        case inspect.DateType():
-            names = {"format": "date"}
-        case inspect.UUIDType():
-            names = {"format": "uuid"}
-        case _:
-            return
-    node.setdefault("propertyNames", names)
 
 
 def _parts(node: Node, info: Any) -> Iterable[tuple[Node, Any]]:

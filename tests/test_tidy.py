@@ -117,7 +117,10 @@ LONG_FUNCTIONS: dict[tuple[str, str], tuple[int, str]] = {}
 
 DEFERRED_IMPORTS: dict[tuple[str, str], str] = {
     ("objects/retry_after.py", "_parse_date"): "rare, and a tenth of the package's loading time",
-    ("objects/schemas.py", "_load_checker"): "jsonschema is loaded when a first value is checked",
+    (
+        "objects/schema_words.py",
+        "load_library",
+    ): "jsonschema is loaded when a first value is checked",
     ("objects/pydantic_models.py", "make_adapter"): "pydantic is there only for those who use it",
     ("objects/pydantic_words.py", "_words_of"): "as there",
     ("holdfast/__init__.py", "__getattr__"): "importing the package must not load the runtime",

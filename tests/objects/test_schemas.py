@@ -84,6 +84,27 @@ class Wide(enum.Flag):
     FAR = 1024
 
 
+class Tagged(msgspec.Struct, tag_field="kind", tag="tagged"):
+    level: Weight
+
+
+class Priced(BaseModel):
+    price: float = Field(multiple_of=0.1)
+
+
+@dataclasses.dataclass
+class Paid:
+    cents: Annotated[int, msgspec.Meta(gt=0)]
+    model: Model | None = None
+    also: list[Priced] = dataclasses.field(default_factory=list[Priced])
+
+
+class Zoned(msgspec.Struct):
+    at: Annotated[dt.datetime, msgspec.Meta(tz=True)]
+    local: Annotated[dt.datetime, msgspec.Meta(tz=False)] | None = None
+
+
+PERHAPS: Any = Literal[1, None]  # noqa: PYI061  # it has a schema of its own
 TIME = "2026-01-31T12:00:00"
 
 FITS: list[tuple[Any, str]] = [
@@ -113,6 +134,16 @@ FITS: list[tuple[Any, str]] = [
     (dict[dt.datetime, int], f'{{"{TIME}Z": 1}}'),
     (dict[dt.date, int], '{"2026-01-31": 1}'),
     (dict[uuid.UUID, int], f'{{"{uuid.UUID(int=7)}": 1}}'),
+    (dict[Annotated[int, Field(gt=0)], str], '{"1": "a", "20": "b"}'),
+    (dict[float, int], '{"1.5": 1, "2": 2}'),
+    (dict[int | str, int], '{"a": 1, "2": 2}'),
+    (dict[Access, int], '{"5": 1}'),
+    (dict[Wide, int], '{"1025": 1}'),
+    (PERHAPS, "null"),
+    (Annotated[float, Field(multiple_of=0.01)], "19.99"),
+    (Priced, '{"price": 0.3}'),
+    (Paid, f'{{"cents": 1, "model": {{"size": 1, "at": "{TIME}"}}, "also": [{{"price": 0.7}}]}}'),
+    (Zoned, f'{{"at": "{TIME}-01:30", "local": "{TIME}.5"}}'),
 ]
 
 DOES_NOT_FIT: list[tuple[Any, str, str]] = [
@@ -164,7 +195,26 @@ DOES_NOT_FIT: list[tuple[Any, str, str]] = [
     (dict[dt.date, int], '{"soon": 1}', "at $: 'soon' is not a 'date'"),
     (dict[uuid.UUID, int], '{"x": 1}', "at $: 'x' is not a 'uuid'"),
     (dict[str, dict[int, int]], '{"x": {"y": 1}}', "at $.x: 'y' does not match"),
-    (Literal["a", 7], "7.0", "at $: Expected `int | str`, got `float`"),
+    (Literal["a", 7], "7.0", "at $: 7.0 is not one of [7, 'a']"),
+    (PERHAPS, "1.0", "at $: 1.0 is not one of [None, 1]"),
+    (Tagged, '{"kind": "tagged", "level": 2.0}', "at $.level: 2.0 is not one of [1, 2]"),
+    (dict[Annotated[int, Field(gt=0)], str], '{"0": "a"}', "at $: 0 is less than or equal"),
+    (dict[Annotated[int, Field(le=7)], str], '{"8": "a"}', "at $: 8 is greater than"),
+    (dict[Annotated[int, Field(multiple_of=2)], str], '{"3": "a"}', "at $: 3 is not a multiple"),
+    (dict[float, int], '{"a": 1}', "at $: 'a' is no number"),
+    (dict[Annotated[float, Field(lt=2)], int], '{"2.5": 1}', "at $: 2.5 is greater than"),
+    (dict[Decimal, int], '{"a": 1}', "at $: 'a' is not a 'decimal'"),
+    (dict[dt.time, int], '{"noon": 1}', "at $: 'noon' is not a 'time'"),
+    (dict[dt.timedelta, int], '{"long": 1}', "at $: 'long' is not a 'duration'"),
+    (dict[int | None, int], '{"a": 1}', "at $: 'a'"),
+    (dict[Access, int], '{"8": 1}', "at $: '8' is not one of ['0', '1'"),
+    (dict[Wide, int], '{"2048": 1}', "at $: 2048 is greater than"),
+    (dict[Annotated[str, Field(max_length=1)], int], '{"ab": 1}', "at $: 'ab' is too long"),
+    (Holder, '{"model": {"size": 1}}', "at $.model: 'at' is a required property"),
+    (Paid, '{"cents": -1}', "at $.cents: -1 is less than or equal to the minimum of 0"),
+    (Paid, '{"cents": 1, "model": {"size": "x"}}', "at $.model"),
+    (Zoned, f'{{"at": "{TIME}"}}', "at $.at"),
+    (Zoned, f'{{"at": "{TIME}Z", "local": "{TIME}+01:00"}}', "at $.local"),
     (bool, "tru", "it is no JSON"),
     (Decision, "[" * 100_000, "it is nested too deeply"),
     (list[list[int]], "[" * 100_000, "at $[0][0]: Expected `int`, got `array`"),
@@ -213,12 +263,17 @@ ALIKE: list[Any] = [
     *(Annotated[str, Field(pattern="^r")], Annotated[str, msgspec.Meta(pattern="e")]),
     *(Annotated[list[int], Field(min_length=1)], Annotated[list[Any], Field(max_length=0)]),
     *(dict[str, Annotated[str, Field(max_length=1)]], dict[str, Annotated[bool, "said"]]),
+    *(dict[Annotated[int, Field(gt=0)], int], dict[Annotated[str, Field(max_length=1)], bool]),
+    *(PERHAPS, Annotated[dt.datetime, msgspec.Meta(tz=True)], list[Zoned]),
+    *(Annotated[dt.datetime, msgspec.Meta(tz=False)], dt.timedelta, dict[dt.timedelta, int]),
+    *(dict[float, int], dict[int | None, int], dict[Decimal, int], dict[Access, int]),
 ]
 VALUES = [
     *("true", "7", "-0", "7.0", "1e400", "36893488147419103232", '"7"', "null", "[7]", "[]", "{}"),
     *('"a"', '"red"', '["a", 7]', "[null]", '{"a": true}', '{"a": null}', '{"a": ["red"]}'),
     *('"2026-01-31"', f'"{TIME}"', f'"{TIME}Z"', '"12:00:00"', '"soon"', f'"{uuid.UUID(int=7)}"'),
     *(f'{{"start": "{TIME}"}}', f'[{{"start": "{TIME}", "notes": {{"a": 7}}}}, null]'),
+    *('{"7": 7}', '{"7.5": 7}', '{"-1": 7}', '{"9": 7}', '{"PT1S": 7}', '"PT1S"'),
     *(f'{{"start": "{TIME}", "hour": null}}', f'{{"start": "{TIME}", "holidays": null}}'),
     *(f'{{"model": {{"size": 7, "at": "{TIME}"}}}}', f'{{"size": 7, "at": "{TIME}", "more": []}}'),
     *('{"class": 7}', '{"class": 7, "f0": "x"}', '{"class": 7, "the end": 1}', '{"f1": 1}'),
@@ -266,7 +321,7 @@ def test_what_says_more_than_a_type_is_left_to_the_library(schema: str) -> None:
 
 
 def test_bounds_are_looked_at_in_one_go_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("holdfast.objects.schemas._load_checker", None)
+    monkeypatch.setattr("holdfast.objects.schemas.load_library", None)
     schema = schema_of(list[Bounded])
     assert schema is not None
     many = [{"size": 7, "name": "red"}] * 20_000
@@ -276,7 +331,7 @@ def test_bounds_are_looked_at_in_one_go_too(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_large_value_is_looked_at_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("holdfast.objects.schemas._load_checker", None)
+    monkeypatch.setattr("holdfast.objects.schemas.load_library", None)
     schema = schema_of(list[Window])
     assert schema is not None
     many = [{"start": TIME}] * 20_000
@@ -289,7 +344,7 @@ def test_a_plain_value_that_fits_is_found_without_loading_the_library(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     loaded: list[str] = []
-    monkeypatch.setattr("holdfast.objects.schemas._load_checker", lambda: loaded.append("it"))
+    monkeypatch.setattr("holdfast.objects.schemas.load_library", lambda: loaded.append("it"))
     for annotation, value in ((bool, b"true"), (int, b"7"), (float, b"7.5"), (str, b'"7"')):
         schema = schema_of(annotation)
         assert schema is not None
