@@ -76,11 +76,7 @@ def name_fields(model: type[Model]) -> list[tuple[str, str]]:
     Not those that are left out, or that a serializer of the user's writes.
     """
     fields: Mapping[str, Any] = getattr(model, "model_fields", {})
-    decorators: Any = getattr(model, "__pydantic_decorators__", None)
-    if getattr(decorators, "model_serializers", None):
-        return []
-    serializers: Mapping[str, Any] = getattr(decorators, "field_serializers", {})
-    written = {name for each in serializers.values() for name in each.info.fields}
+    written = _written_by_users(model)
     called = [
         (each.serialization_alias or each.alias or name, name)
         for name, each in fields.items()
@@ -90,6 +86,30 @@ def name_fields(model: type[Model]) -> list[tuple[str, str]]:
     ]
     aliases = {alias for alias, _ in called}
     return called + [(name, name) for _, name in called if name not in aliases]
+
+
+def name_computed(model: type[Model]) -> list[tuple[str, str, Any]]:
+    """As ``name_fields``, of the fields that are computed for a dump, with their types."""
+    fields: Mapping[str, Any] = getattr(model, "__pydantic_computed_fields__", {})
+    written = _written_by_users(model)
+    return [
+        (each.alias or name, name, each.return_type)
+        for name, each in fields.items()
+        if written.isdisjoint({name, "*"})
+        and not any(
+            type(mark).__name__ in _SERIALIZERS
+            for mark in getattr(each.return_type, "__metadata__", ())
+        )
+    ]
+
+
+def _written_by_users(model: type[Model]) -> set[str]:
+    """The fields that serializers of the model's write, or ``*``."""
+    decorators: Any = getattr(model, "__pydantic_decorators__", None)
+    if getattr(decorators, "model_serializers", None):
+        return {"*"}
+    serializers: Mapping[str, Any] = getattr(decorators, "field_serializers", {})
+    return {name for each in serializers.values() for name in each.info.fields}
 
 
 def make_adapter(annotation: Any, *, is_base64: bool = False) -> Adapter:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final, cast
 from uuid import UUID
 
@@ -30,6 +30,7 @@ _MAY_BE_SETS: Final = (
     inspect.RawType,
 )
 _LISTS: Final[tuple[Any, ...]] = (list, tuple, set, frozenset)
+_keys_of: Final[Callable[[Any], Collection[Any]]] = vars(dict)["keys"]
 _values_of: Final[Callable[[Any], Collection[Any]]] = vars(dict)["values"]
 _CONTAINERS: Final[frozenset[type]] = frozenset({list, dict, tuple, set, frozenset})
 
@@ -77,7 +78,7 @@ def holds_sets(value: Any) -> bool:
         # Level by level and kind by kind, mostly in C: it is all looked at, and may be long.
         for kind in kinds:
             these: list[Any] = [each for each in found if type(each) is kind]
-            if issubclass(kind, (set, frozenset)) and any(len(each) > 1 for each in these):
+            if _is_unordered(kind, these):
                 return True
             names = () if kind in _CONTAINERS else _name_fields(kind)
             if names or seen:
@@ -93,6 +94,13 @@ def holds_sets(value: Any) -> bool:
                 level += [getattr(each, name, None) for each in these]
 
 
+def _is_unordered(kind: Any, these: list[Any]) -> bool:
+    """Whether some of them, all of one kind, are sets of several, or may compute such."""
+    if issubclass(kind, (set, frozenset)):
+        return any(len(each) > 1 for each in these)
+    return pydantic_models.is_model(kind) and bool(_computes_sets(kind))
+
+
 def order_sets(builtins: Any, value: Any, encode: Callable[[Any], bytes]) -> Any:
     """``builtins``, which ``value`` has become in the order it was walked in, with sets in theirs.
 
@@ -102,19 +110,44 @@ def order_sets(builtins: Any, value: Any, encode: Callable[[Any], bytes]) -> Any
     if pydantic_models.is_root_model(kind):
         return order_sets(builtins, value.root, encode)
     made = cast("type[object]", type(builtins))
+    if made is dict and issubclass(kind, dict):
+        keys = list(map(partial(_order_key, encode=encode), builtins, _keys_of(value)))
+        if len(keys) != len(value):
+            return builtins  # Two keys have become one.
+        pairs = zip(builtins.values(), _values_of(value), strict=True)
+        return dict(zip(keys, [order_sets(*pair, encode) for pair in pairs], strict=True))
     if made is dict:
-        named = _find_names(builtins, value, kind)
+        named = _find_names(kind)
         return {
-            name: order_sets(each, named[name], encode) if name in named else each
+            name: order_sets(each, getattr(value, named[name], None), encode)
+            if name in named
+            else each
             for name, each in builtins.items()
         }
     if made in {list, tuple}:
         parts = list(_parts(value))
+        if _is_tagged_list(kind):
+            parts.insert(0, None)
         if len(parts) != len(builtins):
             return builtins
         found = [order_sets(*pair, encode) for pair in zip(builtins, parts, strict=True)]
         return _sort(found, encode) if issubclass(kind, (set, frozenset)) else found
     return builtins
+
+
+def _order_key(key: Any, value: Any, *, encode: Callable[[Any], bytes]) -> Any:
+    """As ``order_sets``, of what is a key, and stays one."""
+    return _to_tuple(order_sets(key, value, encode)) if type(key) is tuple else key
+
+
+def _to_tuple(key: Any) -> Any:
+    return tuple(map(_to_tuple, key)) if type(key) in {list, tuple} else key
+
+
+def _is_tagged_list(kind: Any) -> bool:
+    """Whether it is a struct that is written as a list, behind its tag."""
+    config = getattr(kind, "__struct_config__", None)
+    return config is not None and config.array_like and config.tag is not None
 
 
 def _sort(elements: list[Any], encode: Callable[[Any], bytes]) -> list[Any]:
@@ -130,24 +163,15 @@ def _parts(value: Any) -> Iterable[Any]:
     """What ``value`` holds, past what a subclass may have put in front."""
     kind = cast("type[object]", type(value))
     if issubclass(kind, dict):
-        return _values_of(value)
+        return [*_keys_of(value), *_values_of(value)]
     for base in _LISTS:
         if issubclass(kind, base):
             return list(base.__iter__(value))
-    return _find_fields(value, kind).values()
+    return [getattr(value, name, None) for name in _find_names(kind).values()]
 
 
-def _find_names(builtins: dict[str, Any], value: Any, kind: type[Any]) -> Mapping[str, Any]:
-    """What the parts of ``value`` are called in what it has become."""
-    if not issubclass(kind, dict):
-        return _find_fields(value, kind)
-    parts = _values_of(value)
-    # Two keys may have become one.
-    return dict(zip(builtins, parts, strict=True)) if len(parts) == len(builtins) else {}
-
-
-def _find_fields(value: Any, kind: type) -> Mapping[str, Any]:
-    return {called: getattr(value, name, None) for called, name in _name_fields(kind)}
+def _find_names(kind: type) -> Mapping[str, str]:
+    return dict(_name_fields(kind))
 
 
 @lru_cache(maxsize=1024)
@@ -157,7 +181,7 @@ def _name_fields(kind: type) -> Sequence[tuple[str, str]]:
     None of any other.
     """
     if pydantic_models.is_model(kind):
-        return pydantic_models.name_fields(kind)
+        return [*pydantic_models.name_fields(kind), *_computes_sets(kind)]
     names: Sequence[str] = getattr(kind, "__struct_fields__", ())
     called: Sequence[str] = getattr(kind, "__struct_encode_fields__", names)
     if not names:
@@ -165,3 +189,10 @@ def _name_fields(kind: type) -> Sequence[tuple[str, str]]:
     if not names:
         names = called = [each.name for each in getattr(kind, "__attrs_attrs__", ())]
     return list(zip(called, names, strict=True))
+
+
+@lru_cache(maxsize=1024)
+def _computes_sets(model: type[pydantic_models.Model]) -> Sequence[tuple[str, str]]:
+    """What a dump calls those computed fields that may have a set in them, and Python."""
+    computed = pydantic_models.name_computed(model)
+    return [(called, name) for called, name, type_ in computed if may_hold_sets(type_)]

@@ -5,7 +5,7 @@ import math
 import numbers
 import time
 from asyncio import CancelledError
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -207,6 +207,27 @@ class Held(msgspec.Struct, rename="camel", tag=True):
     more: Any = None
 
 
+class Listed(msgspec.Struct, array_like=True, tag=True):
+    tags: set[str]
+    more: str = "m"
+
+
+class Computed(pydantic.BaseModel):
+    names: Any = pydantic.Field(exclude=True)
+
+    @pydantic.computed_field(alias="all")
+    def every(self) -> set[str]:
+        return set(self.names)
+
+    @pydantic.computed_field
+    def inside(self) -> list[frozenset[str]]:
+        return [frozenset(self.names)]
+
+    @pydantic.computed_field
+    def count(self) -> int:
+        return len(self.names)
+
+
 NAMES = [f"t{number}" for number in range(10, 30)]
 LISTED = json.dumps(NAMES, separators=(",", ":"))
 
@@ -232,6 +253,8 @@ LISTED = json.dumps(NAMES, separators=(",", ":"))
         (Any, {frozenset({"b", "a"}), frozenset({"d", "c"})}, '[["a","b"],["c","d"]]'),
         (Any, {1, "a", None, 2.5}, '["a",1,2.5,null]'),
         (set[int], {100, 9, 10, -(2**40)}, f"[{-(2**40)},9,10,100]"),
+        (Any, [Listed(set(NAMES))], f'[["Listed",{LISTED},"m"]]'),
+        (Computed, Computed(names=NAMES), f'{{"all":{LISTED},"inside":[{LISTED}],"count":20}}'),
     ],
 )
 def test_a_set_has_one_order_in_every_process(annotation: Any, value: Any, document: str) -> None:
@@ -251,6 +274,9 @@ def test_a_set_has_one_order_in_every_process(annotation: Any, value: Any, docum
         (Tags | Item, Tags(frozenset(NAMES)), NAMES),
         (list[Tags], [Tags(frozenset(NAMES))], [NAMES]),
         (Any, {"many": {9, 10, 100}, 1: b"x"}, {"many": [9, 10, 100], 1: b"x"}),
+        (dict[frozenset[str], int], {frozenset(NAMES): 1}, {tuple(NAMES): 1}),
+        (Any, Counter({(1, frozenset(NAMES)): 2, 3: 4}), {(1, tuple(NAMES)): 2, 3: 4}),
+        (Listed, Listed(set(NAMES)), ["Listed", NAMES, "m"]),
         (
             Any,
             [set(NAMES), datetime(2026, 1, 1, tzinfo=UTC), UUID(int=1), Decimal(2), timedelta(1)],
