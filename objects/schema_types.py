@@ -76,8 +76,9 @@ class _Reader:
 
     def __init__(self, definitions: Node) -> None:
         self._definitions = definitions
-        # Those around the part that is read.
+        # Those around the part that is read; and those that were read, as each may be met often.
         self._open: list[str] = []
+        self._known: dict[str, Any] = {}
         self._readers: dict[frozenset[str], Callable[[Node], Any]] = {
             frozenset(): lambda _: Any,
             frozenset({"$ref"}): self._definition,
@@ -118,10 +119,11 @@ class _Reader:
         name = node["$ref"].removeprefix("#/$defs/")
         if name in self._open:
             raise _NoTypeError  # It is a part of itself.
-        self._open.append(name)
-        found = self.read(self._definitions[name])
-        self._open.pop()
-        return found
+        if name not in self._known:
+            self._open.append(name)
+            self._known[name] = self.read(self._definitions[name])
+            self._open.pop()
+        return self._known[name]
 
     def _one_of(self, node: Node) -> Any:
         values: list[object] = node["enum"]
