@@ -29,8 +29,8 @@
     compensate  := [21, deliveries, source, name]
     give up     := [22, deliveries, source, failure, [index...]]
     cancel      := [23, deliveries, source, id]      another invocation; 7 takes back a command
-    callee      := id; empty where the call or send was refused: a failed with its index follows
     told        := [24, deliveries, at_ms]
+    callee      := id; empty where the call or send was refused: a failed with its index follows
     source      := text: "file.py:12#a1b2c3d4", a place and a fingerprint; either may be missing
     place       := as source; begins with ":" where the file is the source's
     target      := [service, key | nil, handler]

@@ -134,6 +134,9 @@ REFUSED: list[tuple[Any, bytes, str]] = [
     (tuple[Annotated[datetime, msgspec.Meta(tz=True)], Even], MOMENT, "with a time zone"),
     (Tree, b"[[[-1]]]", "greater than 0"),
     (AtLeastOne[int], b"[]", "length >= 1"),
+    (tuple[PositiveInt, Word], b'[-5, "a"]', r"\$\[0\].* greater than 0"),
+    (dict[str, tuple[PositiveInt, Even]], b'{"a": [-5, 2]}', "greater than 0"),
+    (tuple[PositiveInt, Cat | Dog], b'[-5, {"kind": "dog"}]', "greater than 0"),
 ]
 
 
@@ -262,6 +265,8 @@ def test_what_msgspec_can_say_is_left_to_it() -> None:
 def test_whoever_answers_sees_the_bounds() -> None:
     assert schema_of(PositiveInt) == b'{"type":"integer","exclusiveMinimum":0}'
     assert b"exclusiveMinimum" in (schema_of(Sum) or b"")
+    assert b"exclusiveMinimum" in (schema_of(tuple[PositiveInt, Word]) or b"")
+    assert b"exclusiveMinimum" in (schema_of(tuple[PositiveInt, Cat]) or b"")
 
 
 @pytest.mark.parametrize(
@@ -272,6 +277,8 @@ def test_whoever_answers_sees_the_bounds() -> None:
         (LooseTuple, "LooseTuple.cents"),
         (LooseStruct, "LooseStruct.sums"),
         (dict[str, Outer | None], "Loose.cents"),
+        (tuple[PositiveInt, Loose], "Loose.cents"),
+        (Annotated[list[Loose], Field(max_length=3)], "Loose.cents"),
     ],
 )
 def test_a_bound_that_nobody_would_look_at_is_refused_where_it_is_declared(
@@ -293,6 +300,10 @@ class Till(VirtualObject, retry=RetryPolicy(max_attempts=1, on_max_attempts="fai
     @handler
     async def pay(self, ctx: Context, cents: PositiveInt, how: Word = "cash") -> str:
         return f"{cents} in {how}"
+
+    @handler
+    async def split(self, ctx: Context, parts: tuple[PositiveInt, Cat | Dog], at: int = 0) -> int:
+        return parts[0]
 
     @handler
     async def ask(self, ctx: Context) -> int:
@@ -319,6 +330,8 @@ async def test_nobody_pays_less_than_nothing() -> None:
         await till.pay(-5)
     with pytest.raises(InvalidArgumentError, match="'how' does not fit"):
         await runtime.call_by_name("Till", "t", "pay", {"cents": 5, "how": " "})
+    with pytest.raises(InvalidArgumentError, match="greater than 0"):
+        await till.split((-5, Dog(kind="dog")))
     assert runtime.statistics().invocations_accepted == accepted
 
     id_ = await till.ask.send()
