@@ -26,6 +26,8 @@ from typing import (
 
 import msgspec
 
+from .unions import is_mixed_up
+
 _WORDS: Final = frozenset({"gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length"})
 """What msgspec says by the same words, and means the same.
 
@@ -49,7 +51,10 @@ def in_words_of_msgspec(annotation: Any) -> Any:
         return annotation
     if origin is Annotated:
         return _with_meta(annotation)
-    return with_parts(annotation, tuple(in_words_of_msgspec(part) for part in parts))
+    said = with_parts(annotation, tuple(in_words_of_msgspec(part) for part in parts))
+    if origin in {Union, UnionType} and said is not annotation:
+        return annotation if is_mixed_up([value_of(part) for part in get_args(said)]) else said
+    return said
 
 
 def with_parts(annotation: Any, parts: tuple[Any, ...]) -> Any:

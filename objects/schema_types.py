@@ -18,6 +18,7 @@ from uuid import UUID
 import msgspec
 
 from .key_schemas import type_of_names
+from .unions import is_mixed_up
 
 Node = Mapping[str, Any]
 
@@ -132,7 +133,10 @@ class _Reader:
         return Literal[tuple(values)]
 
     def _any_of(self, node: Node) -> Any:
-        return _union(self.read(each) for each in node["anyOf"])
+        types = [self.read(each) for each in node["anyOf"]]
+        if is_mixed_up(types):
+            raise _NoTypeError
+        return _union(types)
 
     def _plain(self, node: Node) -> Any:
         return _PLAIN[node["type"]]

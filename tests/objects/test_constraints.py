@@ -4,14 +4,24 @@ import re
 from dataclasses import dataclass, make_dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal, NamedTuple, NewType, Optional, TypedDict, TypeVar
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NamedTuple,
+    NewType,
+    Optional,
+    TypedDict,
+    TypeVar,
+    Union,
+)
 
 import msgspec
 import pydantic
 import pydantic.dataclasses
 import pytest
 from annotated_types import Gt, Le, Len
-from pydantic import AfterValidator, Field, PositiveInt, StringConstraints
+from pydantic import AfterValidator, Field, NegativeInt, PositiveInt, StringConstraints
 from typing_extensions import TypeAliasType
 
 from holdfast import (
@@ -137,6 +147,11 @@ REFUSED: list[tuple[Any, bytes, str]] = [
     (tuple[PositiveInt, Word], b'[-5, "a"]', r"\$\[0\].* greater than 0"),
     (dict[str, tuple[PositiveInt, Even]], b'{"a": [-5, 2]}', "greater than 0"),
     (tuple[PositiveInt, Cat | Dog], b'[-5, {"kind": "dog"}]', "greater than 0"),
+    (NegativeInt | PositiveInt, b"0", "than 0"),
+    (list[NegativeInt | PositiveInt], b"[1, 0]", r"\$\[1\]"),
+    (Literal[0] | PositiveInt, b"-1", "greater than 0"),
+    (Union[PositiveInt, str, bool, None], b"0", ">= 1"),  # noqa: UP007  # as above
+    (PositiveInt | Tight | list[str], b"0", ">= 1"),
 ]
 
 
@@ -164,6 +179,15 @@ def test_what_is_out_of_bounds_is_refused(annotation: Any, data: bytes, message:
         (Sum, b'{"cents": 1}', Sum(cents=1)),
         (Annotated[Cat | Dog, Field(discriminator="kind")], b'{"kind": "dog"}', Dog(kind="dog")),
         (Tight, b'{"cents": 1, "again": {"cents": 2}}', Tight(1, again=Tight(2))),
+        (NegativeInt | PositiveInt, b"1", 1),
+        (NegativeInt | PositiveInt, b"-1", -1),
+        (list[NegativeInt | PositiveInt], b"[1,-1]", [1, -1]),
+        (Literal[0] | PositiveInt, b"0", 0),
+        (Literal["", "a"] | Annotated[str, Field(min_length=3)], b'"a"', "a"),
+        (PositiveInt | float, b"-1.0", -1.0),
+        (PositiveInt | float, b"-1", -1.0),
+        (Cents | NegativeInt, b"-1", -1),
+        (PositiveInt | Cents, b"1", 1),
     ],
 )
 def test_what_is_within_them_is_decoded_and_encoded(

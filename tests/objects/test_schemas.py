@@ -310,6 +310,10 @@ def test_what_decoding_sees_is_at_least_what_the_library_finds(
             '{"type": "string", "format": "email"}',
             '{"enum": [1.5]}',
         ),
+        '{"anyOf": [{"type": "integer", "maximum": -1}, {"type": "integer", "minimum": 1}]}',
+        '{"anyOf": [{"type": "null"}, {"type": "integer", "minimum": 1}, {"type": "number"}]}',
+        '{"anyOf": [{"type": "string", "maxLength": 1}, {"type": "string", "minLength": 3}]}',
+        '{"anyOf": [{"enum": [0, "a"]}, {"anyOf": [{"type": "number"}, {"type": "null"}]}]}',
         *('{"$ref": "#/$defs/A"}', '{"$ref": "https://example.com/a"}', '{"anyOf": []}'),
         *('{"type": "object", "properties": {}, "required": ["a"]}', '{"items": {}}', "no"),
         *('{"type": "string", "properties": {}}', '{"type": "object", "items": {}}'),
@@ -318,6 +322,20 @@ def test_what_decoding_sees_is_at_least_what_the_library_finds(
 )
 def test_what_says_more_than_a_type_is_left_to_the_library(schema: str) -> None:
     assert find_decoder(schema.encode()) is None
+
+
+class Limited(BaseModel):
+    limit: Annotated[int, Field(le=-1)] | Annotated[int, Field(ge=1)] | None = None
+    name: Annotated[str, Field(max_length=1)] | Annotated[str, Field(min_length=3)] = ""
+
+
+def test_what_fits_one_member_of_a_union_need_not_fit_the_others() -> None:
+    schema = schema_of(Limited)
+    assert schema is not None
+    for value in (b'{"limit": 1}', b'{"limit": -1}', b'{"name": "a"}', b'{"name": "abc"}'):
+        assert find_problem(schema, value) is None
+    for value in (b'{"limit": 0}', b'{"name": "ab"}'):
+        assert find_problem(schema, value) is not None
 
 
 def test_a_type_that_is_met_again_and_again_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
