@@ -9,6 +9,7 @@ Marks are recognised by looking at them, so that nobody who does not use pydanti
 """
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from types import UnionType
 from typing import (
     Annotated,
@@ -25,6 +26,7 @@ from typing import (
 )
 
 import msgspec
+from msgspec import inspect
 
 from .unions import is_mixed_up
 
@@ -75,19 +77,27 @@ def needs_pydantic(annotation: Any) -> bool:
         return False
     return (
         is_pydantic_dataclass(annotation)
+        or is_pydantic_type(annotation)
         or _alias_of(annotation) is not None
         or any(_is_constraint(mark) for mark in getattr(annotation, "__metadata__", ()))
         or any(needs_pydantic(part) for part in get_args(annotation)[: types_in(annotation)])
     )
 
 
-def is_endless(annotation: Any) -> bool:
-    """Whether there is a type alias in it that leads to itself, as JSON's own type does."""
+def is_unknown_to_msgspec(annotation: Any) -> bool:
+    """Whether there is a type in it that only pydantic knows at all.
+
+    That is one of its own, or an alias that leads to itself, as JSON's own type does.
+    """
     annotation = value_of(annotation)
     if get_origin(annotation) is Literal:
         return False
     parts = get_args(annotation)[: types_in(annotation)]
-    return _alias_of(annotation) is not None or any(map(is_endless, parts))
+    return (
+        _alias_of(annotation) is not None
+        or is_pydantic_type(annotation)
+        or any(map(is_unknown_to_msgspec, parts))
+    )
 
 
 def value_of(annotation: Any) -> Any:
@@ -193,7 +203,7 @@ def _is_constraint(mark: Any) -> bool:
 def _words_of(mark: Any) -> dict[str, Any] | None:
     """What a mark says, in msgspec's words; ``None``: more than those."""
     package = type(mark).__module__.partition(".")[0]
-    if package not in _PACKAGES:
+    if package not in _PACKAGES or not _said_by(mark):
         # It may make a schema of its own for pydantic, and then it says anything.
         return None if hasattr(mark, "__get_pydantic_core_schema__") else {}
     words: dict[str, Any] = {}
@@ -222,6 +232,25 @@ def _said_by(mark: Any) -> Mapping[str, Any]:
 
 def _is_dataclass(annotation: Any) -> bool:
     return isinstance(annotation, type) and hasattr(cast("object", annotation), _FIELDS)
+
+
+def is_pydantic_type(annotation: Any) -> bool:
+    """Whether it is a class that says to pydantic what it is, such as ``HttpUrl``, and no model."""
+    return (
+        isinstance(annotation, type)
+        and hasattr(cast("object", annotation), "__get_pydantic_core_schema__")
+        and _is_foreign(annotation)
+    )
+
+
+@lru_cache(maxsize=256)
+def _is_foreign(cls: Any) -> bool:
+    if hasattr(cls, "__pydantic_validator__"):
+        return False  # A model, whose values are met one by one.
+    try:
+        return isinstance(inspect.type_info(cls), inspect.CustomType)
+    except Exception:  # noqa: BLE001  # a stranger's class
+        return False
 
 
 def is_pydantic_dataclass(annotation: Any) -> bool:

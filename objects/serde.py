@@ -25,7 +25,12 @@ from uuid import UUID
 import msgspec
 
 from . import pydantic_models
-from .constraints import in_words_of_msgspec, is_endless, needs_pydantic
+from .constraints import (
+    in_words_of_msgspec,
+    is_pydantic_type,
+    is_unknown_to_msgspec,
+    needs_pydantic,
+)
 from .errors import InvalidArgumentError, InvalidDefinitionError
 from .foreign import (
     from_builtin,
@@ -128,14 +133,19 @@ def is_decoded_by_msgspec(annotation: Any) -> bool:
 def find_unsupported_type(annotation: Any) -> str | None:
     """The name of a type within ``annotation`` that could not be decoded, if there is one."""
     strange = _find_strange_types(annotation)
-    return describe_type(strange[0]) if strange else None
+    return _describe_strange(strange[0]) if strange else None
+
+
+def _describe_strange(cls: type) -> str:
+    where = ", in a class that is none of pydantic's," if is_pydantic_type(cls) else ""
+    return describe_type(cls) + where
 
 
 def _find_strange_types(annotation: Any) -> list[type]:
     """The types within ``annotation`` that neither msgspec nor pydantic knows."""
     strange: list[type] = []
-    if is_endless(annotation):
-        return strange  # It is pydantic's, and msgspec would not come to an end.
+    if is_unknown_to_msgspec(annotation):
+        return strange  # It is pydantic's as a whole.
 
     def note(cls: type) -> dict[str, object]:
         if cls is not object and not pydantic_models.is_model(cls):
@@ -419,8 +429,8 @@ def _build_json(annotation: Any) -> Serde[Any]:
     for strange in _find_strange_types(annotation):
         if not _is_ever_decoded(strange):
             message = (
-                f"no value can be decoded as {describe_type(strange)}; use builtins, dataclasses, "
-                f"TypedDict, msgspec or pydantic types"
+                f"no value can be decoded as {_describe_strange(strange)}; use builtins, "
+                f"dataclasses, TypedDict, msgspec or pydantic types"
             )
             raise InvalidDefinitionError(message)
     return serde
@@ -436,7 +446,7 @@ def _by_pydantic(annotation: Any, *, is_packed: bool = False) -> Serde[Any]:
 
 
 def _build_packed(annotation: Any) -> Serde[Any]:
-    if is_endless(annotation):
+    if is_unknown_to_msgspec(annotation):
         return _by_pydantic(annotation, is_packed=True)
     try:
         return _PackedSerde(annotation)
