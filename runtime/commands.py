@@ -60,6 +60,7 @@ class Commands:
     # As `told_times` says.
     told_at = -1
     has_moved: bool | None = None
+    last_command = 1, -1
     # A cancellation that came while a section held it back is not applied yet.
     _is_held = False
     # Sections that hold cancellations back and were not left, in all tasks of the handler.

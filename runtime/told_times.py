@@ -39,6 +39,9 @@ class Asker(Protocol):
     has_moved: bool | None
     """Whether it was told a later one than any delivery's then; ``None``: it did not ask, or what
     it was told is in its place."""
+    last_command: tuple[int, int]
+    """How far the journal was looked through, and how many deliveries were before the last command
+    up to there: one who waits for ten thousand answers may ask at each of them."""
 
 
 def tell_time(asker: Asker) -> int:
@@ -76,10 +79,14 @@ def keep_time(asker: Asker, *, waits: bool) -> None:
 def _is_recorded(asker: Asker) -> bool:
     """Whether the handler has issued a command since the last delivery: its time stands then."""
     commits, id_ = asker.lifecycle.commits, asker.invocation.id
-    for index in range(asker.invocation.next_index - 1, 0, -1):
+    looked_to, deliveries = asker.last_command
+    next_index = asker.invocation.next_index
+    for index in range(next_index - 1, looked_to - 1, -1):
         row = commits.get(keys.journal(id_, index))
         assert row is not None, "a journal with a hole"
         entry = codec.decode_entry(row)
         if isinstance(entry, Issued):
-            return entry.deliveries == asker.cursor.deliveries
-    return False
+            deliveries = entry.deliveries
+            break
+    asker.last_command = next_index, deliveries
+    return deliveries == asker.cursor.deliveries
