@@ -3,8 +3,11 @@
 Most of a start of ``holdfast serve`` is the interpreter and its imports, which no crash can hurt.
 Tests that start hundreds of programs leave them out: a nursery imports once, and each program is a
 fork of it, a process of its own with its own session, directory, environment and pipes, which runs
-and ends as always, exit handlers and all. What an interpreter reads of its environment when it
-starts (``PYTHON...``) is the nursery's. All die with the nursery, and that with whoever made it.
+as always. What an interpreter reads of its environment when it starts (``PYTHON...``) is the
+nursery's. All die with the nursery, and that with whoever made it.
+
+Forks of the nursery that all tests share also end as always: threads are waited for, exit handlers
+run, all is cleared away. Forks of other nurseries leave that out as well; most of them are killed.
 """
 
 import array
@@ -21,11 +24,12 @@ import socket
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any, NoReturn, Self
 
 from tests.processes import WAIT_SECONDS, Watched, environment
 
@@ -36,13 +40,19 @@ class Nursery:
     """Forks programs; one thread at a time is served. Ends them all at the end of the block."""
 
     def __init__(
-        self, importing: str = "holdfast.serving_command", env: Mapping[str, str] | None = None
+        self,
+        importing: str = "holdfast.serving_command",
+        env: Mapping[str, str] | None = None,
+        *,
+        ends_at_once: bool = True,
     ) -> None:
         """
         Args:
             importing: the module that every program finds imported.
             env: what is added to the environment of the process that forks.
+            ends_at_once: a program that is over leaves without the end of an interpreter.
         """
+        self.ends_at_once = ends_at_once
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
@@ -101,7 +111,7 @@ class Nursery:
 
 @cache
 def _shared() -> Nursery:
-    nursery = Nursery()
+    nursery = Nursery(ends_at_once=False)
     atexit.register(nursery.__exit__, None, None, None)
     return nursery
 
@@ -132,7 +142,13 @@ class _Forked:
         self._nursery = nursery
         out, theirs_out = os.pipe()
         err, theirs_err = os.pipe()
-        order = {"file": file, "arguments": arguments, "cwd": str(cwd), "env": env}
+        order = {
+            "file": file,
+            "arguments": arguments,
+            "cwd": str(cwd),
+            "env": env,
+            "ends_at_once": nursery.ends_at_once,
+        }
         try:
             self.pid = nursery.start(order, [theirs_out, theirs_err])
         finally:
@@ -221,6 +237,21 @@ def _become(order: dict[str, Any], pipes: list[int]) -> None:
     main()
 
 
+def _become_and_leave(order: dict[str, Any], pipes: list[int]) -> NoReturn:
+    code: object = 1
+    try:
+        _become(order, pipes)
+        code = 0
+    except SystemExit as error:
+        code = error.code
+    except BaseException:  # noqa: BLE001  # nobody above would say it
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code if isinstance(code, int) else 1)
+
+
 def _run_file(name: str, arguments: list[str]) -> None:
     """As the interpreter runs the file, or the module, that it is given."""
     sys.argv = [name, *arguments]
@@ -245,7 +276,8 @@ def _main() -> None:
     gc.freeze()
     mine = _serve_orders(socket.socket(fileno=int(sys.argv[1])))
     if mine is not None:
-        _become(*mine)
+        become = _become_and_leave if mine[0]["ends_at_once"] else _become
+        become(*mine)
 
 
 if __name__ == "__main__":
