@@ -11,13 +11,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
+from random import Random
 from types import TracebackType
 from typing import IO, Any, Protocol, Self
 
 ROOT = Path(__file__).resolve().parent.parent
 WAIT_SECONDS = 30.0
 """Long enough for a loaded machine; reached only by a test that fails."""
+
+_named_ports: set[int] = set()
 
 _BLOCKED = re.compile(r"^.* has blocked the loop for \d+ ms so far at .*\n(  .*\n)*", re.MULTILINE)
 
@@ -170,10 +174,19 @@ def holdfast(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
+    """A port that nobody has now, another one each time.
+
+    None of those that the system hands out: other tests start servers on any port, and one of them
+    may get this before it is listened on, or while a server is started again.
+    """
+    for port in range(18_000 + Random().randrange(10_000), 32_000):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            if port not in _named_ports:
+                _named_ports.add(port)
+                return port
+    message = "no port is free"
+    raise OSError(message)
 
 
 def complaints(stderr: str) -> str:

@@ -2,14 +2,13 @@
 
 import re
 import shutil
-import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.crash.nursery import fork_holdfast
-from tests.processes import ROOT, environment
+from tests.processes import ROOT, environment, free_port
 from tests.test_readme import curl_help, matches
 
 PAGE = (ROOT / "docs" / "http-beyond-calls.md").read_text(encoding="utf-8")
@@ -20,8 +19,7 @@ CUT = "--8<-- the next command --8<--"
 def test_the_console_blocks_print_what_the_page_says(tmp_path: Path) -> None:
     if shutil.which("curl") is None or "--json" not in curl_help():
         pytest.skip("needs a curl that knows --json (7.82)")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = int(free.getsockname()[1])
+    port = free_port()
     ((_, module), *_) = BLOCKS
     (tmp_path / "desk.py").write_text(module)
     stories = [text for language, text in BLOCKS if language == "console"]

@@ -5,7 +5,6 @@ directory that grows old with them.
 """
 
 import asyncio
-import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,6 +27,7 @@ from tests.crash.load import (
 )
 from tests.crash.nemesis import Durability, Nemesis
 from tests.crash.nursery import Nursery
+from tests.processes import free_port
 
 CLIENTS = 10
 
@@ -105,7 +105,7 @@ async def run_round(
                 ledger=ledger,
                 nursery=nursery,
                 settle=lambda: asyncio.run_coroutine_threadsafe(_settle(), loop).result(),
-                admin_port=find_port(but=plan.port),
+                admin_port=free_port(),
                 refusals=Counter(),
             )
             nemesis = (make_nemesis or _make_killer)(plan, surroundings)
@@ -151,19 +151,6 @@ async def _settle() -> None:
     # loop, and every client has read it and written it down.
     for _ in range(3):
         await asyncio.sleep(0.01)
-
-
-def find_port(but: int = 0) -> int:
-    """A free port but this one.
-
-    None that outgoing connections get, because clients knock while it is shut.
-    """
-    for port in range(18_000 + Random().randrange(10_000), 32_000):
-        with socket.socket() as probe:
-            if port != but and probe.connect_ex(("127.0.0.1", port)) != 0:
-                return port
-    message = "no port is free"
-    raise OSError(message)
 
 
 async def _storm(

@@ -6,7 +6,8 @@ from random import Random
 from typing import Any
 
 from tests.crash.load import Request
-from tests.crash.rounds import Plan, Report, find_port, run_round
+from tests.crash.rounds import Plan, Report, run_round
+from tests.processes import free_port
 
 ROUND_KILLS = 40
 
@@ -14,7 +15,7 @@ ROUND_KILLS = 40
 async def run_kills(directory: Path, seed: str, kills: int) -> AsyncIterator[Report]:
     """At least so many kills; every second round without fsync, which no kill can tell."""
     earlier: list[tuple[Request, Any]] = []
-    port = find_port()
+    port = free_port()
     random = Random(seed)
     number = done = 0
     while done < kills:

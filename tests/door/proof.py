@@ -6,9 +6,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.crash.rounds import find_port
 from tests.door.storm import run_storm
-from tests.processes import ROOT, environment
+from tests.processes import ROOT, environment, free_port
 from tests.proof.parts import Line, Part, Size, Table
 
 CONNECTIONS = {Size.PROVE: 25_000, Size.LONG: 10_000_000}
@@ -23,7 +22,7 @@ KNOWN = {
 def _run(size: Size, seed: str, directory: Path) -> Iterator[Line | Table]:
     for fault, file in KNOWN.items():
         yield _known(fault, file)
-    port = find_port()
+    port = free_port()
     report = run_storm(seed, CONNECTIONS[size], directory, (port, port + 1))
     yield Line(
         fault="odd requests at both ports",

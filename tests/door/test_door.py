@@ -1,11 +1,11 @@
 from pathlib import Path
 
-from tests.crash.rounds import find_port
 from tests.door.storm import run_storm
+from tests.processes import free_port
 
 
 def test_no_odd_request_is_a_server_error_or_keeps_others_waiting(tmp_path: Path) -> None:
-    port = find_port()
+    port = free_port()
     report = run_storm("short", 2_000, tmp_path, (port, port + 1))
 
     assert report.violations == []

@@ -14,12 +14,11 @@ from random import Random
 from typing import Literal
 
 from tests.crash.nursery import fork_holdfast
-from tests.crash.rounds import find_port
 from tests.histories.clients import Client, Count
 from tests.histories.linearizability import UndecidedError, find_violation
 from tests.histories.models import COUNTER, DECISION, LOG, REGISTER, Model
 from tests.histories.operations import Operation, Recorder
-from tests.processes import Watched
+from tests.processes import Watched, free_port
 
 SERVED = Path(__file__).with_name("served.py")
 CLIENTS = 8
@@ -55,7 +54,7 @@ class Verdict:
 async def run_round(seed: str, directory: Path, *, kills: int) -> Verdict:
     """Record histories through ``kills`` kills, and some gentler ends, and judge them."""
     verdict = Verdict(seed=seed)
-    port = find_port()
+    port = free_port()
     recorder = Recorder(verdict.histories)
     clients = [
         Client(

@@ -12,11 +12,12 @@ from typing import Any
 
 from tests.crash.load import PATIENCE_SECONDS, RETRIED, Request
 from tests.crash.nemesis import Durability
-from tests.crash.rounds import Plan, Report, Surroundings, find_port, run_round
+from tests.crash.rounds import Plan, Report, Surroundings, run_round
 from tests.power import filler
 from tests.power.cutter import Cutter, How
 from tests.power.disk import FileSystem, LoopDisk
 from tests.power.filler import Filler
+from tests.processes import free_port
 
 DISK_MIB = 768
 """Sparse; room for the ballast, and more than is needed to accept new work."""
@@ -47,7 +48,7 @@ async def run_cuts(
 ) -> AsyncIterator[CutReport]:
     """Rounds of cuts that follow each other on one data directory."""
     variant = variant or Variant()
-    port = find_port()
+    port = free_port()
     random = Random(seed)
     earlier: list[tuple[Request, Any]] = []
     with LoopDisk(directory, DISK_MIB, variant.file_system) as disk:
@@ -128,7 +129,7 @@ async def run_fillings(directory: Path, seed: str, count: int) -> FillReport:
             prefix="f",
             kills=count,
             directory=directory,
-            port=find_port(),
+            port=free_port(),
             retried=RETRIED | {filler.REFUSED},
         )
         report = await run_round(plan, make_nemesis=make_filler)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.crash.rounds import find_port
+from tests.processes import free_port
 from tests.programs.storm import Plan, run_storm
 from tests.proof.parts import Line, Part, Size
 
@@ -20,7 +20,7 @@ def _run(size: Size, seed: str, directory: Path) -> Iterator[Line]:
             keys=keys,
             fault_seconds=seconds,
             directory=directory,
-            port=find_port(),
+            port=free_port(),
         )
     )
     yield Line(

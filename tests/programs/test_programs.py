@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from tests.crash.rounds import find_port
+from tests.processes import free_port
 from tests.programs.language import CALLING, COMMANDS_MAX, LAYERS, PLAIN, Author, Drawn
 from tests.programs.storm import Foretold, Plan, run_storm
 
@@ -9,7 +9,7 @@ def test_random_programs_leave_exactly_what_was_foretold_although_the_server_is_
     tmp_path: Path,
 ) -> None:
     plan = Plan(
-        seed="short", programs=80, keys=12, fault_seconds=1.0, directory=tmp_path, port=find_port()
+        seed="short", programs=80, keys=12, fault_seconds=1.0, directory=tmp_path, port=free_port()
     )
     report = run_storm(plan)
 
