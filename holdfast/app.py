@@ -35,6 +35,9 @@ DEFAULT_PORT = 8080
 CLOSING_GRACE = timedelta(seconds=5)
 """What a server that closes leaves its callers at least; more where running steps have more."""
 
+FAILED_GRACE = timedelta(seconds=0.1)
+"""What it leaves them where the disk has failed, and as much again for answers on their way."""
+
 
 class Runtime(Engine):
     """Objects and services of one data directory, for calls from this process and over HTTP.
@@ -130,6 +133,9 @@ class Runtime(Engine):
         finally:
             stopping.cancel()
             failing.cancel()
+            if self.failure is not None:
+                # Whoever waited was told, and the process should be gone within a second.
+                await asyncio.gather(*(each.close(FAILED_GRACE, FAILED_GRACE) for each in servers))
             for each in reversed(servers):
                 await each.close(self._closing_grace)
                 self._servers.discard(each)

@@ -39,7 +39,7 @@ from .serving_limits import limit_options, raise_descriptor_limit, with_limits
 from .version import __version__
 from .watching import POLL_SECONDS, SourceWatch
 
-LAST_SECONDS = 1.0
+LAST_SECONDS = 0.5
 """How long the tasks of a server that has stopped may take to end."""
 
 # For whoever implements tasks; it has asyncio forget one.

@@ -34,7 +34,7 @@ from .unix_sockets import UnixSocket, bind_unix_socket
 # How often deadlines are looked at, at most; more often where they are due sooner.
 _SWEEP_SECONDS = 1.0
 # After the grace of ``close``: for answers that are being written.
-_GOODBYE_SECONDS = 1.0
+_GOODBYE = timedelta(seconds=1)
 _BACKLOG = 1024
 
 
@@ -173,18 +173,21 @@ class HttpServer:
             answer_bytes=self._listener.unread.bytes,
         )
 
-    async def close(self, grace: timedelta = timedelta(seconds=5)) -> None:
+    async def close(
+        self, grace: timedelta = timedelta(seconds=5), goodbye: timedelta = _GOODBYE
+    ) -> None:
         """Stop listening, and return when every connection is closed. Idempotent.
 
         Requests in flight have ``grace`` to be answered and then get a 503; their invocations go
-        on. Requests that arrive meanwhile on open connections get a 503 at once.
+        on. Requests that arrive meanwhile on open connections get a 503 at once. Callers have
+        ``goodbye`` to take their last answers.
         """
         if self._closing is None:
             self._in_flight.is_closing = True
-            self._closing = self._loop.create_task(self._close(grace))
+            self._closing = self._loop.create_task(self._close(grace, goodbye.total_seconds()))
         await asyncio.shield(self._closing)
 
-    async def _close(self, grace: timedelta) -> None:
+    async def _close(self, grace: timedelta, goodbye_seconds: float) -> None:
         if self._sweep_handle is not None:
             self._sweep_handle.cancel()
         for acceptor in self._acceptors:
@@ -199,11 +202,11 @@ class HttpServer:
         for future in late:
             future.cancel()
         if late:
-            await asyncio.wait(late, timeout=_GOODBYE_SECONDS)
+            await asyncio.wait(late, timeout=goodbye_seconds)
         # What has just arrived is answered as well.
         await asyncio.sleep(0)
         self._listener.pre_shutdown()
-        await self._listener.shutdown(_GOODBYE_SECONDS)
+        await self._listener.shutdown(goodbye_seconds)
         self._listener.abort()
 
     def _begin(self, acceptor: asyncio.Server) -> None:

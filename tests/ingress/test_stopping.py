@@ -9,8 +9,15 @@ from datetime import timedelta
 
 import pytest
 
-from holdfast import Context, MemoryStore, Runtime, Service, StoreFailedError, handler
-from holdfast.ingress import server as server_module
+from holdfast import (
+    Context,
+    MemoryStore,
+    Runtime,
+    Service,
+    StoreFailedError,
+    app,
+    handler,
+)
 from holdfast.ingress.server import HttpServer
 from tests.ingress.http_caller import connect, post
 
@@ -62,7 +69,7 @@ async def test_whoever_waits_for_a_step_that_ends_within_the_grace_gets_the_outc
 async def test_nobody_waits_for_a_connection_that_was_just_made(
     turns: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server_module, "_GOODBYE_SECONDS", 600.0)
+    monkeypatch.setattr(app, "FAILED_GRACE", timedelta(seconds=600))
     listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     runtime = Runtime([], store=MemoryStore())
     await runtime.start()
@@ -80,3 +87,31 @@ async def test_nobody_waits_for_a_connection_that_was_just_made(
                 await serving
     await runtime.stop()
     gc.collect()
+
+
+class Sink(Service):
+    @handler
+    async def take(self, ctx: Context, number: int) -> int:
+        return number
+
+
+@pytest.mark.parametrize("length", [0, 1], ids=["half a head", "half a body"])
+async def test_nobody_is_waited_for_once_the_disk_has_failed(
+    length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Runtime, "_closing_grace", timedelta(seconds=600))
+    listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    runtime = Runtime([Sink], store=MemoryStore())
+    await runtime.start()
+    serving = asyncio.create_task(runtime.serve(port=0, on_listening=listening.set_result))
+    async with connect(await listening) as caller:
+        # What follows never comes; a request before it says that this one has come.
+        half = post("/Sink/take", b"12")[: -1 if length else -10]
+        await caller.ask(post("/Sink/take", b"1") + half)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        runtime.crash()
+        async with asyncio.timeout(60):
+            with pytest.raises(StoreFailedError):
+                await serving
+    await runtime.stop()
