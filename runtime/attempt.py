@@ -29,7 +29,7 @@ from .cancellation import failure_of_end
 from .commands import Commands
 from .config import RuntimeConfig
 from .early_order import follow_early_order
-from .failures import describe, failure_of, find_terminal
+from .failures import comes_again, describe, failure_of, find_terminal
 from .giving_up import leave_handler, record_give_up, take_give_up
 from .handler_loop import HandlerLoop, PumpResult
 from .handler_port import HandlerPort
@@ -387,7 +387,7 @@ class Attempt:
         """End the attempt if the handler raised something that is not an outcome."""
         assert self._main is not None, "the handler was not started"
         error = None if self._main.cancelled() else self._main.exception()
-        if error is None or find_terminal(error) is not None:
+        if error is None or find_terminal(error) is not None or comes_again(error):
             return False
         self._fail_attempt(self._loop.explain(error))
         return True
