@@ -58,11 +58,8 @@ class LineWriter:
         with self._lock:
             if self._thread is None:
                 line = self._write_at_once(line)
-                if not line:
-                    return
-                self._thread = threading.Thread(target=self._catch_up, daemon=True)
-                self._keep(line)
-                self._thread.start()
+                if line:
+                    self._begin_to_wait(line)
             elif self._kept_bytes + len(line) > BYTES_MAX:
                 self._lost += 1
             else:
@@ -73,6 +70,17 @@ class LineWriter:
         thread = self._thread
         if thread is not None:
             thread.join(SECONDS_MAX)
+
+    def _begin_to_wait(self, line: bytes) -> None:
+        self._keep(line)
+        self._thread = threading.Thread(target=self._catch_up, daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError:  # The system has no more threads; the next line tries again.
+            self._thread = None
+            self._kept.clear()
+            self._kept_bytes = 0
+            self._lost += 1
 
     def _keep(self, line: bytes) -> None:
         self._kept.append(line)

@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
@@ -63,6 +64,24 @@ def test_what_is_too_much_to_be_kept_is_counted(pipe: tuple[int, TextIO]) -> Non
     *came, told = read_lines(reads, "nobody read")
     assert set(map(len, came)) == {9_999}
     assert told == f"holdfast: {written - len(came):,} lines were lost here: nobody read"
+
+
+def test_where_no_thread_can_begin_the_next_line_tries_again(
+    pipe: tuple[int, TextIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        message = "can't start new thread"
+        raise RuntimeError(message)
+
+    reads, stream = pipe
+    writer = LineWriter(stream.fileno())
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        for _ in range(100):
+            writer.write(b"x" * 9_999 + b"\n")
+    writer.write(b"the next\n")
+    *_, told = read_lines(reads, "nobody read")
+    assert told.startswith("holdfast: ")
 
 
 def test_a_handler_writes_what_no_encoding_has(pipe: tuple[int, TextIO]) -> None:
