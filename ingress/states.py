@@ -36,9 +36,13 @@ class StateRead:
     async def answer(self, body: bytes) -> Response:
         """Read the state, once it is another one where that is asked for; see ``door.Opened``."""
         del body
+        question = self.question
+        if self.is_any_known and question.wait_s > 0:
+            known = await self.engine.read_state(replace(question, wait_s=0))
+            question = replace(question, known=frozenset((known.tag,)))
         document = await self.waits.wait(
-            lambda wait_s: self.engine.read_state(replace(self.question, wait_s=wait_s)),
-            self.question.wait_s,
+            lambda wait_s: self.engine.read_state(replace(question, wait_s=wait_s)),
+            question.wait_s,
         )
         return self._respond(document)
 

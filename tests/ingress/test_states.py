@@ -260,10 +260,12 @@ async def test_a_change_before_the_wait_is_told_at_once(world: World, asker: Ask
 async def test_whoever_knows_no_state_waits_for_the_next_change(world: World, asker: Asker) -> None:
     await world.runtime.object(Pad, "sam").set_count(1)
     waiting = asyncio.ensure_future(asker.get("/Pad/sam?wait=30s"))
+    knowing_any = asyncio.ensure_future(asker.get("/Pad/sam?wait=30s", "*"))
     await settle()
     assert not waiting.done()
+    assert not knowing_any.done()
     await world.runtime.object(Pad, "sam").set_count(2)
-    assert (await waiting).body == b'{"number":2}'
+    assert (await waiting).body == (await knowing_any).body == b'{"number":2}'
 
 
 @pytest.mark.parametrize("wait", ["30s", "30000", "PT30S"])
@@ -271,11 +273,13 @@ async def test_a_wait_ends_with_what_there_is(wait: str, world: World, asker: As
     await world.runtime.object(Pad, "sam").set_count(1)
     tag = (await asker.get("/Pad/sam")).headers["etag"]
     knowing = asyncio.ensure_future(asker.get(f"/Pad/sam?wait={wait}", tag))
+    knowing_any = asyncio.ensure_future(asker.get(f"/Pad/sam?wait={wait}", "*"))
     other = asyncio.ensure_future(asker.get(f"/Pad/sam?wait={wait}"))
     await world.clock.advance(29.9)
     assert not knowing.done()
     await world.clock.advance(0.1)
     assert ((await knowing).status, (await knowing).headers["etag"]) == (304, tag)
+    assert ((await knowing_any).status, (await knowing_any).headers["etag"]) == (304, tag)
     assert ((await other).status, (await other).body) == (200, b'{"number":1}')
 
 
