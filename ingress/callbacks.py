@@ -17,6 +17,7 @@ the end. Anything else is tried again, a redirect too: whoever was named is told
 The names are those of Standard Webhooks; nothing of the answer is read but its head.
 """
 
+import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
@@ -29,7 +30,9 @@ from aiohttp import (
     ClientTimeout,
     DummyCookieJar,
     InvalidURL,
+    TCPConnector,
 )
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from ..objects.context import Context
 from ..objects.errors import RetryableError, TerminalError
@@ -38,6 +41,7 @@ from ..objects.service import Service
 from ..runtime.callbacks import DELIVER
 from ..runtime.config import RuntimeConfig
 from .callback_slots import CallbackSlots
+from .name_lookups import look_up
 
 _GONE = 410
 
@@ -55,14 +59,38 @@ async def send_post(
 ) -> tuple[int, str | None]:
     """As ``Send``, over the network."""
     seconds = ClientTimeout(total=timeout.total_seconds())
+    connector = TCPConnector(resolver=_Resolver())
     async with (
-        ClientSession(timeout=seconds, cookie_jar=DummyCookieJar()) as session,
+        ClientSession(connector=connector, timeout=seconds, cookie_jar=DummyCookieJar()) as session,
         session.post(url, data=body, headers=headers, allow_redirects=False) as response,
     ):
         # Of what else it says nothing is read: it may have no end.
         answer = response.status, response.headers.get("retry-after")
         response.close()
     return answer
+
+
+class _Resolver(AbstractResolver):
+    """Tells where hosts are, without having one wait for another."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        numeric = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+        return [
+            ResolveResult(
+                hostname=host,
+                host=each.host,
+                port=each.port,
+                family=each.family,
+                proto=each.protocol,
+                flags=numeric,
+            )
+            for each in await look_up(host, port, family)
+        ]
+
+    async def close(self) -> None:
+        """Nothing is kept."""
 
 
 def make_callbacks(config: RuntimeConfig, send: Send = send_post) -> type[Service]:

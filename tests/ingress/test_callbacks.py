@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -325,6 +328,30 @@ async def test_a_host_that_does_not_answer_holds_up_nobody_else(receiver: Receiv
         assert asked < 100
         await runtime.stop(timedelta(0))
     mute.close()
+
+
+async def test_a_name_that_nobody_looks_up_holds_up_no_other_one(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Loops have a few threads for names, and uvloop asks for two at a time."""
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    is_over, get_address = threading.Event(), socket.getaddrinfo
+
+    def get_slowly(host: str, *args: Any, **kwargs: Any) -> Any:
+        if host == "mute.example":
+            is_over.wait(60)
+            raise socket.gaierror(socket.EAI_AGAIN, "nobody has answered")
+        return get_address(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", get_slowly)
+    url = receiver.url.replace("127.0.0.1", "localhost")
+    async with serving() as runtime:
+        for _ in range(4):
+            await runtime.object(Counter, "a", callback="http://mute.example/").add(1)
+        await runtime.object(Counter, "b", callback=url).add(1)
+        await receiver.wait_told(1)
+        is_over.set()
+        await runtime.stop(timedelta(0))
 
 
 async def test_a_host_that_did_not_answer_is_known_when_all_of_it_is_told_again() -> None:
