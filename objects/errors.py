@@ -117,7 +117,9 @@ class StepFailedError(TerminalError):
 
 
 class OutcomeUnknownError(TerminalError):
-    """A step was interrupted after its action began, and its policy is ``on_unknown="fail"``.
+    """A step was interrupted after its action began, and it is not to run again.
+
+    That is what ``on_unknown="fail"`` says, or the ``max_duration`` of its retry policy.
 
     The effect may or may not have happened. The step will not run again; the handler decides.
     """

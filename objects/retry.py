@@ -33,8 +33,9 @@ class RetryPolicy:
         max_attempts: attempts in all, the first included; ``None`` means without end. Of a handler
             only those count that follow each other without progress: when the journal has grown
             since the last failed one, counting begins again.
-        max_duration: no attempt begins later than this after the first one: for a step since that
-            began, for a handler since the first of the failed ones that count ended.
+        max_duration: of a step no attempt begins later than this after the first one began, also
+            where nothing ran when it was due. Of a handler none is planned for later than this
+            after the first of the failed ones that count ended; one that is late is made.
         on_max_attempts: what happens after the last one. ``"pause"`` keeps the invocation until a
             person resumes it; ``"fail"`` ends the step or the invocation with the last error.
             ``None``: a policy given to a step means ``"fail"``, any other ``"pause"``.

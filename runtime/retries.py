@@ -57,6 +57,16 @@ class Retries:
             chance=chance,
         )
 
+    def find_too_late(self, policy: RetryPolicy, *, since_ms: int) -> str:
+        """Why no attempt may begin any more, although one is due; nothing where it may.
+
+        What was due within ``max_duration`` comes later where nothing ran meanwhile.
+        """
+        limit = policy.max_duration
+        if limit is None or self._clock.now_ms() - since_ms <= limit.total_seconds() * 1000:
+            return ""
+        return f"no other attempt may begin, because its max_duration of {limit} is over"
+
     def judge(
         self, invocation: OpenInvocation, policy: RetryPolicy, error: BaseException
     ) -> int | Verdict:

@@ -41,6 +41,7 @@ from .seams import Clock, Threads
 from .step_actions import Actions, tell_to_end
 from .step_heartbeats import Heartbeats
 from .step_plan import Step, StepPlan
+from .step_rows import begin_anew, forget_row
 from .timers import make_step_due
 from .tracing import Tracing
 
@@ -115,7 +116,7 @@ class Steps:
         """A new step, whose command was staged in this turn: run it once that is durable."""
         now_ms = self._clock.now_ms()
         step = Step(invocation_id=invocation.id, index=index, plan=plan, began_ms=now_ms)
-        if (plan.options.retry or self._policy_of(invocation)).max_duration is not None:
+        if (plan.options.retry or self._handlers_policy(invocation)).max_duration is not None:
             # Its command does not say when it was asked for, and a crash must not reset the time.
             self._put_row(step, step.record(StepState.STARTED))
         self._gate(step)
@@ -147,11 +148,17 @@ class Steps:
             return
         if record.state is StepState.FAILED:
             step.attempt += 1
-        self._start_attempt(step)
+        if step.attempt == 1:
+            step.began_ms = self._clock.now_ms()  # None has begun.
+        if too_late := self._find_too_late(step):
+            said = record.last_failure
+            self._run_out(step, f"{too_late}; the last one ended with {said}" if said else too_late)
+        else:
+            self._start_attempt(step)
 
     def cancel(self, invocation_id: InvocationId, index: int) -> None:
         """The handler no longer wants the result: stop the action, forget the step's row."""
-        self._forget_row(invocation_id, index)
+        forget_row(self._lifecycle, invocation_id, index)
         step = self._steps.get(invocation_id, {}).get(index)
         if step is not None:
             tell_to_end(step)
@@ -183,26 +190,8 @@ class Steps:
         self._commits.put(keys.step(invocation_id, index), record)
 
     def resume(self, invocation: OpenInvocation) -> None:
-        """A person resumed the invocation: counters restart, and what waited for them runs again.
-
-        A step that was left unknown otherwise follows its own policy, as after any crash.
-        """
-        start, end = keys.prefix_range(keys.STEP + invocation.id)
-        for key, row in list(self._commits.scan(start, end)):
-            index = int.from_bytes(key[-4:], "big")
-            if index in self._steps.get(invocation.id, {}):
-                continue
-            record = decode_step(row)
-            self._forget_row(invocation.id, index)
-            is_approved = record.state is StepState.HELD
-            again = StepRecord(
-                state=StepState.NOT_STARTED if is_approved else record.state,
-                attempt=record.attempt + is_approved,
-                last_failure=record.last_failure,
-                details=record.details,
-                failed_ms=record.failed_ms,
-            )
-            self._commits.put(key, again)
+        """A person resumed the invocation: counters restart, what waited for them runs again."""
+        begin_anew(self._lifecycle, invocation.id, self._steps.get(invocation.id, {}))
 
     def stop_starting(self) -> None:
         """From now on no action starts; intents that wait are recorded as not started."""
@@ -239,9 +228,7 @@ class Steps:
     def _run_again(self, step: Step) -> None:
         """Run the action of the next attempt, once the invocation is resumed where it is paused."""
         step.attempt += 1
-        invocation = self._lifecycle.find(step.invocation_id)
-        assert invocation is not None, "a step outlived its invocation"
-        if invocation.record.state is InvocationState.PAUSED:
+        if self._invocation_of(step).record.state is InvocationState.PAUSED:
             self._put_row(step, step.record(StepState.NOT_STARTED))
         else:
             self._start_attempt(step)
@@ -335,33 +322,50 @@ class Steps:
     def _failed(self, step: Step, error: BaseException) -> None:
         """The action raised: try again later, or give up as the policy says."""
         step.failures += 1
-        invocation = self._lifecycle.find(step.invocation_id)
-        assert invocation is not None, "a step outlived its invocation"
-        own_policy = step.plan.options.retry
-        policy = own_policy or self._policy_of(invocation)
-        reason = describe(error)
+        policy, reason = self._policy_of(step), describe(error)
         # What its policy looks at is what the action raised; what cut it off is for `on_unknown`.
-        is_final = step.cut_off_by is None and not policy.retries(error)
-        on_max = policy.on_max_attempts or ("pause" if own_policy is None else "fail")
-        is_last = is_final or (on_max == "pause" and is_mistake(error))
-        delay_ms = None if is_last else self._find_delay_ms(step, policy, error)
-        if delay_ms is None:
-            if is_final or on_max == "fail":
-                self._complete(step, failure_of(error, StepFailedError))
-            else:
-                self._put_off(step, StepState.FAILED, None, reason)
-                why = why_step_paused(step.plan.name, step.failures, error)
-                self._owner.pause(invocation, why)
+        if step.cut_off_by is None and not policy.retries(error):
+            self._complete(step, failure_of(error, StepFailedError))
+            return
+        delay_ms = self._find_delay_ms(step, policy, error)
+        if delay_ms is None or (is_mistake(error) and self._pauses(step)):
+            why = why_step_paused(step.plan.name, step.failures, error)
+            self._give_up(step, failure_of(error, StepFailedError), StepState.FAILED, reason, why)
             return
         logger.warning(
             "step %r of %s failed (attempt %d, next in %d ms): %s",
             step.plan.name,
-            invocation.name,
+            self._invocation_of(step).name,
             step.attempt,
             delay_ms,
             printable(reason),
         )
         self._put_off(step, StepState.FAILED, delay_ms, reason)
+
+    def _give_up(
+        self, step: Step, failure: Failure, state: StepState, reason: str, why: str
+    ) -> None:
+        """No attempt is left: ``failure``, or a pause because of ``why``, as the policy says."""
+        if not self._pauses(step):
+            self._complete(step, failure)
+        else:
+            self._put_off(step, state, None, reason)
+            self._owner.pause(self._invocation_of(step), why)
+
+    def _pauses(self, step: Step) -> bool:
+        """Whether its invocation waits for a person when no attempt is left."""
+        on_max = self._policy_of(step).on_max_attempts
+        return (on_max or ("pause" if step.plan.options.retry is None else "fail")) == "pause"
+
+    def _find_too_late(self, step: Step) -> str:
+        """Why no attempt may begin any more, although one is due; nothing where it may."""
+        return self._lifecycle.retries.find_too_late(self._policy_of(step), since_ms=step.began_ms)
+
+    def _run_out(self, step: Step, why: str) -> None:
+        """Give up a step that certainly did not happen, because its time is over."""
+        why = f"step {step.plan.name!r}: {why}"
+        late = failure_of(TimeoutError(why), StepFailedError)
+        self._give_up(step, late, StepState.FAILED, why, why)
 
     def _unknown(self, step: Step, reason: str) -> None:
         """The outcome of this attempt is unknown: do as ``on_unknown`` says."""
@@ -376,12 +380,13 @@ class Steps:
         if on_unknown == "fail":
             self._complete(step, failure_of(OutcomeUnknownError(message)))
         elif on_unknown == "pause":
-            invocation = self._lifecycle.find(step.invocation_id)
-            assert invocation is not None, "a step outlived its invocation"
             self._put_off(step, StepState.HELD, None, reason)
-            self._owner.pause(invocation, message)
+            self._owner.pause(self._invocation_of(step), message)
         elif step.cut_off_by is not None:
             self._failed(step, step.cut_off_by)
+        elif too_late := self._find_too_late(step):
+            why = f"{message}, and {too_late}"
+            self._give_up(step, failure_of(OutcomeUnknownError(why)), StepState.HELD, reason, why)
         else:
             logger.info("%s; it runs again as %s", message, step.idempotency_key)
             self._run_again(step)
@@ -396,9 +401,7 @@ class Steps:
         delay_ms = self._find_delay_ms(step, self._lifecycle.config.retry, error)
         self._put_off(step, StepState.STARTED, delay_ms, reason)
         if delay_ms is None:
-            invocation = self._lifecycle.find(step.invocation_id)
-            assert invocation is not None, "a step outlived its invocation"
-            self._owner.pause(invocation, f"step {step.plan.name!r}: {reason}")
+            self._owner.pause(self._invocation_of(step), f"step {step.plan.name!r}: {reason}")
 
     def _verified(self, step: Step, answer: Any) -> None:
         kind = cast("type[object]", type(answer))  # A match asks for its class: see `odd_values`.
@@ -414,6 +417,8 @@ class Steps:
             self._put_off_verification(step, wrong)
         elif step.cut_off_by is not None:
             self._failed(step, step.cut_off_by)
+        elif too_late := self._find_too_late(step):
+            self._run_out(step, f"it never happened, and {too_late}")
         else:
             step.begin_again(verifies=False)
             self._run_again(step)
@@ -430,7 +435,7 @@ class Steps:
 
     def _complete(self, step: Step, result: bytes | Failure) -> None:
         if step.has_row:
-            self._forget_row(step.invocation_id, step.index)
+            forget_row(self._lifecycle, step.invocation_id, step.index)
         self._lifecycle.complete_command(step.invocation_id, step.index, result)
 
     def _put_off(self, step: Step, state: StepState, delay_ms: int | None, reason: str) -> None:
@@ -455,16 +460,6 @@ class Steps:
         step.has_row = True
         self._commits.put(keys.step(step.invocation_id, step.index), record)
 
-    def _forget_row(self, invocation_id: InvocationId, index: int) -> None:
-        key = keys.step(invocation_id, index)
-        row = self._commits.get(key)
-        if row is None:
-            return
-        self._commits.delete(key)
-        record = decode_step(row)
-        if record.next_attempt_ms:
-            self._lifecycle.timers.remove(record.next_attempt_ms, invocation_id, index)
-
     def _leave(self, step: Step) -> None:
         step.is_current = False
         steps = self._steps[step.invocation_id]
@@ -477,9 +472,8 @@ class Steps:
                 then()
 
     def _find_delay_ms(self, step: Step, policy: RetryPolicy, error: BaseException) -> int | None:
-        return self._lifecycle.retries.find_delay_ms(
-            policy, error, failures=step.failures, since_ms=step.began_ms
-        )
+        retries, since_ms = self._lifecycle.retries, step.began_ms
+        return retries.find_delay_ms(policy, error, failures=step.failures, since_ms=since_ms)
 
     def _forget_abandoned(self, step: Step) -> None:
         if step in self._abandoned:
@@ -492,6 +486,15 @@ class Steps:
             self._idle.set()
             self._idle = None
 
-    def _policy_of(self, invocation: OpenInvocation) -> RetryPolicy:
+    def _policy_of(self, step: Step) -> RetryPolicy:
+        own = step.plan.options.retry
+        return own or self._handlers_policy(self._invocation_of(step))
+
+    def _handlers_policy(self, invocation: OpenInvocation) -> RetryPolicy:
         own = None if invocation.handler is None else invocation.handler.options.retry
         return own or self._lifecycle.config.retry
+
+    def _invocation_of(self, step: Step) -> OpenInvocation:
+        invocation = self._lifecycle.find(step.invocation_id)
+        assert invocation is not None, "a step outlived its invocation"
+        return invocation

@@ -12,6 +12,8 @@ from holdfast import (
     Context,
     Happened,
     Intent,
+    NeverHappened,
+    OutcomeUnknownError,
     RetryableError,
     RetryPolicy,
     StepFailedError,
@@ -254,6 +256,75 @@ async def test_a_crash_in_its_first_attempt_does_not_give_a_step_more_time(
     # The next attempt ends 63 seconds after the first began.
     assert b"TimeoutError" in await outcome(world, "slow")
     assert world.runtime.statistics().actions_started == 1
+
+
+async def test_no_attempt_of_a_step_begins_when_its_time_is_over_although_one_was_due(
+    world: World,
+) -> None:
+    """A provider forgets an idempotency key after a day, say, and the process was down for two."""
+    Script.policy = RetryPolicy(initial_interval=SECOND, factor=1, max_duration=10 * SECOND)
+    Script.outcomes = [OSError("1"), OSError("2")]
+    ask(world, "step")
+    await world.clock.advance(1.5)
+    await world.crash(keep_written=True)
+    world.clock.jump(60)
+    await world.start()
+
+    said = await outcome(world, "step")
+    assert said.startswith(b'"TimeoutError: ')
+    assert b"max_duration of 0:00:10 is over; the last one ended with OSError: 2" in said
+    assert Script.times == [0, 1]
+
+
+@pytest.mark.parametrize("late", [True, False])
+async def test_a_step_that_was_cut_off_runs_again_only_while_its_time_lasts(
+    world: World, *, late: bool
+) -> None:
+    Script.policy = RetryPolicy(max_duration=timedelta(minutes=1), max_attempts=2)
+    ask(world, "slow")
+    await world.runtime.rest()
+    await world.crash(keep_written=True)
+    world.clock.jump(61 if late else 58)
+    await world.start()
+    answer = ask(world, "slow")
+    await world.clock.advance(1)
+
+    assert world.runtime.statistics().actions_started == (0 if late else 1)
+    if late:
+        failure = (await world.finish(answer)).outcome
+        assert isinstance(failure, OutcomeUnknownError)
+        assert "max_duration of 0:01:00 is over" in failure.message
+
+
+async def test_a_step_that_never_happened_does_not_once_its_time_is_over(world: World) -> None:
+    Script.policy = RetryPolicy(max_duration=timedelta(minutes=1), on_max_attempts="pause")
+    Script.outcomes = [NeverHappened()]
+    ask(world, "verified")
+    await world.runtime.rest()
+    await world.crash(keep_written=True)
+    world.clock.jump(61)
+    await world.start()
+    await world.clock.advance(1)
+
+    assert is_paused(world)
+    found = await world.runtime.find_invocation("Busy", "b", "verified", idempotency_key="verified")
+    assert found is not None
+    assert "it never happened" in (await found.describe()).last_failure
+    before = world.runtime.statistics().actions_started
+    await found.resume()
+    await world.clock.advance(0.5)
+    assert world.runtime.statistics().actions_started == before + 1
+
+
+async def test_the_time_of_a_step_that_a_stop_kept_from_beginning_is_not_over(
+    world: World,
+) -> None:
+    Script.policy = RetryPolicy(max_duration=10 * SECOND)
+    ask(world, "step")
+    await world.restart()
+    world.clock.jump(60)
+
+    assert await outcome(world, "step") == b'"done"'
 
 
 async def test_a_chosen_delay_is_by_chance_and_is_kept_by_a_crash(world: World) -> None:
