@@ -72,6 +72,8 @@ class Heartbeats:
         if step.news_alarm is not None:
             step.news_alarm.cancel()
         step.silence_alarm = step.news_alarm = None
+        # What runs next for the same step, after a `verify` for one, has news of its own.
+        step.has_news = False
 
     def _listen(self, step: Step, seconds: float, silent: Callable[[Step], None]) -> None:
         step.silence_alarm = self._clock.call_later(seconds, partial(self._look, step, silent))

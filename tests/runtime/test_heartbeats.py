@@ -87,6 +87,15 @@ async def look_up(intent: Intent) -> Happened | NeverHappened:
     return Happened("looked up")
 
 
+async def deny_at_length(intent: Intent) -> NeverHappened:
+    """Looks for the effect on two pages, and says so each time."""
+    Outside.seen.append(("verify", intent.details))
+    for page in range(2):
+        step_info().heartbeat(f"looked at {page}")
+        await Outside.world.clock.sleep(0.1)
+    return NeverHappened()
+
+
 def work_in_thread() -> None:
     info = step_info()
     try:
@@ -121,6 +130,10 @@ class Worker(VirtualObject):
     async def verified(self, ctx: Context) -> str:
         step = ctx.step(heartbeat_timeout=5 * SECOND, on_unknown=look_up)
         return await step.run("beat", beat)
+
+    @handler
+    async def denied(self, ctx: Context) -> str:
+        return await ctx.step(on_unknown=deny_at_length).run("beat", beat)
 
     @handler
     async def given_up(self, ctx: Context) -> str:
@@ -268,6 +281,19 @@ async def test_what_an_action_said_before_a_crash_reaches_who_verifies_it(world:
 
     assert await outcome(world, "verified") == b'"looked up"'
     assert Outside.seen == [None, ("verify", {"at": 0, "of": [b"bytes", None]})]
+
+
+async def test_what_an_action_says_after_a_verify_that_spoke_is_written_too(world: World) -> None:
+    Outside.beats = [1, 100]
+    ask(world, "denied")
+    await world.runtime.rest()
+    await world.restart()
+    await world.clock.advance(2)
+    await world.restart()
+    await world.runtime.rest()
+
+    assert Outside.seen[:2] == [None, ("verify", None)]
+    assert Outside.seen[3] == ("verify", {"at": 0, "of": [b"bytes", None]})
 
 
 async def test_a_heartbeat_for_each_token_is_a_row_a_second(world: World) -> None:
