@@ -203,11 +203,12 @@ def _is_constraint(mark: Any) -> bool:
 def _words_of(mark: Any) -> dict[str, Any] | None:
     """What a mark says, in msgspec's words; ``None``: more than those."""
     package = type(mark).__module__.partition(".")[0]
-    if package not in _PACKAGES or not _said_by(mark):
+    is_field = package in _PACKAGES and type(mark).__name__ == "FieldInfo"
+    if not is_field and (package not in _PACKAGES or not _said_by(mark)):
         # It may make a schema of its own for pydantic, and then it says anything.
         return None if hasattr(mark, "__get_pydantic_core_schema__") else {}
     words: dict[str, Any] = {}
-    if type(mark).__name__ == "FieldInfo":
+    if is_field:
         for each in mark.metadata:
             said = _words_of(each)
             if said is None:
