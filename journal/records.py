@@ -20,8 +20,7 @@ signal      := version [bytes | failure]
 remains     := version [service, key | nil, handler, sequence, entries, may_have_undo, is_whole]
 link keys   := version [[created_ms, key, is_revoked], ...]
                 oldest first; the meta row "link keys"
-debris      := version [size, latest, has_workflows]
-                latest: an id, or no bytes; the meta row "debris"
+debris      := version [size, id | no bytes, has_workflows]; the meta row "debris"
 details     := {name: value}, without what is as it mostly is; names are for ever
 """
 
