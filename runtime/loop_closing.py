@@ -35,8 +35,6 @@ Report = Callable[[str, BaseException | None], None]
 _CLOSES_MAX: Final = 100
 _IGNORED: Final = "ignored GeneratorExit"
 _FAILED: Final = "clean-up failed when the attempt was dropped"
-# Of a task that only the loop still has: its entry, a variable, and the argument of the question.
-_UNHELD_REFERENCES: Final = 3
 
 
 def forgive_held(entries: Sequence[tuple[asyncio.Task[Any], Context]]) -> None:
@@ -46,10 +44,18 @@ def forgive_held(entries: Sequence[tuple[asyncio.Task[Any], Context]]) -> None:
     task for as long as it likes. What nobody holds nobody will look at: asyncio says so of it when
     it goes, by the same count.
     """
-    for index in range(len(entries)):
-        task: Any = entries[index][0]
-        if task._log_traceback and sys.getrefcount(task) > _UNHELD_REFERENCES:  # noqa: SLF001
-            task._log_traceback = False  # noqa: SLF001
+    pairs: Sequence[tuple[Any, Context]] = entries
+    for index, _ in enumerate(pairs):
+        if _count_references(pairs, index) > _UNHELD:
+            pairs[index][0]._log_traceback = False  # noqa: SLF001
+
+
+def _count_references(entries: Sequence[tuple[Any, Any]], index: int) -> int:
+    """Of the task of an entry. Pythons differ in what is one."""
+    return sys.getrefcount(entries[index][0])
+
+
+_UNHELD: Final = _count_references([(object(), None)], 0)
 
 
 def close_task(task: asyncio.Task[Any], context: Context, report: Report) -> None:
@@ -95,7 +101,8 @@ def close_coroutine(coroutine: Any, report: Report) -> None:
 
 
 def _is_leaving(code: CodeType) -> bool:
-    return code.co_name == "__aexit__" and is_asyncio_file(code.co_filename)
+    # In a function of its own from some releases of 3.13 on.
+    return code.co_name in {"__aexit__", "_aexit"} and is_asyncio_file(code.co_filename)
 
 
 def _end_generators(coroutine: object, report: Report) -> None:

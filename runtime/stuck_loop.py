@@ -7,6 +7,7 @@ between two beats. What is below a callback in the stack is as deep as what is b
 
 import sys
 from collections.abc import Callable
+from itertools import takewhile
 from types import FrameType
 
 _current_frames: Callable[[], dict[int, FrameType]] = sys._current_frames  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # CPython's only way
@@ -56,7 +57,10 @@ class StuckLoop:
         self._callback = None
 
     def _beat(self) -> None:
-        self._depth = len(_walk(_frame(0))) - 1
+        below = _walk(_frame(1))
+        # From 3.14 on, asyncio runs what another thread asks for in a frame more than the rest.
+        runs = takewhile(lambda frame: frame.f_code.co_name == "_run", below)
+        self._depth = len(below) - max(0, len(list(runs)) - 1)
         self._is_asked = False
 
 
