@@ -5,13 +5,14 @@ printed ``...`` stands for anything, and a number of seconds for any other.
 """
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
 from holdfast import testing
 from tests.crash.nursery import fork_python
-from tests.processes import ROOT
+from tests.processes import ROOT, Running
 
 PAGE = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
 BLOCKS: list[tuple[str, str]] = re.findall(
@@ -42,13 +43,16 @@ def test_a_program_of_the_page_prints_what_stands_under_it(
     name = re.match(r"# (\w+\.py)\n", program[1])
     assert name, "a program without a file name"
     (tmp_path / name[1]).write_text(program[1])
-    command = [name[1]]
-    if name[1].startswith("test_"):
+    if not name[1].startswith("test_"):
+        running = fork_python(name[1], cwd=tmp_path)
+    else:
         (tmp_path / "pytest.ini").write_text(PYTEST_INI)
         # By its module, whether or not this environment has the entry point installed.
         plugin = ["-p", "no:holdfast", "-p", "holdfast.testing.plugin"]
-        command = ["-m", "pytest", "-q", "-W", "error", *plugin, name[1]]
-    with fork_python(*command, cwd=tmp_path) as running:
+        # A real start: pytest wants to be there before what it looks into.
+        command = [sys.executable, "-m", "pytest", "-q", "-W", "error", *plugin, name[1]]
+        running = Running(*command, cwd=tmp_path)
+    with running:
         assert running.wait_exit() == 0, running.stdout + running.stderr
         assert matches(running.stdout, printed[1]), running.stdout
 

@@ -2,6 +2,7 @@
 
 import re
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from holdfast.testing import LlmServer, call_tool, call_tool_raw, say, stall, together
 from holdfast.testing.llm.script_file import read_script
 from tests.crash.nursery import fork_holdfast, fork_python
-from tests.processes import ROOT, Watched, complaints, post, wait_until
+from tests.processes import ROOT, Running, Watched, complaints, post, wait_until
 
 PRINTED = {
     "agent": r"""An umbrella for Oslo, a hat for Rome\.
@@ -91,8 +92,8 @@ def test_every_example_is_tested() -> None:
 def test_an_example_of_tests_passes(path: Path) -> None:
     # By its module, whether or not this environment has the entry point installed.
     plugin = ["-p", "no:holdfast", "-p", "holdfast.testing.plugin"]
-    command = ["-m", "pytest", "-q", *plugin, "-p", "no:cacheprovider", str(path)]
-    with fork_python(*command, cwd=ROOT) as running:
+    command = [sys.executable, "-m", "pytest", "-q", *plugin, "-p", "no:cacheprovider", str(path)]
+    with Running(*command, cwd=ROOT) as running:
         assert running.wait_exit() == 0, running.stdout
 
 

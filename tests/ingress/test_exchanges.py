@@ -365,12 +365,9 @@ async def test_nothing_is_said_behind_the_last_answer_of_a_server_that_closes(
 async def test_a_large_answer_is_sent_whole_by_a_server_that_closes(
     engine: FakeEngine,
     caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
     *,
     is_begun: bool,
 ) -> None:
-    # Nobody waits for the whole time that a caller gets to take its answer.
-    monkeypatch.setattr("holdfast.ingress.server._GOODBYE_SECONDS", 3600)
     server = await serve(engine, port=0)
     engine.outcome_of = lambda _: LARGE
     engine.is_holding = True
@@ -382,7 +379,8 @@ async def test_a_large_answer_is_sent_whole_by_a_server_that_closes(
             await asyncio.sleep(0)  # It is written now, and more than the system takes.
             await asyncio.sleep(0)
             assert server.statistics().requests_in_flight == 0
-        closing = asyncio.ensure_future(server.close())
+        # Nobody waits for the whole time that a caller gets to take its answer.
+        closing = asyncio.ensure_future(server.close(goodbye=timedelta(hours=1)))
         await asyncio.sleep(0)
         engine.finish()
         assert (await caller.read()).body == LARGE

@@ -113,6 +113,10 @@ class Judge:
         for _ in range(200_000):
             if done.done() or not world.universe.step():
                 break
+        # What a client asked for again, because it was forgotten meanwhile, ends as well.
+        for _ in range(20_000):
+            if world.is_at_rest or not world.universe.step():
+                break
         if not done.done():
             self.ledger.violate("I17 an object does not answer any more")
         elif done.exception() is not None:
