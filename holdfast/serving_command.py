@@ -183,11 +183,10 @@ async def serve_until_left(
         # Nothing ran yet, so there is nothing that starting again would recover.
         raise click.ClickException(str(error)) from error
     raise_descriptor_limit()
-    if on_started is not None:
-        await on_started(runtime)
     # First, so that whoever sees a socket of ours can already ask us to stop.
     leaving = asyncio.ensure_future(_wait_leave(runtime, options, watch))
-    serving = asyncio.ensure_future(_serve_http(runtime, options, callers, operators))
+    starting = None if on_started is None else on_started(runtime)
+    serving = asyncio.ensure_future(_serve_http(runtime, options, callers, operators, starting))
     try:
         await asyncio.wait({serving, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if serving.done():
@@ -249,8 +248,14 @@ def log_to_stderr() -> None:
 
 
 async def _serve_http(
-    runtime: Runtime, options: ServeOptions, callers: HttpOptions, operators: HttpOptions
+    runtime: Runtime,
+    options: ServeOptions,
+    callers: HttpOptions,
+    operators: HttpOptions,
+    starting: Awaitable[None] | None,
 ) -> None:
+    if starting is not None:
+        await starting
     admin_ports: list[int] = []
 
     def announce(port: int) -> None:
