@@ -287,6 +287,7 @@ class HandlerLoop(ScheduleLoop):
         ready = self.ready
         take = ready.popleft
         count = 0
+        handle: ReadyHandle | None
         while ready:
             handle = take()
             try:
@@ -298,6 +299,8 @@ class HandlerLoop(ScheduleLoop):
                 self._aside = None
             if count >= callbacks_max or (not count % _CALLBACKS_PER_LOOK and clock() >= deadline):
                 break
+        # The traceback of an error leads here in some Pythons, and would hold the task that has it.
+        handle = None
         self._callbacks += count
         if not ready:
             self._effort = 0
